@@ -1,0 +1,213 @@
+//! What can be asked of Cloudflare, and what it can answer, in the engine's words.
+//!
+//! Deliberately unknown: paths, methods, JSON; `cloudflare` turns these values into HTTP and back.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::failure::Failure;
+use super::names::{AccountId, Name, Record, RecordId, Ttl, ZoneId};
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A page (from 1) of the zones that the credential sees, 50 a page; or the zones of one name.
+    Zones {
+        /// Which page.
+        page: u32,
+        /// Only zones of exactly this name.
+        name: Option<Name>,
+    },
+    /// One zone by its identifier.
+    Zone(ZoneId),
+    /// A page (from 1) of a zone's records of every type, or of one name's.
+    Records {
+        /// The zone.
+        zone: ZoneId,
+        /// Only records of exactly this name.
+        name: Option<Name>,
+        /// Which page.
+        page: u32,
+        /// Records on a page, 1 to 5,000.
+        per_page: u32,
+    },
+    /// Changes to a zone, all or none.
+    Batch {
+        /// The zone.
+        zone: ZoneId,
+        /// The changes.
+        batch: Batch,
+    },
+    /// Whether Cloudflare knows the token: `None` asks about a user's token, `Some` about one that
+    /// the account owns. Explains failures only: a refusal here proves nothing.
+    Verify(Option<AccountId>),
+}
+
+impl Request {
+    /// Whether the request changes anything.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        matches!(self, Request::Batch { .. })
+    }
+}
+
+/// Changes to one zone. Cloudflare carries out deletes, then patches, then posts, in one transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Records to delete.
+    pub deletes: Vec<RecordId>,
+    /// Records to change.
+    pub patches: Vec<Patch>,
+    /// Records to create.
+    pub posts: Vec<Post>,
+}
+
+impl Batch {
+    /// The most operations in one batch on a free plan (3,500 on others).
+    /// Source: developers.cloudflare.com, "batch record changes".
+    pub const MOST_OPERATIONS: usize = 200;
+
+    /// How many operations it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.deletes.len() + self.patches.len() + self.posts.len()
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What changes in one record; `None` keeps what it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// The record.
+    pub id: RecordId,
+    /// Its name, which does not change; sent because the API's schema wants it.
+    pub name: Name,
+    /// The address that it has or is to have; its family is the type. Always sent.
+    pub content: IpAddr,
+    /// Whether it is to be proxied.
+    pub proxied: Option<bool>,
+    /// Its TTL.
+    pub ttl: Option<Ttl>,
+    /// Its whole comment.
+    pub comment: Option<Box<str>>,
+    /// All of its tags.
+    pub tags: Option<Vec<Box<str>>>,
+}
+
+/// A record to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Post {
+    /// Its name.
+    pub name: Name,
+    /// Its address; the family is the type.
+    pub content: IpAddr,
+    /// Whether it is proxied.
+    pub proxied: bool,
+    /// Its TTL.
+    pub ttl: Ttl,
+    /// Its comment, stayput's mark included.
+    pub comment: Box<str>,
+    /// Its tags; not sent when empty.
+    pub tags: Vec<Box<str>>,
+}
+
+/// What came back for one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What the `Ratelimit` and `Ratelimit-Policy` headers said; empty without them.
+    pub limits: Vec<RateLimit>,
+    /// How long it took.
+    pub took: Duration,
+    /// What was asked for, or why not.
+    pub outcome: Result<Found, Failure>,
+}
+
+/// One item of the `Ratelimit` header, with the item of `Ratelimit-Policy` of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// `r`: requests left.
+    pub remaining: u32,
+    /// `t`: until the count starts again.
+    pub reset: Duration,
+    /// `q` and `w` of the policy: so many requests in so long.
+    pub quota: Option<(u32, Duration)>,
+}
+
+/// A successful answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Answer to [`Request::Zones`].
+    Zones(Page<Zone>),
+    /// Answer to [`Request::Zone`].
+    Zone(Zone),
+    /// Answer to [`Request::Records`]: records of other types are left out, but are counted.
+    Records(Page<Listed>),
+    /// Answer to [`Request::Batch`].
+    Written(Written),
+    /// Answer to [`Request::Verify`].
+    Token(TokenStatus),
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// How many entries Cloudflare put on the page, those that are not in `items` included.
+    pub entries: u32,
+    /// How many entries there are on all pages, if the answer says so.
+    pub total: Option<u32>,
+}
+
+/// An entry of a list of records that matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// An A or AAAA record.
+    Address(Record),
+    /// A CNAME at this name: it excludes A and AAAA.
+    Alias(Name),
+}
+
+/// A zone, as Cloudflare said it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// Its identifier.
+    pub id: ZoneId,
+    /// Its name, in ASCII (the API says it in Unicode).
+    pub name: Name,
+    /// The account that it belongs to, if the answer says so.
+    pub account: Option<AccountId>,
+    /// `active`, `pending`, `moved`, `initializing`, or whatever comes later.
+    pub status: Box<str>,
+    /// `full`, `partial`, `secondary`, `internal`, or whatever comes later.
+    pub kind: Box<str>,
+    /// Whether the zone is paused: names are answered, nothing is proxied.
+    pub paused: bool,
+    /// The deprecated list of permissions, such as `#dns_records:edit`; often absent.
+    pub permissions: Option<Vec<Box<str>>>,
+}
+
+/// What a batch did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The records that are gone.
+    pub deleted: Vec<RecordId>,
+    /// The records that were changed, as they are now.
+    pub patched: Vec<Record>,
+    /// The records that were created.
+    pub posted: Vec<Record>,
+}
+
+/// What verification says of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenStatus {
+    /// `active`, `disabled` or `expired`.
+    pub status: Box<str>,
+    /// When it ends, RFC 3339.
+    pub expires_on: Option<Box<str>>,
+}

@@ -1,0 +1,132 @@
+//! What the operator wants, in the engine's words. Valid by construction: `config` builds it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::names::{Family, Key, Name, Ttl, ZoneId};
+
+/// Everything that the engine must know to decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The accounts by name; the one of `[cloudflare]` itself is the empty name.
+    pub accounts: BTreeMap<AccountName, Account>,
+    /// For each family that is on, its sources in the order in which they are asked. Never empty lists.
+    pub sources: BTreeMap<Family, Vec<Source>>,
+    /// The longest time between two looks.
+    pub every: Duration,
+    /// How many independent operators must say the same before a change is published, at least 1.
+    pub agree: usize,
+    /// Ranges that are not public and may be published all the same.
+    pub allow: Vec<IpNet>,
+    /// What is kept, by name and type.
+    pub records: BTreeMap<Key, Wanted>,
+    /// This instance's name in its mark.
+    pub owner: Option<Box<str>>,
+    /// A pass that would delete more records than this deletes none.
+    pub max_deletes: usize,
+    /// Whether the records that are ours are deleted when the daemon is stopped.
+    pub on_exit: OnExit,
+}
+
+/// An account's name in the configuration; empty for `[cloudflare]` itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountName(pub Box<str>);
+
+impl std::fmt::Display for AccountName {
+    /// How a person finds it: `[cloudflare]` or `[cloudflare.NAME]`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() {
+            f.write_str("[cloudflare]")
+        } else {
+            write!(f, "[cloudflare.{}]", self.0)
+        }
+    }
+}
+
+/// What the engine must know of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The share of Cloudflare's 1,200 requests per 5 minutes.
+    pub budget: Budget,
+    /// How long the copy of a zone is believed.
+    pub refresh: Duration,
+}
+
+/// At most so many requests in any window of this length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Requests, at least 1.
+    pub requests: u32,
+    /// The window.
+    pub per: Duration,
+}
+
+/// A source of addresses, as far as the engine cares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// How the source is called in messages, such as `cloudflare` or `https://ip.example/`.
+    pub label: Box<str>,
+    /// Who runs it; sources of one operator count once for agreement.
+    pub operator: Box<str>,
+}
+
+/// One name and type that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The account whose credential reaches the zone.
+    pub account: AccountName,
+    /// How the zone is found.
+    pub zone: ZoneHint,
+    /// What is enforced.
+    pub options: Options,
+}
+
+/// What the configuration says of a record's zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ZoneHint {
+    /// Nothing: the longest zone name that the record's name ends in.
+    Find,
+    /// The zone of this name.
+    Named(Name),
+    /// The zone with this identifier, and its name if the configuration has it too.
+    Id(ZoneId, Option<Name>),
+}
+
+/// What is enforced of a record; `None` keeps what the zone has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whether it is proxied (a new record: false).
+    pub proxied: Option<bool>,
+    /// Its TTL (a new record: auto). Not compared while the record is proxied.
+    pub ttl: Option<Ttl>,
+    /// Its comment, without stayput's mark.
+    pub comment: Option<Box<str>>,
+    /// Its tags, as a set.
+    pub tags: Option<Vec<Box<str>>>,
+    /// Who else may have records of this name and type.
+    pub beside: Beside,
+}
+
+/// Who else may have records of a name and type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Beside {
+    /// Others' records are left alone; where it is not clear which is ours, nothing is touched.
+    #[default]
+    Tolerated,
+    /// `exclusive = true`: nothing else of this name and type is left.
+    Nobody,
+    /// `shared = true`: ours stands beside those of other instances.
+    Others,
+}
+
+/// What happens to our records when the daemon is stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnExit {
+    /// They stay.
+    #[default]
+    Keep,
+    /// They are deleted.
+    Delete,
+}

@@ -1,0 +1,10 @@
+//! stayput keeps DNS names pointed at the address of the host that it runs on, through the Cloudflare API.
+//!
+//! The map, in reading order; ARCHITECTURE.md walks it with one address:
+//! - [`engine`]: the pure core. What is believed, what differs, when to send it.
+//! - [`detect`]: asking sources for the host's addresses.
+//! - [`cloudflare`]: asking Cloudflare.
+
+pub mod cloudflare;
+pub mod detect;
+pub mod engine;
