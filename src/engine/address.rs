@@ -1,11 +1,34 @@
-//! What each source said, and what is believed.
+//! What each source said, and what is believed of one family's address.
+//!
+//! In a steady state one source is asked. An answer that differs from what that source said when the
+//! address was last confirmed is a suspicion; it is believed when enough independent operators say
+//! the same, and otherwise changes nothing. Deliberately unknown: how a source is asked, and what is
+//! done with the address.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
-use super::names::Family;
+use super::names::{Family, Moment};
+use super::pace::Backoff;
 use super::ranges::NotPublic;
 use super::settings::Source;
+
+/// When it looks again after a look that did not end in an address, before the period applies.
+const SOON: [Duration; 3] = [
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(60),
+];
+/// A return to an address that was given up within this time is held back.
+const FLAP_WINDOW: Duration = Duration::from_secs(600);
+/// The longest that a flapping address is held back.
+const LONGEST_FLAP: Duration = Duration::from_secs(7200);
+/// So long after a flapping address was let through without another flap, it is forgotten.
+const CALM: Duration = Duration::from_secs(3600);
+/// Each so-manieth look begins with another operator, so that a source that is stuck is noticed.
+const AUDIT_EVERY: u64 = 12;
 
 /// A source of one family, by its place in [`Settings::sources`](super::settings::Settings::sources).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,27 +93,421 @@ impl fmt::Display for Unheard {
     }
 }
 
-/// What several answers amount to.
+/// What a look came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Agreement {
-    /// So many operators say this address, and that is enough.
-    Agreed {
-        /// The address.
-        address: IpAddr,
-        /// The operators that say it.
-        operators: usize,
+pub enum Outcome {
+    /// What was believed is still so.
+    Same,
+    /// What was believed is still so, although this source says otherwise.
+    Dissent {
+        /// The source's place.
+        index: usize,
+        /// What it says.
+        says: IpAddr,
     },
-    /// Two or more addresses were heard, and none from enough operators.
-    Disagree,
-    /// One address was heard, but not from enough operators.
-    TooFew {
-        /// The address.
-        address: IpAddr,
-        /// The operators that say it.
-        operators: usize,
+    /// A new address is believed.
+    Changed {
+        /// What was believed before.
+        from: Option<IpAddr>,
+        /// What is believed now.
+        to: IpAddr,
     },
-    /// Nothing was heard.
-    Silence,
+    /// Enough operators agree on a new address, but it was given up only just now: it waits.
+    Flapping {
+        /// The address that waits.
+        address: IpAddr,
+        /// Until when.
+        until: Moment,
+    },
+    /// Addresses were heard, but not the same from enough operators.
+    Unconfirmed(Vec<Heard>),
+    /// Nothing usable was heard.
+    Silence(Vec<Heard>),
+}
+
+/// What one source said in a look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The source's label.
+    pub source: Box<str>,
+    /// What it said.
+    pub answer: Result<IpAddr, Unheard>,
+}
+
+/// The address that is believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Believed {
+    /// The address.
+    pub address: IpAddr,
+    /// When a look last ended with it.
+    pub confirmed_at: Moment,
+    /// What each source said when the address was confirmed, by its label.
+    pub said: BTreeMap<Box<str>, IpAddr>,
+}
+
+/// The watch over one family's address.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    sources: Vec<Sentinel>,
+    need: usize,
+    every: Duration,
+    believed: Option<Believed>,
+    round: Option<Round>,
+    next_at: Moment,
+    misses: usize,
+    looks: u64,
+    concluded: bool,
+    no_route: bool,
+    left: VecDeque<(IpAddr, Moment)>,
+    flap: Backoff,
+    hold: Option<Moment>,
+}
+
+/// A source, and how it has been lately.
+#[derive(Clone, Debug)]
+struct Sentinel {
+    source: Source,
+    trouble: Backoff,
+    cooling: Option<Moment>,
+}
+
+/// A look in progress.
+#[derive(Clone, Debug, Default)]
+struct Round {
+    asking: Option<usize>,
+    answers: BTreeMap<usize, Result<IpAddr, Unheard>>,
+    suspicious: bool,
+}
+
+impl Watch {
+    /// A watch that looks for the first time at `first`, perhaps with a belief from before.
+    #[must_use]
+    pub fn new(sources: &[Source], agree: usize, every: Duration, first: Moment) -> Watch {
+        let sentinel = |source: &Source| Sentinel {
+            source: source.clone(),
+            trouble: Backoff::between(Duration::from_secs(60), Duration::from_secs(3600)),
+            cooling: None,
+        };
+        Watch {
+            sources: sources.iter().map(sentinel).collect(),
+            need: needed(sources, agree),
+            every,
+            believed: None,
+            round: None,
+            next_at: first,
+            misses: 0,
+            looks: 0,
+            concluded: false,
+            no_route: false,
+            left: VecDeque::new(),
+            flap: Backoff::between(FLAP_WINDOW, LONGEST_FLAP),
+            hold: None,
+        }
+    }
+
+    /// Takes over what was believed before a restart or a reload.
+    pub fn remember(&mut self, believed: Believed) {
+        self.believed = Some(believed);
+    }
+
+    /// What is believed.
+    #[must_use]
+    pub fn believed(&self) -> Option<&Believed> {
+        self.believed.as_ref()
+    }
+
+    /// Whether a look has ended since the start, whichever way.
+    #[must_use]
+    pub fn has_concluded(&self) -> bool {
+        self.concluded && self.round.is_none()
+    }
+
+    /// Whether a look is going on.
+    #[must_use]
+    pub fn is_looking(&self) -> bool {
+        self.round.is_some()
+    }
+
+    /// Whether the last look did not end in an address, so that it looks again soon.
+    #[must_use]
+    pub fn is_restless(&self) -> bool {
+        self.misses > 0
+    }
+
+    /// Whether the last look found that the host has no route for the family at all.
+    #[must_use]
+    pub fn has_no_route(&self) -> bool {
+        self.no_route
+    }
+
+    /// When it wants to ask next; `None` while it waits for an answer.
+    #[must_use]
+    pub fn wants_at(&self) -> Option<Moment> {
+        let asking = self.round.as_ref().and_then(|round| round.asking);
+        asking.is_none().then_some(self.next_at)
+    }
+
+    /// A hint that the address may have changed.
+    pub fn look_now(&mut self, now: Moment) {
+        if self.round.is_none() {
+            self.next_at = now;
+            self.misses = 0;
+        }
+    }
+
+    /// The source to ask now, if it is time and none is being asked.
+    pub fn next_source(&mut self, now: Moment) -> Option<usize> {
+        if self.round.is_none() {
+            if now < self.next_at {
+                return None;
+            }
+            self.round = Some(Round::default());
+            self.looks += 1;
+        }
+        let order = self.order(now);
+        let round = self.round.as_mut()?;
+        if round.asking.is_some() {
+            return None;
+        }
+        let candidate = order.first().copied()?;
+        round.asking = Some(candidate);
+        Some(candidate)
+    }
+
+    /// Takes in what a source said. `None`: the look goes on.
+    pub fn heard(
+        &mut self,
+        index: usize,
+        answer: Result<IpAddr, Unheard>,
+        now: Moment,
+        dice: &mut fastrand::Rng,
+    ) -> Option<Outcome> {
+        let round = self.round.as_mut()?;
+        if round.asking != Some(index) {
+            return None;
+        }
+        round.asking = None;
+        let sentinel = self.sources.get_mut(index)?;
+        match &answer {
+            Ok(_) => {
+                sentinel.trouble.reset();
+                sentinel.cooling = None;
+            }
+            Err(_) => sentinel.cooling = Some(now + sentinel.trouble.next(dice)),
+        }
+        let says = answer.as_ref().ok().copied();
+        round.answers.insert(index, answer);
+        let outcome = self.weigh(index, says, now, dice)?;
+        self.conclude(&outcome, now, dice);
+        Some(outcome)
+    }
+
+    /// What the answers so far come to; `None` if another source is to be asked.
+    fn weigh(
+        &mut self,
+        index: usize,
+        says: Option<IpAddr>,
+        now: Moment,
+        dice: &mut fastrand::Rng,
+    ) -> Option<Outcome> {
+        let old = self.believed.as_ref().map(|believed| believed.address);
+        let label = self.sources.get(index)?.source.label.clone();
+        let baseline = self
+            .believed
+            .as_ref()
+            .and_then(|b| b.said.get(&label))
+            .copied();
+        let round = self.round.as_mut()?;
+        if let Some(says) = says {
+            if !round.suspicious && Some(says) == old {
+                return Some(Outcome::Same);
+            }
+            // A source that keeps saying what it said when the address was confirmed is no news.
+            if Some(says) != baseline || old.is_none() {
+                round.suspicious = true;
+            }
+        }
+        if self.round.as_ref()?.suspicious {
+            if let Some(agreed) = self.agreed() {
+                return Some(self.accept(agreed, now, dice));
+            }
+        }
+        if !self.order(now).is_empty() {
+            return None;
+        }
+        let round = self.round.as_ref()?;
+        let any = round.answers.values().any(Result::is_ok);
+        Some(match (any, round.suspicious) {
+            (true, false) => Outcome::Same,
+            (true, true) => Outcome::Unconfirmed(self.all_heard()),
+            (false, _) => Outcome::Silence(self.all_heard()),
+        })
+    }
+
+    /// The address that enough operators say in this look.
+    fn agreed(&self) -> Option<IpAddr> {
+        let answers = &self.round.as_ref()?.answers;
+        let mut votes: BTreeMap<IpAddr, Vec<&str>> = BTreeMap::new();
+        for (index, answer) in answers {
+            let (Ok(address), Some(sentinel)) = (answer, self.sources.get(*index)) else {
+                continue;
+            };
+            let operators = votes.entry(*address).or_default();
+            if !operators.contains(&&*sentinel.source.operator) {
+                operators.push(&sentinel.source.operator);
+            }
+        }
+        let (address, _) = votes
+            .into_iter()
+            .find(|(_, operators)| operators.len() >= self.need)?;
+        Some(address)
+    }
+
+    fn accept(&mut self, agreed: IpAddr, now: Moment, dice: &mut fastrand::Rng) -> Outcome {
+        let old = self.believed.as_ref().map(|believed| believed.address);
+        if old == Some(agreed) {
+            let dissenter =
+                self.round
+                    .iter()
+                    .flat_map(|round| &round.answers)
+                    .find_map(|(index, answer)| {
+                        let says = *answer.as_ref().ok()?;
+                        (says != agreed).then_some((*index, says))
+                    });
+            return match dissenter {
+                Some((index, says)) => Outcome::Dissent { index, says },
+                None => Outcome::Same,
+            };
+        }
+        self.left.retain(|(_, when)| now.since(*when) < FLAP_WINDOW);
+        if let Some(until) = self.hold.filter(|until| *until > now) {
+            return Outcome::Flapping {
+                address: agreed,
+                until,
+            };
+        }
+        let returns = self.left.iter().any(|(address, _)| *address == agreed);
+        if returns && self.hold.is_none() {
+            let until = now + self.flap.next(dice);
+            self.hold = Some(until);
+            return Outcome::Flapping {
+                address: agreed,
+                until,
+            };
+        }
+        Outcome::Changed {
+            from: old,
+            to: agreed,
+        }
+    }
+
+    /// Ends the look.
+    fn conclude(&mut self, outcome: &Outcome, now: Moment, dice: &mut fastrand::Rng) {
+        let Some(round) = self.round.take() else {
+            return;
+        };
+        self.concluded = true;
+        self.no_route = round
+            .answers
+            .values()
+            .all(|answer| *answer == Err(Unheard::NoRoute));
+        let heard = round.answers.iter().filter_map(|(index, answer)| {
+            let label = self.sources.get(*index)?.source.label.clone();
+            Some((label, *answer.as_ref().ok()?))
+        });
+        let heard: BTreeMap<Box<str>, IpAddr> = heard.collect();
+        match outcome {
+            Outcome::Same | Outcome::Dissent { .. } => {
+                if let Some(believed) = &mut self.believed {
+                    believed.confirmed_at = now;
+                    believed.said.extend(heard);
+                }
+                if self.hold.is_some_and(|until| now.since(until) > CALM) {
+                    self.hold = None;
+                    self.flap.reset();
+                }
+                self.misses = 0;
+            }
+            Outcome::Changed { from, to } => {
+                if let Some(from) = from {
+                    self.left.push_back((*from, now));
+                }
+                self.believed = Some(Believed {
+                    address: *to,
+                    confirmed_at: now,
+                    said: heard,
+                });
+                self.hold = None;
+                self.misses = 0;
+            }
+            Outcome::Flapping { .. } => self.misses = SOON.len(),
+            Outcome::Unconfirmed(_) | Outcome::Silence(_) => self.misses += 1,
+        }
+        let wait = match self.misses.checked_sub(1).and_then(|miss| SOON.get(miss)) {
+            Some(soon) => (*soon).min(self.every),
+            None => self.every,
+        };
+        // A tenth of jitter, never later than the period says.
+        self.next_at = now + wait.mul_f64(1.0 - dice.f64() / 10.0);
+    }
+
+    fn all_heard(&self) -> Vec<Heard> {
+        let answers = self.round.iter().flat_map(|round| &round.answers);
+        let heard = answers.filter_map(|(index, answer)| {
+            let source = self.sources.get(*index)?.source.label.clone();
+            Some(Heard {
+                source,
+                answer: answer.clone(),
+            })
+        });
+        heard.collect()
+    }
+
+    /// The sources that this look may still ask, the best first.
+    fn order(&self, now: Moment) -> Vec<usize> {
+        let Some(round) = &self.round else {
+            return Vec::new();
+        };
+        let count = self.sources.len();
+        let audit = self.looks % AUDIT_EVERY == 0 && !round.suspicious;
+        let turn = if audit {
+            usize::try_from(self.looks / AUDIT_EVERY).unwrap_or(0)
+        } else {
+            0
+        };
+        let operator_answered = |index: usize| {
+            let operator = &self.sources[index].source.operator;
+            round.answers.iter().any(|(other, answer)| {
+                answer.is_ok()
+                    && self
+                        .sources
+                        .get(*other)
+                        .is_some_and(|s| s.source.operator == *operator)
+            })
+        };
+        let mut order: Vec<usize> = (0..count)
+            .map(|step| (step + turn) % count)
+            .filter(|index| !round.answers.contains_key(index) && !operator_answered(*index))
+            .collect();
+        let believed = self.believed.as_ref();
+        order.sort_by_key(|index| {
+            let sentinel = &self.sources[*index];
+            let cooling = sentinel.cooling.is_some_and(|until| until > now);
+            // As the one that stands guard, a source that is known to tell the truth comes first.
+            let honesty = match believed.and_then(|b| {
+                b.said
+                    .get(&sentinel.source.label)
+                    .map(|said| *said == b.address)
+            }) {
+                _ if round.suspicious || audit => 0,
+                Some(true) => 0,
+                None => 1,
+                Some(false) => 2,
+            };
+            (cooling, honesty)
+        });
+        order
+    }
 }
 
 /// How many operators must agree: `agree`, or all of them where the list holds fewer.
@@ -100,4 +517,228 @@ pub fn needed(sources: &[Source], agree: usize) -> usize {
     operators.sort_unstable();
     operators.dedup();
     agree.clamp(1, operators.len().max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PERIOD: Duration = Duration::from_secs(300);
+
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([203, 0, 113, last])
+    }
+
+    fn at(seconds: i64) -> Moment {
+        Moment::from_millis(seconds * 1000)
+    }
+
+    fn sources(operators: &[&str]) -> Vec<Source> {
+        let source = |(index, operator): (usize, &&str)| Source {
+            label: format!("{operator}{index}").into(),
+            operator: (*operator).into(),
+        };
+        operators.iter().enumerate().map(source).collect()
+    }
+
+    struct Rig {
+        watch: Watch,
+        dice: fastrand::Rng,
+        asked: Vec<usize>,
+    }
+
+    impl Rig {
+        fn new(operators: &[&str], agree: usize) -> Rig {
+            Rig {
+                watch: Watch::new(&sources(operators), agree, PERIOD, at(0)),
+                dice: fastrand::Rng::with_seed(7),
+                asked: Vec::new(),
+            }
+        }
+
+        /// One look, in which each source gives its answer; `None` is a failure.
+        fn look(&mut self, seconds: i64, answers: &[Option<u8>]) -> Outcome {
+            self.watch.look_now(at(seconds));
+            self.asked.clear();
+            loop {
+                let index = self
+                    .watch
+                    .next_source(at(seconds))
+                    .expect("it asks until it has concluded");
+                self.asked.push(index);
+                let answer = answers[index].map(ip).ok_or(Unheard::TimedOut);
+                if let Some(outcome) = self.watch.heard(index, answer, at(seconds), &mut self.dice)
+                {
+                    return outcome;
+                }
+            }
+        }
+
+        fn believes(&self) -> Option<IpAddr> {
+            self.watch.believed().map(|believed| believed.address)
+        }
+    }
+
+    #[test]
+    fn the_first_address_needs_two_operators() {
+        let mut rig = Rig::new(&["a", "b", "c"], 2);
+        assert_eq!(
+            rig.look(0, &[Some(1), Some(1), Some(1)]),
+            Outcome::Changed {
+                from: None,
+                to: ip(1)
+            }
+        );
+        assert_eq!(rig.asked, [0, 1]);
+    }
+
+    #[test]
+    fn three_names_of_one_operator_are_one() {
+        let mut rig = Rig::new(&["a", "a", "a", "b"], 2);
+        rig.look(0, &[Some(1), Some(1), Some(1), Some(1)]);
+        assert_eq!(rig.asked, [0, 3]);
+        let mut alone = Rig::new(&["a", "a"], 2);
+        assert_eq!(
+            alone.look(0, &[Some(1), Some(1)]),
+            Outcome::Changed {
+                from: None,
+                to: ip(1)
+            }
+        );
+    }
+
+    #[test]
+    fn in_a_steady_state_one_source_is_asked() {
+        let mut rig = Rig::new(&["a", "b", "c"], 2);
+        rig.look(0, &[Some(1); 3]);
+        for turn in 1..40 {
+            assert_eq!(rig.look(turn * 300, &[Some(1); 3]), Outcome::Same);
+            assert_eq!(rig.asked.len(), 1);
+        }
+    }
+
+    #[test]
+    fn one_liar_changes_nothing() {
+        let mut rig = Rig::new(&["a", "b", "c"], 2);
+        rig.look(0, &[Some(1); 3]);
+        assert_eq!(
+            rig.look(300, &[Some(9), Some(1), Some(1)]),
+            Outcome::Dissent {
+                index: 0,
+                says: ip(9)
+            }
+        );
+        assert_eq!(rig.look(600, &[Some(9), Some(1), Some(1)]), Outcome::Same);
+        assert_eq!(rig.asked, [1], "the liar no longer stands guard");
+        assert_eq!(rig.believes(), Some(ip(1)));
+    }
+
+    #[test]
+    fn a_change_that_only_one_can_say_is_not_believed() {
+        let mut rig = Rig::new(&["a", "b", "c"], 2);
+        rig.look(0, &[Some(1); 3]);
+        assert!(
+            matches!(rig.look(300, &[Some(2), None, None]), Outcome::Unconfirmed(heard) if heard.len() == 3)
+        );
+        assert_eq!(rig.believes(), Some(ip(1)));
+        assert!(matches!(
+            rig.look(600, &[Some(2), Some(3), Some(4)]),
+            Outcome::Unconfirmed(_)
+        ));
+        assert_eq!(rig.believes(), Some(ip(1)));
+        assert_eq!(
+            rig.look(900, &[Some(2), Some(2), None]),
+            Outcome::Changed {
+                from: Some(ip(1)),
+                to: ip(2)
+            }
+        );
+    }
+
+    #[test]
+    fn after_failures_it_looks_again_soon_and_then_in_the_period() {
+        let mut rig = Rig::new(&["a"], 1);
+        let mut now = 0;
+        let mut waits = Vec::new();
+        for _ in 0..5 {
+            let _ = rig.watch.next_source(at(now)).unwrap();
+            let outcome = rig
+                .watch
+                .heard(0, Err(Unheard::TimedOut), at(now), &mut rig.dice);
+            assert!(matches!(outcome, Some(Outcome::Silence(_))));
+            let next = rig.watch.wants_at().unwrap();
+            waits.push(at(now).until(next).as_secs_f64());
+            now = next.as_millis() / 1000 + 1;
+        }
+        for (wait, most) in waits.iter().zip([5.0, 15.0, 60.0, 300.0, 300.0]) {
+            assert!(*wait <= most && *wait >= most * 0.9, "{waits:?}");
+        }
+    }
+
+    #[test]
+    fn a_dead_source_is_asked_last() {
+        let mut rig = Rig::new(&["a", "b", "c"], 2);
+        rig.look(0, &[None, Some(1), Some(1)]);
+        assert_eq!(rig.asked, [0, 1, 2]);
+        rig.look(30, &[None, Some(1), Some(1)]);
+        assert_eq!(rig.asked, [1]);
+    }
+
+    #[test]
+    fn an_address_that_returns_at_once_is_held_back() {
+        let mut rig = Rig::new(&["a", "b"], 2);
+        rig.look(0, &[Some(1); 2]);
+        rig.look(60, &[Some(2); 2]);
+        let Outcome::Flapping { until, .. } = rig.look(120, &[Some(1); 2]) else {
+            panic!("held back")
+        };
+        assert!(at(120).until(until) >= FLAP_WINDOW);
+        assert_eq!(rig.believes(), Some(ip(2)));
+        let later = until.as_millis() / 1000 + 1;
+        assert_eq!(
+            rig.look(later, &[Some(1); 2]),
+            Outcome::Changed {
+                from: Some(ip(2)),
+                to: ip(1)
+            }
+        );
+    }
+
+    #[test]
+    fn a_flapping_address_is_published_a_few_times_an_hour_at_most() {
+        let mut rig = Rig::new(&["a", "b"], 2);
+        let mut changes = 0;
+        for minute in 0..(24 * 60) {
+            let address = Some(1 + u8::try_from(minute % 2).unwrap());
+            if let Outcome::Changed { .. } = rig.look(minute * 60, &[address; 2]) {
+                changes += 1;
+            }
+        }
+        assert!((3..=60).contains(&changes), "{changes} in a day");
+    }
+
+    proptest! {
+        /// Whatever each source says or fails to say, an address that fewer operators than needed
+        /// say in that very look is never believed.
+        #[test]
+        fn nothing_is_believed_that_too_few_say(
+            looks in prop::collection::vec(prop::collection::vec(prop::option::of(1_u8..4), 4), 1..40),
+            agree in 1_usize..4,
+        ) {
+            let operators = ["a", "a", "b", "c"];
+            let mut rig = Rig::new(&operators, agree);
+            for (turn, answers) in looks.iter().enumerate() {
+                let before = rig.believes();
+                rig.look(i64::try_from(turn).unwrap() * 300, answers);
+                let Some(now) = rig.believes() else { continue };
+                if before == Some(now) {
+                    continue;
+                }
+                let mut say: Vec<_> = (0..4).filter(|i| answers[*i].map(ip) == Some(now)).map(|i| operators[i]).collect();
+                say.dedup();
+                prop_assert!(say.len() >= agree, "{now} was said by {say:?}");
+            }
+        }
+    }
 }

@@ -69,7 +69,9 @@ impl Failure {
         self.errors.iter().any(|error| codes.contains(&error.code))
     }
 
-    fn says(&self, words: &str) -> bool {
+    /// Whether a message of the answer, at any level, has these words.
+    #[must_use]
+    pub fn says(&self, words: &str) -> bool {
         self.errors
             .iter()
             .any(|error| error.message.contains(words))

@@ -5,30 +5,42 @@
 //! commands out, tells the engine what came of them with [`Engine::handle`], and sleeps until
 //! [`Engine::wake_at`].
 
-#![expect(
-    clippy::todo,
-    unused_variables,
-    clippy::needless_pass_by_value,
-    missing_docs,
-    reason = "skeleton"
-)]
-
+pub mod account;
 pub mod address;
+pub mod discovery;
 pub mod failure;
 pub mod names;
 pub mod notice;
+pub mod outlook;
+pub mod pace;
 pub mod ranges;
 pub mod request;
 pub mod settings;
+pub mod upkeep;
+pub mod zone;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::time::Duration;
 
-use address::{SourceId, Unheard};
-use names::{Family, Key, Moment, Name, Record, Ttl, ZoneId};
-use notice::Notice;
-use request::{Answer, Request};
-use settings::{AccountName, Settings};
+use account::{Account, Busy, Effect, Placed};
+use address::{Outcome, SourceId, Unheard, Watch};
+use failure::{Class, Failure};
+use names::{Family, Key, Moment, Name, ZoneId};
+use notice::{Bulletin, Notice, Topic, Trouble};
+pub use outlook::*;
+use pace::Saving;
+use request::{Answer, Found, Request};
+use settings::{AccountName, OnExit, Settings};
+use upkeep::{Reaction, Reason, Upkeep, Writing};
+use zone::{Copy, Goal, Mark, Operation};
+
+/// The longest that the first look of a daemon waits, so that many do not start as one.
+const LONGEST_SPREAD: Duration = Duration::from_secs(5);
+/// How long a single pass goes on trying what failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a refused secret is read again, in case somebody has put a better one in its place.
+const REREAD_EVERY: Duration = Duration::from_secs(60);
 
 /// How the engine is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +51,19 @@ pub enum Mode {
     Once,
     /// As `Once`, but nothing is written: [`Engine::plan`] has the outcome.
     Plan,
+}
+
+/// How an engine starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// How it is used.
+    pub mode: Mode,
+    /// Drives all jitter.
+    pub seed: u64,
+    /// A person is watching: the first look is not spread in time.
+    pub eager: bool,
+    /// The instant of the start.
+    pub now: Moment,
 }
 
 /// What happened.
@@ -70,202 +95,988 @@ pub enum Command {
     RereadSecret(AccountName),
 }
 
-pub struct Engine {}
+/// The engine.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    settings: Settings,
+    start: Start,
+    mark: Mark,
+    dice: fastrand::Rng,
+    watches: BTreeMap<Family, Watch>,
+    /// Families whose belief has been confirmed since the start.
+    confirmed: BTreeSet<Family>,
+    accounts: BTreeMap<AccountName, Account>,
+    rereads: BTreeMap<AccountName, Moment>,
+    bulletin: Bulletin,
+    /// Deletes since there last was nothing to delete.
+    deleted: usize,
+    said_settled: bool,
+    stopping: bool,
+    unsaved: bool,
+    urgent: VecDeque<Command>,
+}
 
 impl Engine {
-    /// `seed` drives the jitter. `eager`: a person is watching, so the first look is not spread in time.
+    /// An engine that remembers what it can use of a snapshot.
+    #[must_use]
     pub fn new(settings: Settings, start: Start, remembered: Option<Snapshot>) -> Engine {
-        todo!()
+        let mut engine = Engine {
+            mark: Mark::of(settings.owner.as_deref()),
+            dice: fastrand::Rng::with_seed(start.seed),
+            settings: Settings {
+                sources: BTreeMap::new(),
+                accounts: BTreeMap::new(),
+                ..settings.clone()
+            },
+            start,
+            watches: BTreeMap::new(),
+            confirmed: BTreeSet::new(),
+            accounts: BTreeMap::new(),
+            rereads: BTreeMap::new(),
+            bulletin: Bulletin::default(),
+            deleted: 0,
+            said_settled: false,
+            stopping: false,
+            unsaved: false,
+            urgent: VecDeque::new(),
+        };
+        let snapshot = remembered.unwrap_or_default();
+        for (name, account) in &settings.accounts {
+            let spent = snapshot.spent.get(name).cloned().unwrap_or_default();
+            engine
+                .accounts
+                .insert(name.clone(), Account::new(*account, spent, start.now));
+        }
+        let spread = match (start.mode, start.eager) {
+            (Mode::Daemon, false) => (settings.every / 10)
+                .min(LONGEST_SPREAD)
+                .mul_f64(engine.dice.f64()),
+            _ => Duration::ZERO,
+        };
+        engine.apply(settings, start.now + spread, start.now);
+        engine.recall(snapshot, start.now);
+        engine
     }
-    /// Takes in what happened.
-    pub fn handle(&mut self, event: Event, now: Moment) {
-        todo!()
+
+    /// Takes over addresses and zones from a snapshot, as far as the settings still want them.
+    fn recall(&mut self, snapshot: Snapshot, now: Moment) {
+        for (family, believed) in snapshot.addresses {
+            if let Some(watch) = self.watches.get_mut(&family) {
+                watch.remember(believed);
+            }
+        }
+        for memory in snapshot.zones {
+            let Some(account) = self.accounts.get_mut(&memory.account) else {
+                continue;
+            };
+            let mut zone = Upkeep::new(memory.id, memory.name, now);
+            let copy = Copy {
+                names: memory.names.iter().cloned().collect(),
+                records: memory
+                    .records
+                    .into_iter()
+                    .map(|record| (record.id.clone(), record))
+                    .collect(),
+                aliases: memory.aliases.into_iter().collect(),
+                adopted: memory.adopted.into_iter().collect(),
+            };
+            let listed_at = memory.listed_at.map(|listed_at| listed_at.min(now));
+            zone.remember(copy, listed_at, account.refresh());
+            account.remember(zone, &memory.names);
+        }
+        self.assign(now);
     }
-    /// The next thing to do at once, if any. Call until `None`.
-    pub fn next_command(&mut self, now: Moment) -> Option<Command> {
-        todo!()
-    }
-    /// When to call `next_command` again if nothing happens before.
-    pub fn wake_at(&self) -> Option<Moment> {
-        todo!()
-    }
-    /// The messages since the last call.
-    pub fn take_notices(&mut self) -> Vec<Notice> {
-        todo!()
-    }
+
     /// New settings (reload): copies of zones, budget and beliefs that still apply are kept.
     pub fn reconfigure(&mut self, settings: Settings, now: Moment) {
-        todo!()
+        self.accounts
+            .retain(|name, _| settings.accounts.contains_key(name));
+        for (name, new) in &settings.accounts {
+            match self.accounts.get_mut(name) {
+                Some(account) => account.reconfigure(*new),
+                None => {
+                    self.accounts
+                        .insert(name.clone(), Account::new(*new, Vec::new(), now));
+                }
+            }
+        }
+        self.apply(settings, now, now);
+        for account in self.accounts.values_mut() {
+            account.hurry(now);
+        }
+        self.assign(now);
+        self.unsaved = true;
     }
-    /// Whether the snapshot differs from the one last taken with [`Engine::snapshot`] in a way that must be on disk
-    /// before the next request leaves, or when nothing more is to be done.
-    pub fn unsaved(&self) -> bool {
-        todo!()
+
+    /// Takes over settings; families whose sources changed are looked at anew at `first`.
+    fn apply(&mut self, settings: Settings, first: Moment, now: Moment) {
+        self.mark = Mark::of(settings.owner.as_deref());
+        let same = settings.every == self.settings.every && settings.agree == self.settings.agree;
+        self.watches
+            .retain(|family, _| settings.sources.contains_key(family));
+        for (family, sources) in &settings.sources {
+            if same && self.settings.sources.get(family) == Some(sources) {
+                continue;
+            }
+            let mut watch = Watch::new(sources, settings.agree, settings.every, first);
+            if let Some(believed) = self.watches.get(family).and_then(Watch::believed) {
+                watch.remember(believed.clone());
+            }
+            self.watches.insert(*family, watch);
+        }
+        self.settings = settings;
+        let (records, sources) = (&self.settings.records, &self.settings.sources);
+        self.bulletin.forget(|topic| match topic {
+            Topic::Record(key) => records.contains_key(key),
+            Topic::Place(_, name) => records.keys().any(|key| key.name == *name),
+            Topic::Address(family) => sources.contains_key(family),
+            _ => true,
+        });
+        let _ = now;
     }
-    /// What to remember across a restart; marks the engine as saved.
-    pub fn snapshot(&mut self, now: Moment) -> Snapshot {
-        todo!()
+
+    /// Gives every record its account and zone, and works out what differs.
+    fn assign(&mut self, now: Moment) {
+        for (name, account) in &mut self.accounts {
+            let mine = self
+                .settings
+                .records
+                .iter()
+                .filter(|(_, wanted)| wanted.account == *name);
+            account.keep(mine, now);
+        }
+        self.compare_all(now);
+        self.tell_places(now);
     }
-    /// `Once` and `Plan`: whether the pass is over; after [`Event::Stop`]: whether the program may end.
+
+    // --- what happened ---
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, event: Event, now: Moment) {
+        match event {
+            Event::Heard(source, answer) => self.heard(source, answer, now),
+            Event::Answered(account, answer) => self.answered(&account, answer, now),
+            Event::SecretChanged(name) => {
+                if let Some(account) = self.accounts.get_mut(&name) {
+                    account.trust_again(now);
+                    self.rereads.remove(&name);
+                }
+            }
+            Event::LookNow => self
+                .watches
+                .values_mut()
+                .for_each(|watch| watch.look_now(now)),
+            Event::RefreshNow => {
+                self.watches
+                    .values_mut()
+                    .for_each(|watch| watch.look_now(now));
+                for account in self.accounts.values_mut() {
+                    account.zones_mut().for_each(Upkeep::doubt);
+                    account.hurry(now);
+                }
+            }
+            Event::Stop => {
+                self.stopping = true;
+                for account in self.accounts.values_mut() {
+                    account.hurry(now);
+                }
+                self.compare_all(now);
+            }
+        }
+    }
+
+    fn heard(&mut self, source: SourceId, answer: Result<IpAddr, Unheard>, now: Moment) {
+        let SourceId { family, index } = source;
+        let allow = &self.settings.allow;
+        let answer = answer.and_then(|address| match ranges::publishable(address, allow) {
+            _ if Family::of(address) != family => Err(Unheard::WrongFamily(address)),
+            Ok(()) => Ok(address),
+            Err(why) => Err(Unheard::NotPublic(address, why)),
+        });
+        let Some(watch) = self.watches.get_mut(&family) else {
+            return;
+        };
+        let Some(outcome) = watch.heard(index, answer, now, &mut self.dice) else {
+            return;
+        };
+        let keeps = watch.believed().map(|believed| believed.address);
+        let no_route = watch.has_no_route();
+        let topic = Topic::Address(family);
+        match outcome {
+            Outcome::Same => self.bulletin.clear(&topic, now),
+            Outcome::Dissent { index, says } => {
+                self.bulletin.clear(&topic, now);
+                let source = self.label_of(family, index);
+                if let Some(others) = keeps {
+                    self.bulletin.say(Notice::Dissent {
+                        source,
+                        says,
+                        others,
+                    });
+                }
+            }
+            Outcome::Changed { from, to } => {
+                self.bulletin.clear(&topic, now);
+                let said = self
+                    .watches
+                    .get(&family)
+                    .and_then(Watch::believed)
+                    .map(|believed| &believed.said);
+                let agreeing = said.into_iter().flatten().filter(|(_, says)| **says == to);
+                let said_by = agreeing.map(|(label, _)| label.clone()).collect();
+                self.bulletin.say(Notice::Address {
+                    family,
+                    from,
+                    to,
+                    said_by,
+                });
+                self.unsaved = true;
+            }
+            Outcome::Flapping { address, until } => {
+                let wait = now.until(until);
+                let trouble = Trouble::Flapping {
+                    family,
+                    keeps,
+                    address,
+                    wait,
+                };
+                self.bulletin.raise(topic, trouble, now);
+                return;
+            }
+            Outcome::Unconfirmed(heard) => {
+                let sources = self
+                    .settings
+                    .sources
+                    .get(&family)
+                    .map_or(&[][..], Vec::as_slice);
+                let need = address::needed(sources, self.settings.agree);
+                self.bulletin.raise(
+                    topic,
+                    Trouble::Unconfirmed {
+                        family,
+                        keeps,
+                        heard,
+                        need,
+                    },
+                    now,
+                );
+                return;
+            }
+            Outcome::Silence(heard) => {
+                self.bulletin.raise(
+                    topic,
+                    Trouble::Silence {
+                        family,
+                        keeps,
+                        heard,
+                        no_route,
+                    },
+                    now,
+                );
+                return;
+            }
+        }
+        let news = matches!(outcome, Outcome::Changed { .. });
+        if self.confirmed.insert(family) || news {
+            self.compare_all(now);
+        }
+    }
+
+    fn label_of(&self, family: Family, index: usize) -> Box<str> {
+        let source = self
+            .settings
+            .sources
+            .get(&family)
+            .and_then(|sources| sources.get(index));
+        source.map_or_else(|| "a source".into(), |source| source.label.clone())
+    }
+
+    fn answered(&mut self, name: &AccountName, answer: Answer, now: Moment) {
+        let Some(account) = self.accounts.get_mut(name) else {
+            return;
+        };
+        let Some((busy, effect)) = account.answered(&answer, now, &mut self.dice) else {
+            return;
+        };
+        self.tell_effect(name, effect, answer.outcome.as_ref().err(), now);
+        match answer.outcome {
+            Ok(found) => self.found(name, &busy, found, now),
+            Err(failure) => self.failed(name, &busy, &failure, now),
+        }
+    }
+
+    fn found(&mut self, name: &AccountName, busy: &Busy, found: Found, now: Moment) {
+        let Some(account) = self.accounts.get_mut(name) else {
+            return;
+        };
+        let refresh = account.refresh();
+        match (found, &busy.zone) {
+            (Found::Zones(page), _) => {
+                if account.searched(&busy.request, page, now, &mut self.dice) {
+                    self.assign(now);
+                }
+            }
+            (Found::Zone(zone), Some(_)) => {
+                self.tell_odd(name, &zone, now);
+                if let Some(upkeep) = self
+                    .accounts
+                    .get_mut(name)
+                    .and_then(|account| account.zone(&zone.id))
+                {
+                    upkeep.is_called(zone.name);
+                }
+                self.assign(now);
+                self.unsaved = true;
+            }
+            (Found::Records(page), Some(id)) => {
+                // A tenth of jitter, so that zones that were listed together drift apart.
+                let refresh = refresh.mul_f64(1.0 - self.dice.f64() / 10.0);
+                let Some(zone) = account.zone(id) else { return };
+                if zone.listed(page, refresh, now) {
+                    let records = zone.copy().map_or(0, |copy| copy.records.len());
+                    self.bulletin.say(Notice::Listed {
+                        zone: zone.label(),
+                        records,
+                    });
+                    self.unsaved = true;
+                    self.clear_refusal(name, id, now);
+                    self.compare(name, id, now);
+                }
+            }
+            (Found::Written(written), Some(id)) => {
+                let Some(zone) = account.zone(id) else { return };
+                let sent = zone.wrote(written);
+                self.deleted += sent
+                    .iter()
+                    .filter(|operation| matches!(operation.step, zone::Step::Delete(_)))
+                    .count();
+                self.bulletin.say(Notice::Written {
+                    zone: zone.label(),
+                    operations: sent.clone(),
+                });
+                self.unsaved = true;
+                self.clear_refusal(name, id, now);
+                self.compare(name, id, now);
+                self.park_unkept(name, id, &sent, now);
+            }
+            (Found::Token(_) | Found::Zone(_) | Found::Records(_) | Found::Written(_), _) => {}
+        }
+    }
+
+    fn park_unkept(&mut self, name: &AccountName, id: &ZoneId, sent: &[Operation], now: Moment) {
+        let zone = self
+            .accounts
+            .get_mut(name)
+            .and_then(|account| account.zone(id));
+        let Some(zone) = zone else { return };
+        for key in zone.park_unkept(sent, now, &mut self.dice) {
+            let trouble = Trouble::Parked(key.clone(), Reason::NotKept);
+            self.bulletin.raise(Topic::Record(key), trouble, now);
+        }
+    }
+
+    fn clear_refusal(&mut self, name: &AccountName, id: &ZoneId, now: Moment) {
+        self.bulletin
+            .clear(&Topic::Permission(name.clone(), id.clone()), now);
+    }
+
+    fn failed(&mut self, name: &AccountName, busy: &Busy, failure: &Failure, now: Moment) {
+        let Some(id) = &busy.zone else {
+            if failure.class == Class::Zone || failure.class == Class::Content {
+                let topic = Topic::Api(name.clone());
+                self.bulletin
+                    .raise(topic, Trouble::Api(name.clone(), failure.clone()), now);
+            }
+            return;
+        };
+        let Some(account) = self.accounts.get_mut(name) else {
+            return;
+        };
+        let Some(zone) = account.zone(id) else { return };
+        let label = zone.label();
+        match zone.failed(failure, now, &mut self.dice) {
+            Reaction::None => {}
+            Reaction::Parked(keys) => {
+                for key in keys {
+                    let trouble = Trouble::Parked(key.clone(), Reason::Refused(failure.clone()));
+                    self.bulletin.raise(Topic::Record(key), trouble, now);
+                }
+            }
+            Reaction::Refused => {
+                let topic = Topic::Permission(name.clone(), id.clone());
+                self.bulletin
+                    .raise(topic, Trouble::ZoneRefused(label, failure.clone()), now);
+                if failure.status == Some(404) || failure.has_code(&[7003]) {
+                    account.lose(id, now, &mut self.dice);
+                }
+                if matches!(failure.status, Some(401 | 403)) {
+                    self.urgent.push_back(Command::RereadSecret(name.clone()));
+                }
+            }
+        }
+        if busy.request.writes() {
+            self.unsaved = true;
+        }
+        self.compare(name, id, now);
+    }
+
+    /// Says what an answer means for the credential as a whole.
+    fn tell_effect(
+        &mut self,
+        name: &AccountName,
+        effect: Effect,
+        failure: Option<&Failure>,
+        now: Moment,
+    ) {
+        let credential = Topic::Credential(name.clone());
+        let api = Topic::Api(name.clone());
+        let throttled = Topic::Throttled(name.clone());
+        match (effect, failure) {
+            (Effect::Works, _) => {
+                for topic in [credential, api, throttled] {
+                    self.bulletin.clear(&topic, now);
+                }
+                self.rereads.remove(name);
+            }
+            (Effect::Throttled(until), _) => {
+                let trouble = Trouble::Throttled(name.clone(), now.until(until));
+                self.bulletin.raise(throttled, trouble, now);
+            }
+            (Effect::Refused(until), Some(failure)) => {
+                let trouble = Trouble::Credential(name.clone(), failure.clone(), now.until(until));
+                self.bulletin.raise(credential, trouble, now);
+                self.urgent.push_back(Command::RereadSecret(name.clone()));
+                self.rereads.insert(name.clone(), now + REREAD_EVERY);
+            }
+            (Effect::Down, Some(failure)) => {
+                self.bulletin
+                    .raise(api, Trouble::Api(name.clone(), failure.clone()), now);
+            }
+            (Effect::Refused(_) | Effect::Down, None) => {}
+        }
+    }
+
+    fn tell_odd(&mut self, name: &AccountName, zone: &request::Zone, now: Moment) {
+        let topic = Topic::Zone(name.clone(), zone.id.clone());
+        let odd = zone.paused || &*zone.status != "active" || !matches!(&*zone.kind, "full" | "");
+        if odd {
+            self.bulletin
+                .raise(topic, Trouble::OddZone(zone.clone()), now);
+        } else {
+            self.bulletin.clear(&topic, now);
+        }
+    }
+
+    /// Says which names have no zone, or several.
+    fn tell_places(&mut self, now: Moment) {
+        let mut troubles: Vec<(Topic, Option<Trouble>)> = Vec::new();
+        let mut odd = Vec::new();
+        for (account_name, account) in &self.accounts {
+            for (name, placed) in account.places() {
+                let topic = Topic::Place(account_name.clone(), name.clone());
+                let (account, name) = (account_name.clone(), name.clone());
+                let trouble = match placed {
+                    Placed::In(_) => None,
+                    Placed::Nowhere => Some(Trouble::NoZone(account, name)),
+                    Placed::Ambiguous(ids) => Some(Trouble::Ambiguous(account, name, ids.clone())),
+                    Placed::Outside(zone) => Some(Trouble::Outside(name, zone.clone())),
+                    Placed::Undecided => continue,
+                };
+                troubles.push((topic, trouble));
+            }
+            let kept: BTreeSet<&ZoneId> = account.zones().map(Upkeep::id).collect();
+            let seen = account.seen().filter(|zone| kept.contains(&zone.id));
+            odd.extend(seen.map(|zone| (account_name.clone(), zone.clone())));
+        }
+        for (topic, trouble) in troubles {
+            match trouble {
+                Some(trouble) => self.bulletin.raise(topic, trouble, now),
+                None => self.bulletin.clear(&topic, now),
+            }
+        }
+        for (name, zone) in odd {
+            self.tell_odd(&name, &zone, now);
+        }
+    }
+
+    // --- what differs ---
+
+    /// What is wanted of a name and type now.
+    fn goal(&self, key: &Key) -> Goal {
+        if self.stopping {
+            return match self.settings.on_exit {
+                OnExit::Keep => Goal::Leave,
+                OnExit::Delete => Goal::Gone,
+            };
+        }
+        // What was believed before a restart is not published anew before a source has said it again.
+        let confirmed = self.confirmed.contains(&key.family);
+        let believed = self
+            .watches
+            .get(&key.family)
+            .and_then(Watch::believed)
+            .filter(|_| confirmed);
+        believed.map_or(Goal::Leave, |believed| Goal::At(believed.address))
+    }
+
+    fn compare_all(&mut self, now: Moment) {
+        let zones: Vec<(AccountName, ZoneId)> = self
+            .accounts
+            .iter()
+            .flat_map(|(name, account)| {
+                account
+                    .zones()
+                    .map(|zone| (name.clone(), zone.id().clone()))
+            })
+            .collect();
+        for (name, id) in zones {
+            self.compare(&name, &id, now);
+        }
+    }
+
+    fn compare(&mut self, name: &AccountName, id: &ZoneId, now: Moment) {
+        let Some(mut account) = self.accounts.remove(name) else {
+            return;
+        };
+        if let Some(zone) = account.zone(id) {
+            let keys = zone.keys().clone();
+            let goals = keys.iter().filter_map(|key| {
+                let wanted = self.settings.records.get(key)?;
+                Some((key, self.goal(key), &wanted.options))
+            });
+            let adopted = zone.compare(goals, &self.mark, now);
+            self.unsaved |= adopted;
+            if zone.is_believed() {
+                let difference = zone.difference();
+                for key in &difference.current {
+                    self.bulletin.clear(&Topic::Record(key.clone()), now);
+                }
+                for (key, obstacle) in &difference.obstacles {
+                    let trouble = Trouble::Obstacle(key.clone(), obstacle.clone());
+                    self.bulletin
+                        .raise(Topic::Record(key.clone()), trouble, now);
+                }
+            }
+        }
+        self.accounts.insert(name.clone(), account);
+    }
+
+    // --- what to do ---
+
+    /// The next thing to do at once, if any. Call until `None`.
+    pub fn next_command(&mut self, now: Moment) -> Option<Command> {
+        if let Some(command) = self.urgent.pop_front() {
+            return Some(command);
+        }
+        if !self.stopping {
+            for (family, watch) in &mut self.watches {
+                if let Some(index) = watch.next_source(now) {
+                    return Some(Command::Look(SourceId {
+                        family: *family,
+                        index,
+                    }));
+                }
+            }
+            if let Some((name, at)) = self.rereads.iter_mut().find(|(_, at)| **at <= now) {
+                *at = now + REREAD_EVERY;
+                return Some(Command::RereadSecret(name.clone()));
+            }
+        }
+        let writing = self.writing(now);
+        for (name, account) in &mut self.accounts {
+            let Some(due) = account.due(writing, now).filter(|due| due.at <= now) else {
+                continue;
+            };
+            if let Some((request, saving)) = account.begin(due, writing, now) {
+                self.unsaved |= saving == Saving::Needed;
+                return Some(Command::Ask(name.clone(), request));
+            }
+        }
+        self.tell_settled(now);
+        None
+    }
+
+    /// When to call [`Engine::next_command`] again if nothing happens before.
+    #[must_use]
+    pub fn wake_at(&self, now: Moment) -> Option<Moment> {
+        let writing = self.writing(now);
+        let requests = self
+            .accounts
+            .values()
+            .filter_map(|account| account.due(writing, now))
+            .map(|due| due.at);
+        if self.stopping {
+            return requests.min();
+        }
+        let looks = self.watches.values().filter_map(Watch::wants_at);
+        requests
+            .chain(looks)
+            .chain(self.rereads.values().copied())
+            .min()
+    }
+
+    /// What may be written: a pass that would delete too much deletes nothing.
+    fn writing(&self, now: Moment) -> Writing {
+        if self.start.mode == Mode::Plan {
+            return Writing::Nothing;
+        }
+        if self.stopping && self.settings.on_exit == OnExit::Keep {
+            return Writing::Nothing;
+        }
+        let wanted = self.wanted_deletes();
+        if wanted == 0 {
+            return Writing::Allowed;
+        }
+        if wanted + self.deleted > self.settings.max_deletes {
+            return Writing::NoDeletes;
+        }
+        let unknown = |account: &Account| {
+            account.is_searching(now)
+                || !account.is_held(now) && account.zones().any(|zone| zone.awaits_list(now))
+        };
+        if self.accounts.values().any(unknown) {
+            return Writing::DeletesLater;
+        }
+        Writing::Allowed
+    }
+
+    fn wanted_deletes(&self) -> usize {
+        let zones = self.accounts.values().flat_map(Account::zones);
+        zones.map(|zone| zone.difference().deletes()).sum()
+    }
+
+    fn tell_settled(&mut self, now: Moment) {
+        let wanted = self.wanted_deletes();
+        if wanted + self.deleted > self.settings.max_deletes && wanted > 0 {
+            let trouble = Trouble::TooManyDeletes {
+                wanted: wanted + self.deleted,
+                most: self.settings.max_deletes,
+            };
+            self.bulletin.raise(Topic::Deletes, trouble, now);
+        } else {
+            self.bulletin.clear(&Topic::Deletes, now);
+        }
+        if wanted == 0 && self.writing(now) == Writing::Allowed {
+            self.deleted = 0;
+        }
+        if !self.said_settled && self.start.mode == Mode::Daemon && self.is_quiet(now) {
+            self.said_settled = true;
+            let states = self.states();
+            let current = states
+                .values()
+                .filter(|(state, _)| *state == RecordState::Current)
+                .count();
+            let requests = self
+                .accounts
+                .values()
+                .map(|account| account.budget(now).requests)
+                .sum();
+            self.bulletin.say(Notice::Settled {
+                current,
+                all: states.len(),
+                requests,
+            });
+        }
+    }
+
+    /// Whether every look has ended, nothing is on its way, and nothing is about to be sent.
+    fn is_quiet(&self, now: Moment) -> bool {
+        let writing = self.writing(now);
+        let due = |account: &Account| {
+            account
+                .due(writing, now)
+                .is_some_and(|due| due.wanted_at <= now)
+        };
+        self.watches.values().all(Watch::has_concluded)
+            && !self
+                .accounts
+                .values()
+                .any(|account| account.is_busy() || due(account))
+    }
+
+    /// `Once` and `Plan`: whether the pass is over. After [`Event::Stop`]: whether the program may end.
+    #[must_use]
     pub fn settled(&self, now: Moment) -> bool {
-        todo!()
+        let writing = self.writing(now);
+        if self.accounts.values().any(Account::is_busy) || !self.urgent.is_empty() {
+            return false;
+        }
+        let until = if self.stopping {
+            now
+        } else {
+            self.start.now + PATIENCE
+        };
+        let waits = |account: &Account| {
+            account
+                .due(writing, now)
+                .is_some_and(|due| due.wanted_at <= until.max(now))
+        };
+        if self.stopping {
+            let deletes = self.wanted_deletes() > 0 && writing == Writing::Allowed;
+            return !deletes || !self.accounts.values().any(waits);
+        }
+        let looks_again =
+            |watch: &Watch| watch.is_restless() && watch.wants_at().is_some_and(|at| at <= until);
+        self.watches
+            .values()
+            .all(|watch| watch.has_concluded() && !looks_again(watch))
+            && !self.accounts.values().any(waits)
     }
+
+    /// The messages since the last call.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        self.bulletin.take()
+    }
+
+    // --- what is known ---
+
+    /// Whether a snapshot must be on disk before the next request leaves, or when nothing more is to be done.
+    #[must_use]
+    pub fn unsaved(&self) -> bool {
+        self.unsaved
+    }
+
+    /// What to remember across a restart; counts as saved from now on.
+    pub fn snapshot(&mut self, now: Moment) -> Snapshot {
+        self.unsaved = false;
+        let mut snapshot = Snapshot::default();
+        for (family, watch) in &self.watches {
+            if let Some(believed) = watch.believed() {
+                snapshot.addresses.insert(*family, believed.clone());
+            }
+        }
+        for (name, account) in &mut self.accounts {
+            snapshot
+                .spent
+                .insert(name.clone(), account.remember_spent(now));
+            for zone in account.zones() {
+                let Some(copy) = zone.copy() else { continue };
+                snapshot.zones.push(ZoneMemory {
+                    account: name.clone(),
+                    id: zone.id().clone(),
+                    name: zone.name().cloned(),
+                    names: copy.names.iter().cloned().collect(),
+                    listed_at: zone.listed_at(),
+                    records: copy.records.values().cloned().collect(),
+                    aliases: copy.aliases.iter().cloned().collect(),
+                    adopted: copy.adopted.iter().cloned().collect(),
+                });
+            }
+        }
+        snapshot
+    }
+
     /// What would be sent now, and what is in the way.
-    pub fn plan(&self, now: Moment) -> Plan {
-        todo!()
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        let mut plan = Plan::default();
+        for account in self.accounts.values() {
+            for zone in account.zones().filter(|zone| zone.is_believed()) {
+                let operations = &zone.difference().operations;
+                plan.changes.extend(
+                    operations
+                        .iter()
+                        .map(|operation| Change::of(zone.label(), operation)),
+                );
+                plan.requests += operations.len().div_ceil(request::Batch::MOST_OPERATIONS);
+            }
+        }
+        plan.changes.sort_by(|one, two| {
+            (&one.zone, &one.key, one.action).cmp(&(&two.zone, &two.key, two.action))
+        });
+        for (key, (state, why)) in self.states() {
+            match state {
+                RecordState::Current => plan.unchanged += 1,
+                RecordState::Pending => {}
+                RecordState::Refused | RecordState::Unknown => {
+                    plan.refused.push(RefusedRecord {
+                        key,
+                        why: why.unwrap_or_default(),
+                    });
+                }
+            }
+        }
+        plan
     }
+
     /// How the pass ended, for the exit code.
+    #[must_use]
     pub fn verdict(&self) -> Verdict {
-        todo!()
+        let refused = |account: &Account| {
+            account.is_refused() || account.zones().any(|zone| zone.refused().is_some())
+        };
+        if self.accounts.values().any(refused) {
+            return Verdict::Refused;
+        }
+        let known = self
+            .watches
+            .values()
+            .any(|watch| watch.believed().is_some());
+        // A family that this host does not have is no failure, if there is another one.
+        let missing = |key: &Key| {
+            known
+                && self
+                    .watches
+                    .get(&key.family)
+                    .is_some_and(Watch::has_no_route)
+        };
+        let states = self.states();
+        let counted: Vec<RecordState> = states
+            .iter()
+            .filter(|(key, _)| !missing(key))
+            .map(|(_, (state, _))| *state)
+            .collect();
+        let good = |state: &RecordState| match state {
+            RecordState::Current => true,
+            RecordState::Pending => self.start.mode == Mode::Plan,
+            RecordState::Refused | RecordState::Unknown => false,
+        };
+        if counted.iter().all(good) {
+            Verdict::Done
+        } else if counted.iter().any(good) || counted.contains(&RecordState::Refused) {
+            Verdict::Partly
+        } else {
+            Verdict::Nothing
+        }
     }
+
+    /// How each name and type is, and why it is not current.
+    fn states(&self) -> BTreeMap<Key, (RecordState, Option<String>)> {
+        let state = |key: &Key, account: &AccountName| match self.accounts.get(account) {
+            Some(account) => self.state(key, account),
+            None => (RecordState::Unknown, None),
+        };
+        let records = self.settings.records.iter();
+        records
+            .map(|(key, wanted)| (key.clone(), state(key, &wanted.account)))
+            .collect()
+    }
+
+    fn state(&self, key: &Key, account: &Account) -> (RecordState, Option<String>) {
+        let wanted = self.settings.records.get(key);
+        let account_name = wanted
+            .map(|wanted| wanted.account.clone())
+            .unwrap_or_default();
+        let topic = |topic: Topic| self.bulletin.wrong(&topic).map(ToString::to_string);
+        let place = topic(Topic::Place(account_name.clone(), key.name.clone()));
+        if let Some(why) = place {
+            return (RecordState::Refused, Some(why));
+        }
+        let troubles = [
+            Topic::Credential(account_name.clone()),
+            Topic::Throttled(account_name.clone()),
+            Topic::Api(account_name.clone()),
+        ];
+        let api = || {
+            troubles
+                .iter()
+                .find_map(|topic| self.bulletin.wrong(topic))
+                .map(ToString::to_string)
+        };
+        let Some(zone) = account.zone_of(&key.name) else {
+            return (
+                RecordState::Unknown,
+                api().or_else(|| Some("its zone is not known yet".to_owned())),
+            );
+        };
+        if let Some(why) = topic(Topic::Permission(account_name, zone.id().clone())) {
+            return (RecordState::Refused, Some(why));
+        }
+        if !zone.is_believed() {
+            return (
+                RecordState::Unknown,
+                api().or_else(|| Some("its zone has not been listed yet".to_owned())),
+            );
+        }
+        if let Some(why) = topic(Topic::Record(key.clone())) {
+            return (RecordState::Refused, Some(why));
+        }
+        if self.goal(key) == Goal::Leave {
+            let why = topic(Topic::Address(key.family));
+            return (
+                RecordState::Unknown,
+                why.or_else(|| Some(format!("the {} address is not known yet", key.family))),
+            );
+        }
+        if zone.difference().current.contains(key) {
+            return (RecordState::Current, None);
+        }
+        (RecordState::Pending, api())
+    }
+
     /// What the engine knows, for `status`.
+    #[must_use]
     pub fn status(&self, now: Moment) -> Status {
-        todo!()
+        let address = |watch: &Watch| {
+            let believed = watch.believed()?;
+            let agreeing = believed
+                .said
+                .iter()
+                .filter(|(_, says)| **says == believed.address);
+            Some(AddressStatus {
+                value: believed.address,
+                confirmed_at: believed.confirmed_at,
+                sources: agreeing.map(|(label, _)| label.clone()).collect(),
+            })
+        };
+        let records = self
+            .states()
+            .into_iter()
+            .map(|(key, (state, why))| RecordStatus {
+                content: self.content(&key),
+                since: self.bulletin.since(&Topic::Record(key.clone())),
+                key,
+                state,
+                why,
+            });
+        Status {
+            addresses: self
+                .watches
+                .iter()
+                .map(|(family, watch)| (*family, address(watch)))
+                .collect(),
+            records: records.collect(),
+            budgets: self
+                .accounts
+                .iter()
+                .map(|(name, account)| (name.clone(), account.budget(now)))
+                .collect(),
+            next_look_at: self.watches.values().filter_map(Watch::wants_at).min(),
+        }
     }
-}
 
-/// How an engine starts.
-#[derive(Clone, Copy, Debug)]
-pub struct Start {
-    pub mode: Mode,
-    /// Drives all jitter.
-    pub seed: u64,
-    /// A person is watching: the first look is not spread in time.
-    pub eager: bool,
-    pub now: Moment,
-}
+    /// The address that the zone holds for a name and type: ours, if there are several.
+    fn content(&self, key: &Key) -> Option<IpAddr> {
+        let account = self
+            .accounts
+            .get(&self.settings.records.get(key)?.account)?;
+        let copy = account.zone_of(&key.name)?.copy()?;
+        let contents: Vec<IpAddr> = copy
+            .records
+            .values()
+            .filter(|r| r.key() == *key)
+            .map(|r| r.content)
+            .collect();
+        let wanted = match self.goal(key) {
+            Goal::At(address) => Some(address),
+            Goal::Leave | Goal::Gone => None,
+        };
+        contents
+            .iter()
+            .find(|content| Some(**content) == wanted)
+            .or_else(|| contents.first())
+            .copied()
+    }
 
-/// How a pass ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Everything is as it should be (or, in a plan, known). Exit 0.
-    Done,
-    /// Some of it is not; a later try may help. Exit 69.
-    Partly,
-    /// Nothing could be done for now. Exit 75.
-    Nothing,
-    /// The credential was refused or lacks a permission. Exit 77.
-    Refused,
-}
-
-/// What is remembered across a restart. All moments are on the clock of `now`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Snapshot {
-    pub addresses: BTreeMap<Family, Believed>,
-    pub zones: Vec<ZoneMemory>,
-    /// When requests left, for each account.
-    pub spent: BTreeMap<AccountName, Vec<Moment>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Believed {
-    pub address: IpAddr,
-    pub confirmed_at: Moment,
-    /// What each source said when the address was confirmed, by its label.
-    pub said: BTreeMap<Box<str>, IpAddr>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ZoneMemory {
-    pub account: AccountName,
-    pub id: ZoneId,
-    pub name: Option<Name>,
-    /// The names that the copy covers.
-    pub names: Vec<Name>,
-    /// When the copy was listed; `None`: doubted.
-    pub listed_at: Option<Moment>,
-    pub records: Vec<Record>,
-    /// Names with a CNAME.
-    pub aliases: Vec<Name>,
-    /// Identifiers of the records that are ours although they have no mark (adopted ones).
-    pub adopted: Vec<names::RecordId>,
-}
-
-/// What would be sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
-    pub changes: Vec<Change>,
-    pub unchanged: usize,
-    pub refused: Vec<RefusedRecord>,
-    /// How many requests it would cost.
-    pub requests: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The zone's name, or its identifier where the name is not known.
-    pub zone: Box<str>,
-    pub key: Key,
-    pub action: Action,
-    pub before: Option<Shape>,
-    pub after: Option<Shape>,
-    pub why: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Action {
-    Create,
-    Update,
-    Delete,
-}
-
-/// A record without its identity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape {
-    pub content: IpAddr,
-    pub proxied: bool,
-    pub ttl: Ttl,
-    pub comment: Option<Box<str>>,
-    pub tags: Vec<Box<str>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedRecord {
-    pub key: Key,
-    pub why: String,
-}
-
-/// What the engine knows, as `stayput status` shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    pub addresses: BTreeMap<Family, Option<AddressStatus>>,
-    pub records: Vec<RecordStatus>,
-    /// For each account.
-    pub budgets: BTreeMap<AccountName, BudgetStatus>,
-    pub next_look_at: Option<Moment>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressStatus {
-    pub value: IpAddr,
-    pub confirmed_at: Moment,
-    pub sources: Vec<Box<str>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordStatus {
-    pub key: Key,
-    pub state: RecordState,
-    pub content: Option<IpAddr>,
-    pub since: Option<Moment>,
-    pub why: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordState {
-    Current,
-    Pending,
-    Refused,
-    Unknown,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BudgetStatus {
-    pub limit: u32,
-    pub left: u32,
-    pub resets_at: Option<Moment>,
-    pub requests: u64,
-    pub throttled: u64,
-    pub failed: u64,
-    pub mean_millis: u64,
+    /// The name under which a person knows a zone: for tests and messages of the shell.
+    #[must_use]
+    pub fn zones(&self) -> Vec<(AccountName, ZoneId, Option<Name>)> {
+        let zones = self
+            .accounts
+            .iter()
+            .flat_map(|(name, account)| account.zones().map(move |zone| (name, zone)));
+        zones
+            .map(|(name, zone)| (name.clone(), zone.id().clone(), zone.name().cloned()))
+            .collect()
+    }
 }

@@ -1,6 +1,24 @@
 //! Every message an operator can see, as a value; worded here and nowhere else.
+//!
+//! What goes wrong is said once when it begins, rarely while it lasts, and once when it is well
+//! again. Deliberately unknown: logs, terminals, colours.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::address::Heard;
+use super::failure::Failure;
+use super::names::{Family, Key, Moment, Name, ZoneId};
+use super::request::Zone;
+use super::settings::AccountName;
+use super::upkeep::Reason;
+use super::zone::{Obstacle, Operation, Step};
+
+/// The first reminder of something that still is wrong comes after this time, the later ones daily.
+const FIRST_REMINDER: Duration = Duration::from_secs(6 * 3600);
+const LATER_REMINDERS: Duration = Duration::from_secs(24 * 3600);
 
 /// How much a message matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,18 +35,652 @@ pub enum Severity {
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {}
+pub enum Notice {
+    /// An address is believed that was not before.
+    Address {
+        /// The family.
+        family: Family,
+        /// What was believed before.
+        from: Option<IpAddr>,
+        /// What is believed now.
+        to: IpAddr,
+        /// The labels of the sources that say so.
+        said_by: Vec<Box<str>>,
+    },
+    /// One source says something that the others deny.
+    Dissent {
+        /// The source.
+        source: Box<str>,
+        /// What it says.
+        says: IpAddr,
+        /// What the others say.
+        others: IpAddr,
+    },
+    /// A batch was carried out.
+    Written {
+        /// The zone.
+        zone: Box<str>,
+        /// What was done.
+        operations: Vec<Operation>,
+    },
+    /// A zone was listed.
+    Listed {
+        /// The zone.
+        zone: Box<str>,
+        /// How many of its records are ours to keep.
+        records: usize,
+    },
+    /// For the first time since the start, nothing is left to do.
+    Settled {
+        /// Names and types that are as they should be.
+        current: usize,
+        /// Names and types that are kept.
+        all: usize,
+        /// Requests that it took.
+        requests: u64,
+    },
+    /// Something is wrong.
+    Trouble(Trouble),
+    /// It still is.
+    StillWrong(Trouble, Duration),
+    /// It is well again, after so long.
+    Well(Trouble, Duration),
+}
+
+/// Something that is wrong and can become well again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// No source gave a usable answer.
+    Silence {
+        /// The family.
+        family: Family,
+        /// What stays published.
+        keeps: Option<IpAddr>,
+        /// What each source said.
+        heard: Vec<Heard>,
+        /// Whether the host has no route for the family at all.
+        no_route: bool,
+    },
+    /// Sources disagree, or too few answered.
+    Unconfirmed {
+        /// The family.
+        family: Family,
+        /// What stays published.
+        keeps: Option<IpAddr>,
+        /// What each source said.
+        heard: Vec<Heard>,
+        /// How many operators must agree.
+        need: usize,
+    },
+    /// The address goes back and forth.
+    Flapping {
+        /// The family.
+        family: Family,
+        /// What stays published.
+        keeps: Option<IpAddr>,
+        /// What waits.
+        address: IpAddr,
+        /// How long.
+        wait: Duration,
+    },
+    /// A record cannot be kept as the zone is.
+    Obstacle(Key, Obstacle),
+    /// A record is refused by Cloudflare.
+    Parked(Key, Reason),
+    /// No zone for a name.
+    NoZone(AccountName, Name),
+    /// Several zones of one name.
+    Ambiguous(AccountName, Name, Vec<ZoneId>),
+    /// The zone with the configured identifier has a name that the record's name does not end in.
+    Outside(Name, Name),
+    /// A zone in which changes have no effect, or less than expected.
+    OddZone(Zone),
+    /// A zone is refused as a whole.
+    ZoneRefused(Box<str>, Failure),
+    /// The credential is refused.
+    Credential(AccountName, Failure, Duration),
+    /// The API cannot be reached, or is down.
+    Api(AccountName, Failure),
+    /// Cloudflare asks to be left alone.
+    Throttled(AccountName, Duration),
+    /// Too many deletes in one pass.
+    TooManyDeletes {
+        /// How many there would be.
+        wanted: usize,
+        /// How many may be.
+        most: usize,
+    },
+}
+
+/// What a trouble is about: there is one of each at a time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Topic {
+    /// Learning an address.
+    Address(Family),
+    /// A record.
+    Record(Key),
+    /// Finding the zone of a name.
+    Place(AccountName, Name),
+    /// A zone's own state.
+    Zone(AccountName, ZoneId),
+    /// What a zone refuses.
+    Permission(AccountName, ZoneId),
+    /// A credential.
+    Credential(AccountName),
+    /// Reaching the API.
+    Api(AccountName),
+    /// Being throttled.
+    Throttled(AccountName),
+    /// The number of deletes.
+    Deletes,
+}
+
+/// What is to be said, and what is wrong at the moment.
+#[derive(Clone, Debug, Default)]
+pub struct Bulletin {
+    queue: Vec<Notice>,
+    wrong: BTreeMap<Topic, Ongoing>,
+}
+
+#[derive(Clone, Debug)]
+struct Ongoing {
+    trouble: Trouble,
+    since: Moment,
+    remind_at: Moment,
+}
+
+impl Bulletin {
+    /// Says something.
+    pub fn say(&mut self, notice: Notice) {
+        self.queue.push(notice);
+    }
+
+    /// Something is wrong: said when it is new or of another kind, and rarely again.
+    pub fn raise(&mut self, topic: Topic, trouble: Trouble, now: Moment) {
+        match self.wrong.get_mut(&topic) {
+            Some(ongoing)
+                if std::mem::discriminant(&ongoing.trouble) == std::mem::discriminant(&trouble) =>
+            {
+                ongoing.trouble = trouble;
+                if ongoing.remind_at <= now {
+                    ongoing.remind_at = now + LATER_REMINDERS;
+                    let still =
+                        Notice::StillWrong(ongoing.trouble.clone(), now.since(ongoing.since));
+                    self.queue.push(still);
+                }
+            }
+            other => {
+                let since = other.map_or(now, |ongoing| ongoing.since);
+                self.queue.push(Notice::Trouble(trouble.clone()));
+                let remind_at = now + FIRST_REMINDER;
+                self.wrong.insert(
+                    topic,
+                    Ongoing {
+                        trouble,
+                        since,
+                        remind_at,
+                    },
+                );
+            }
+        }
+    }
+
+    /// It is well; said if it was not.
+    pub fn clear(&mut self, topic: &Topic, now: Moment) {
+        if let Some(ongoing) = self.wrong.remove(topic) {
+            self.queue
+                .push(Notice::Well(ongoing.trouble, now.since(ongoing.since)));
+        }
+    }
+
+    /// It no longer matters; nothing is said.
+    pub fn forget(&mut self, keep: impl Fn(&Topic) -> bool) {
+        self.wrong.retain(|topic, _| keep(topic));
+    }
+
+    /// What is wrong with this, if anything.
+    #[must_use]
+    pub fn wrong(&self, topic: &Topic) -> Option<&Trouble> {
+        self.wrong.get(topic).map(|ongoing| &ongoing.trouble)
+    }
+
+    /// Since when something has been wrong with this.
+    #[must_use]
+    pub fn since(&self, topic: &Topic) -> Option<Moment> {
+        self.wrong.get(topic).map(|ongoing| ongoing.since)
+    }
+
+    /// Everything that has been said since the last call.
+    pub fn take(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.queue)
+    }
+}
 
 impl Notice {
     /// How much it matters.
     #[must_use]
     pub fn severity(&self) -> Severity {
-        match *self {}
+        match self {
+            Notice::Dissent { .. } | Notice::Listed { .. } => Severity::Detail,
+            Notice::Address { .. }
+            | Notice::Written { .. }
+            | Notice::Settled { .. }
+            | Notice::Well(..) => Severity::News,
+            Notice::Trouble(trouble) | Notice::StillWrong(trouble, _) => trouble.severity(),
+        }
+    }
+}
+
+impl Trouble {
+    fn severity(&self) -> Severity {
+        match self {
+            Trouble::Silence { .. }
+            | Trouble::Unconfirmed { .. }
+            | Trouble::Flapping { .. }
+            | Trouble::OddZone(_)
+            | Trouble::Api(..)
+            | Trouble::Throttled(..) => Severity::Warning,
+            Trouble::Obstacle(..)
+            | Trouble::Parked(..)
+            | Trouble::NoZone(..)
+            | Trouble::Ambiguous(..)
+            | Trouble::Outside(..)
+            | Trouble::ZoneRefused(..)
+            | Trouble::Credential(..)
+            | Trouble::TooManyDeletes { .. } => Severity::Error,
+        }
+    }
+
+    /// What it is about, for the message that it is well again.
+    fn subject(&self) -> String {
+        match self {
+            Trouble::Silence { family, .. } | Trouble::Unconfirmed { family, .. } => {
+                format!("the {family} address is known")
+            }
+            Trouble::Flapping { family, .. } => format!("the {family} address is steady"),
+            Trouble::Obstacle(key, _) | Trouble::Parked(key, _) => {
+                format!("{key} is as it should be")
+            }
+            Trouble::NoZone(_, name)
+            | Trouble::Ambiguous(_, name, _)
+            | Trouble::Outside(name, _) => format!("the zone of {name} is found"),
+            Trouble::OddZone(zone) => format!("the zone {} is active", zone.name),
+            Trouble::ZoneRefused(zone, _) => format!("the zone {zone} can be used"),
+            Trouble::Credential(account, ..) => format!("the credential of {account} is accepted"),
+            Trouble::Api(account, _) => format!("Cloudflare answers {account}"),
+            Trouble::Throttled(account, _) => format!("Cloudflare takes requests of {account}"),
+            Trouble::TooManyDeletes { .. } => {
+                "the number of deletions is within max-deletes".to_owned()
+            }
+        }
     }
 }
 
 impl fmt::Display for Notice {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {}
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Notice::Address {
+                family,
+                from,
+                to,
+                said_by,
+            } => {
+                match from {
+                    Some(from) => write!(f, "{family} address changed from {from} to {to}")?,
+                    None => write!(f, "{family} address is {to}")?,
+                }
+                match said_by.as_slice() {
+                    [] => Ok(()),
+                    [one] => write!(f, " (says {one})"),
+                    [some @ .., last] => write!(f, " (say {} and {last})", some.join(", ")),
+                }
+            }
+            Notice::Dissent {
+                source,
+                says,
+                others,
+            } => {
+                write!(
+                    f,
+                    "{source} says {says}, but enough others say {others}; nothing changes"
+                )
+            }
+            Notice::Written { zone, operations } => written(f, zone, operations),
+            Notice::Listed { zone, records } => write!(
+                f,
+                "{zone}: listed, {records} A and AAAA records under our names"
+            ),
+            Notice::Settled {
+                current,
+                all,
+                requests,
+            } if current == all => {
+                write!(
+                    f,
+                    "{all} of {all} records are current, after {}",
+                    count(*requests, "request")
+                )
+            }
+            Notice::Settled {
+                current,
+                all,
+                requests,
+            } => write!(
+                f,
+                "{current} of {all} records are current, after {}; what is wrong with the others is said above",
+                count(*requests, "request")
+            ),
+            Notice::Trouble(trouble) => write!(f, "{trouble}"),
+            Notice::StillWrong(trouble, age) => write!(f, "for {} now: {trouble}", rounded(*age)),
+            Notice::Well(trouble, age) => write!(
+                f,
+                "well again after {}: {}",
+                rounded(*age),
+                trouble.subject()
+            ),
+        }
+    }
+}
+
+/// How many changes of a batch are named one by one.
+const NAMED: usize = 4;
+
+fn written(f: &mut fmt::Formatter<'_>, zone: &str, operations: &[Operation]) -> fmt::Result {
+    write!(f, "{zone}: ")?;
+    for (index, operation) in operations.iter().take(NAMED).enumerate() {
+        f.write_str(if index > 0 { ", " } else { "" })?;
+        change(f, operation)?;
+    }
+    if operations.len() > NAMED {
+        write!(
+            f,
+            ", and {}",
+            count(operations.len() - NAMED, "other change")
+        )?;
+    }
+    f.write_str(" (1 request)")
+}
+
+fn change(f: &mut fmt::Formatter<'_>, operation: &Operation) -> fmt::Result {
+    let key = &operation.key;
+    match (&operation.step, &operation.before) {
+        (Step::Post(post), _) => write!(f, "{key} created as {}", post.content),
+        (Step::Delete(_), Some(before)) => write!(f, "{key} {} deleted", before.content),
+        (Step::Delete(_), None) => write!(f, "{key} deleted"),
+        (Step::Patch(patch), before) => {
+            write!(f, "{key}")?;
+            match before {
+                Some(before) if before.content != patch.content => {
+                    write!(f, " {} → {}", before.content, patch.content)?
+                }
+                _ => write!(f, " {}", patch.content)?,
+            }
+            if let Some(proxied) = patch.proxied {
+                write!(f, ", proxied = {proxied}")?;
+            }
+            if let Some(ttl) = patch.ttl {
+                write!(f, ", ttl = {ttl}")?;
+            }
+            if let Some(comment) = &patch.comment {
+                write!(f, ", comment = {comment:?}")?;
+            }
+            if let Some(tags) = &patch.tags {
+                write!(f, ", tags = {tags:?}")?;
+            }
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Silence {
+                family,
+                keeps,
+                no_route: true,
+                ..
+            } => {
+                write!(
+                    f,
+                    "no {family} route in this network namespace{}",
+                    kept(*family, *keeps)
+                )?;
+                write!(
+                    f,
+                    " (in a container, {family} may need host networking; to do without, set {} = [] under [address])",
+                    key_of(*family)
+                )
+            }
+            Trouble::Silence {
+                family,
+                keeps,
+                heard,
+                ..
+            } => {
+                write!(
+                    f,
+                    "the {family} address cannot be learned{}",
+                    kept(*family, *keeps)
+                )?;
+                each(f, heard)
+            }
+            Trouble::Unconfirmed {
+                family,
+                keeps,
+                heard,
+                need,
+            } => {
+                write!(
+                    f,
+                    "no {family} address that {} agree on{}",
+                    count(*need, "operator"),
+                    kept(*family, *keeps)
+                )?;
+                each(f, heard)
+            }
+            Trouble::Flapping {
+                family,
+                keeps,
+                address,
+                wait,
+            } => write!(
+                f,
+                "the {family} address goes back and forth; {address} is published if it stays for {}{}",
+                rounded(*wait),
+                kept(*family, *keeps)
+            ),
+            Trouble::Obstacle(key, obstacle) => write!(f, "{key}: {obstacle}"),
+            Trouble::Parked(key, Reason::Refused(failure)) => {
+                write!(f, "{key} is refused: {failure}")?;
+                remedy(f, failure)?;
+                f.write_str("; the other records go on, this one is tried again later")
+            }
+            Trouble::Parked(key, Reason::NotKept) => write!(
+                f,
+                "{key}: Cloudflare accepts the change, but the record stays as it was; check which of its settings the zone's plan allows"
+            ),
+            Trouble::NoZone(account, name) => write!(
+                f,
+                "no zone for {name} is visible to the credential of {account}: check the name, add the permission Zone · Zone · Read to the token, or set zone-id"
+            ),
+            Trouble::Ambiguous(_, name, ids) => {
+                write!(
+                    f,
+                    "{name} lies in one of {} zones of the same name: set zone-id to one of",
+                    ids.len()
+                )?;
+                for (index, id) in ids.iter().enumerate() {
+                    write!(f, "{} {id}", if index > 0 { "," } else { "" })?;
+                }
+                Ok(())
+            }
+            Trouble::Outside(name, zone) => {
+                write!(
+                    f,
+                    "{name} does not lie in the zone that its zone-id names, {zone}: correct zone-id"
+                )
+            }
+            Trouble::OddZone(zone) => odd(f, zone),
+            Trouble::ZoneRefused(zone, failure) => {
+                write!(f, "the zone {zone} is refused: {failure}")?;
+                remedy(f, failure)?;
+                f.write_str("; it is tried again later")
+            }
+            Trouble::Credential(account, failure, wait) => {
+                write!(f, "the credential of {account} is refused: {failure}")?;
+                remedy(f, failure)?;
+                write!(
+                    f,
+                    "; it is tried again in {} at first, then less often",
+                    rounded(*wait)
+                )
+            }
+            Trouble::Api(_, failure) => {
+                write!(
+                    f,
+                    "Cloudflare's API does not answer as it should: {failure}"
+                )?;
+                remedy(f, failure)?;
+                f.write_str("; what is published stays, and it is tried again")
+            }
+            Trouble::Throttled(account, wait) => {
+                write!(
+                    f,
+                    "Cloudflare asks for fewer requests: nothing is sent for {account} for {}",
+                    rounded(*wait)
+                )
+            }
+            Trouble::TooManyDeletes { wanted, most } => write!(
+                f,
+                "{} would be deleted in one pass, more than max-deletes = {most}: none is; if it is right, raise max-deletes",
+                count(*wanted, "record")
+            ),
+        }
+    }
+}
+
+fn odd(f: &mut fmt::Formatter<'_>, zone: &Zone) -> fmt::Result {
+    let name = &zone.name;
+    if zone.paused {
+        return write!(
+            f,
+            "the zone {name} is paused: names are answered, but nothing is proxied"
+        );
+    }
+    match (&*zone.kind, &*zone.status) {
+        ("secondary", _) => write!(
+            f,
+            "the zone {name} is a secondary zone: its records come from elsewhere and may not be editable"
+        ),
+        ("partial", _) => write!(
+            f,
+            "the zone {name} is a partial (CNAME) zone: only proxied records have an effect"
+        ),
+        (_, status) => write!(
+            f,
+            "the zone {name} is {status}, not active: changes may have no effect until its name servers point to Cloudflare"
+        ),
+    }
+}
+
+fn remedy(f: &mut fmt::Formatter<'_>, failure: &Failure) -> fmt::Result {
+    match failure.remedy() {
+        Some(remedy) => write!(f, ": {remedy}"),
+        None => Ok(()),
+    }
+}
+
+fn kept(family: Family, keeps: Option<IpAddr>) -> String {
+    match keeps {
+        Some(address) => format!("; {address} stays published"),
+        None => format!("; {} records are left alone", family.record_type()),
+    }
+}
+
+fn key_of(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    }
+}
+
+fn each(f: &mut fmt::Formatter<'_>, heard: &[Heard]) -> fmt::Result {
+    for (index, Heard { source, answer }) in heard.iter().enumerate() {
+        f.write_str(if index > 0 { "; " } else { ": " })?;
+        match answer {
+            Ok(address) => write!(f, "{source} says {address}")?,
+            Err(why) => write!(f, "{source} {why}")?,
+        }
+    }
+    Ok(())
+}
+
+fn count(number: impl TryInto<u64>, noun: &str) -> String {
+    match number.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
+    }
+}
+
+/// A span as a person says it: two units at most.
+fn rounded(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let parts = [
+        (seconds / 86_400, "d"),
+        (seconds % 86_400 / 3600, "h"),
+        (seconds % 3600 / 60, "min"),
+        (seconds % 60, "s"),
+    ];
+    let from = parts
+        .iter()
+        .position(|(number, _)| *number > 0)
+        .unwrap_or(3);
+    let shown: Vec<String> = parts
+        .iter()
+        .skip(from)
+        .take(2)
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, unit)| format!("{number} {unit}"))
+        .collect();
+    if shown.is_empty() {
+        "0 s".to_owned()
+    } else {
+        shown.join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_said_in_two_units() {
+        let said = |seconds| rounded(Duration::from_secs(seconds));
+        assert_eq!(said(0), "0 s");
+        assert_eq!(said(61), "1 min 1 s");
+        assert_eq!(said(3600), "1 h");
+        assert_eq!(said(200_000), "2 d 7 h");
+    }
+
+    #[test]
+    fn what_stays_wrong_is_said_once_and_then_rarely() {
+        let mut bulletin = Bulletin::default();
+        let wrong = || Trouble::TooManyDeletes { wanted: 9, most: 5 };
+        let mut said = 0;
+        for hour in 0..(24 * 7) {
+            let now = Moment::from_millis(hour * 3_600_000);
+            bulletin.raise(Topic::Deletes, wrong(), now);
+            said += bulletin.take().len();
+        }
+        assert_eq!(said, 8, "once, after six hours, and daily");
+        bulletin.clear(&Topic::Deletes, Moment::from_millis(24 * 7 * 3_600_000));
+        let text: Vec<String> = bulletin.take().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            text,
+            ["well again after 7 d: the number of deletions is within max-deletes"]
+        );
+        bulletin.clear(&Topic::Deletes, Moment::from_millis(0));
+        assert!(bulletin.take().is_empty());
     }
 }

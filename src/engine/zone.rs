@@ -1,0 +1,850 @@
+//! The difference between what a zone holds and what is wanted, as operations; and whose is what.
+//!
+//! A pure function from the confirmed copy and the goals to operations. Deliberately unknown: time,
+//! requests, failures, and how the copy was come by.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+
+use super::names::{Family, Key, Name, Record, RecordId, Ttl};
+use super::request::{Batch, Listed, Patch, Post, Written};
+use super::settings::{Beside, Options};
+
+/// What Cloudflare said about the names that are ours to care about, in one zone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Copy {
+    /// The names that it covers: what is not in it does not exist.
+    pub names: BTreeSet<Name>,
+    /// A and AAAA records of those names.
+    pub records: BTreeMap<RecordId, Record>,
+    /// Names that have a CNAME.
+    pub aliases: BTreeSet<Name>,
+    /// Records without our mark that are ours all the same.
+    pub adopted: BTreeSet<RecordId>,
+}
+
+impl Copy {
+    /// A copy of a freshly listed zone; of what was adopted, what still exists stays adopted.
+    #[must_use]
+    pub fn listed(
+        names: BTreeSet<Name>,
+        entries: Vec<Listed>,
+        adopted: &BTreeSet<RecordId>,
+    ) -> Copy {
+        let mut copy = Copy {
+            names,
+            ..Copy::default()
+        };
+        for entry in entries {
+            match entry {
+                Listed::Address(record) if copy.names.contains(&record.name) => {
+                    if adopted.contains(&record.id) {
+                        copy.adopted.insert(record.id.clone());
+                    }
+                    copy.records.insert(record.id.clone(), record);
+                }
+                Listed::Alias(name) if copy.names.contains(&name) => {
+                    copy.aliases.insert(name);
+                }
+                Listed::Address(_) | Listed::Alias(_) => {}
+            }
+        }
+        copy
+    }
+
+    /// Stores what Cloudflare says it did.
+    pub fn confirm(&mut self, written: Written) {
+        for id in &written.deleted {
+            self.records.remove(id);
+            self.adopted.remove(id);
+        }
+        for record in written.patched.into_iter().chain(written.posted) {
+            if self.names.contains(&record.name) {
+                self.records.insert(record.id.clone(), record);
+            }
+        }
+    }
+}
+
+/// What is wanted of one name and type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Nothing is known: hands off.
+    Leave,
+    /// Our records are to go.
+    Gone,
+    /// This address.
+    At(IpAddr),
+}
+
+/// The words in a comment by which we, and other tools, know our records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark(Box<str>);
+
+impl Mark {
+    const PROGRAM: &'static str = "stayput";
+
+    /// The mark of an instance: `stayput`, or `stayput/OWNER`.
+    #[must_use]
+    pub fn of(owner: Option<&str>) -> Mark {
+        Mark(match owner {
+            Some(owner) => format!("{}/{owner}", Mark::PROGRAM).into(),
+            None => Mark::PROGRAM.into(),
+        })
+    }
+
+    /// The mark alone.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A comment with the mark added.
+    #[must_use]
+    pub fn added_to(&self, comment: Option<&str>) -> Box<str> {
+        match comment.map(str::trim).filter(|text| !text.is_empty()) {
+            Some(text) => format!("{text} [{}]", self.0).into(),
+            None => self.0.clone(),
+        }
+    }
+
+    /// The mark of whichever instance is in this comment: alone, or in brackets at its end.
+    fn in_comment(comment: &str) -> Option<&str> {
+        let comment = comment.trim();
+        let candidate = match comment.strip_suffix(']') {
+            Some(rest) => rest.rsplit_once('[')?.1,
+            None => comment,
+        };
+        let rest = candidate.strip_prefix(Mark::PROGRAM)?;
+        let is_mark = rest.is_empty()
+            || rest.len() > 1 && rest.starts_with('/') && !rest.contains(char::is_whitespace);
+        is_mark.then_some(candidate)
+    }
+}
+
+/// Whose a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Whose {
+    Ours,
+    Nobodys,
+    Theirs,
+}
+
+/// Why a name and type is left alone although something is wanted of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// There is a CNAME of this name.
+    Alias,
+    /// Several records, and none is marked as ours or has our address.
+    Several(Vec<IpAddr>),
+    /// The only record belongs to another instance.
+    Theirs(Box<str>),
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Obstacle::Alias => f.write_str(
+                "a CNAME record of this name is in the way; delete it in the dashboard, or take the name out of the configuration",
+            ),
+            Obstacle::Several(contents) => {
+                f.write_str("there are several records (")?;
+                for (index, content) in contents.iter().enumerate() {
+                    write!(f, "{}{content}", if index > 0 { ", " } else { "" })?;
+                }
+                f.write_str(
+                    ") and none is known to be ours; delete all but one in the dashboard, or set its comment to \"stayput\" (with your owner: \"stayput/OWNER\"), or set exclusive = true (the others are deleted) or shared = true (ours is added)",
+                )
+            }
+            Obstacle::Theirs(mark) => write!(
+                f,
+                "its record belongs to another instance ({mark}); set owner and shared = true to stand beside it, or stop that instance and remove the mark from the comment"
+            ),
+        }
+    }
+}
+
+/// One operation, with what is there before and after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// The name and type.
+    pub key: Key,
+    /// What to do.
+    pub step: Step,
+    /// The record as it is, unless it is created.
+    pub before: Option<Record>,
+}
+
+/// What an operation does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Change a record of ours.
+    Patch(Patch),
+    /// Create one.
+    Post(Post),
+    /// Delete one of ours.
+    Delete(RecordId),
+}
+
+/// Everything that differs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// What to do: first patches, then posts, then deletes, each sorted by name and type.
+    pub operations: Vec<Operation>,
+    /// What is left alone, and why.
+    pub obstacles: BTreeMap<Key, Obstacle>,
+    /// Names and types that are as they should be.
+    pub current: BTreeSet<Key>,
+    /// Records without a mark that are taken as ours from now on.
+    pub adopt: BTreeSet<RecordId>,
+}
+
+impl Difference {
+    /// How many records it deletes.
+    #[must_use]
+    pub fn deletes(&self) -> usize {
+        let is_delete = |operation: &&Operation| matches!(operation.step, Step::Delete(_));
+        self.operations.iter().filter(is_delete).count()
+    }
+}
+
+/// Puts operations into one batch.
+#[must_use]
+pub fn batch(operations: &[Operation]) -> Batch {
+    let mut batch = Batch::default();
+    for operation in operations {
+        match &operation.step {
+            Step::Patch(patch) => batch.patches.push(patch.clone()),
+            Step::Post(post) => batch.posts.push(post.clone()),
+            Step::Delete(id) => batch.deletes.push(id.clone()),
+        }
+    }
+    batch
+}
+
+/// What must be done so that each goal is reached: nothing for what is reached, and nothing at all
+/// to a record that is not ours.
+#[must_use]
+pub fn difference<'a>(
+    copy: &Copy,
+    goals: impl Iterator<Item = (&'a Key, Goal, &'a Options)>,
+    mark: &Mark,
+) -> Difference {
+    let mut by_key: BTreeMap<Key, Vec<&Record>> = BTreeMap::new();
+    for record in copy.records.values() {
+        by_key.entry(record.key()).or_default().push(record);
+    }
+    let mut difference = Difference::default();
+    for (key, goal, options) in goals {
+        let place = Place {
+            key,
+            options,
+            mark,
+            copy,
+            records: by_key.get(key).map_or(&[], Vec::as_slice),
+        };
+        match goal {
+            Goal::Leave => {}
+            Goal::Gone => place.clear(&mut difference),
+            Goal::At(address) => place.settle(address, &mut difference),
+        }
+    }
+    let rank = |operation: &Operation| match operation.step {
+        Step::Patch(_) => 0,
+        Step::Post(_) => 1,
+        Step::Delete(_) => 2,
+    };
+    difference.operations.sort_by_key(rank);
+    difference
+}
+
+/// One name and type, and what is there.
+struct Place<'a> {
+    key: &'a Key,
+    options: &'a Options,
+    mark: &'a Mark,
+    copy: &'a Copy,
+    records: &'a [&'a Record],
+}
+
+impl<'a> Place<'a> {
+    fn whose(&self, record: &Record) -> Whose {
+        let marked = record.comment.as_deref().and_then(Mark::in_comment);
+        match marked {
+            Some(mark) if mark == self.mark.as_str() => Whose::Ours,
+            _ if self.copy.adopted.contains(&record.id) => Whose::Ours,
+            Some(_) => Whose::Theirs,
+            None => Whose::Nobodys,
+        }
+    }
+
+    fn only(&self, whose: Whose) -> Vec<&'a Record> {
+        let mut records: Vec<&Record> = self.records.to_vec();
+        records.retain(|record| self.whose(record) == whose);
+        records
+    }
+
+    fn clear(&self, difference: &mut Difference) {
+        let ours = self.only(Whose::Ours);
+        if ours.is_empty() {
+            difference.current.insert(self.key.clone());
+        }
+        for record in ours {
+            self.delete(record, difference);
+        }
+    }
+
+    fn settle(&self, address: IpAddr, difference: &mut Difference) {
+        let mine = match self.mine(address) {
+            Ok(mine) => mine,
+            Err(obstacle) => {
+                difference.obstacles.insert(self.key.clone(), obstacle);
+                return;
+            }
+        };
+        let before = difference.operations.len();
+        // A record that already has the address cannot be had twice (81058), whosever it is.
+        let there = self
+            .records
+            .iter()
+            .copied()
+            .filter(|record| record.content == address);
+        let keeper = there.min_by_key(|record| (self.whose(record), record.id.clone()));
+        let target = keeper.or_else(|| {
+            mine.iter()
+                .copied()
+                .min_by_key(|record| (self.whose(record), record.id.clone()))
+        });
+        match target {
+            Some(record) if self.may_take(record, &mine) => {
+                if self.whose(record) == Whose::Nobodys {
+                    difference.adopt.insert(record.id.clone());
+                }
+                self.patch(record, address, difference);
+            }
+            Some(_) => {}
+            None => self.post(address, difference),
+        }
+        for record in mine {
+            if target.is_none_or(|target| target.id != record.id) {
+                self.delete(record, difference);
+            }
+        }
+        if difference.operations.len() == before {
+            difference.current.insert(self.key.clone());
+        }
+    }
+
+    /// Ours; or nobody's, which can only be one that has our address already.
+    fn may_take(&self, record: &Record, mine: &[&Record]) -> bool {
+        mine.iter().any(|own| own.id == record.id) || self.whose(record) == Whose::Nobodys
+    }
+
+    /// The records that we may change and delete.
+    fn mine(&self, address: IpAddr) -> Result<Vec<&'a Record>, Obstacle> {
+        if self.copy.aliases.contains(&self.key.name) {
+            return Err(Obstacle::Alias);
+        }
+        let ours = self.only(Whose::Ours);
+        match self.options.beside {
+            Beside::Nobody => return Ok(self.records.to_vec()),
+            Beside::Others => return Ok(ours),
+            Beside::Tolerated if !ours.is_empty() => return Ok(ours),
+            Beside::Tolerated => {}
+        }
+        match self.records {
+            [] => Ok(Vec::new()),
+            [record] if self.whose(record) == Whose::Nobodys => Ok(vec![*record]),
+            [record] if record.content == address => Ok(Vec::new()),
+            [record] => {
+                let mark = record.comment.as_deref().and_then(Mark::in_comment);
+                Err(Obstacle::Theirs(mark.unwrap_or_default().into()))
+            }
+            several => {
+                let ready = several.iter().any(|record| {
+                    record.content == address && self.whose(record) == Whose::Nobodys
+                });
+                if ready {
+                    return Ok(Vec::new());
+                }
+                Err(Obstacle::Several(
+                    several.iter().map(|record| record.content).collect(),
+                ))
+            }
+        }
+    }
+
+    fn patch(&self, record: &Record, address: IpAddr, difference: &mut Difference) {
+        let patch = Patch {
+            id: record.id.clone(),
+            name: record.name.clone(),
+            content: address,
+            proxied: self
+                .options
+                .proxied
+                .filter(|proxied| *proxied != record.proxied),
+            ttl: self.ttl_for(record),
+            comment: self.comment_for(record),
+            tags: self.tags_for(record),
+        };
+        let changes = address != record.content
+            || patch.proxied.is_some()
+            || patch.ttl.is_some()
+            || patch.comment.is_some()
+            || patch.tags.is_some();
+        if changes {
+            self.push(Step::Patch(patch), Some(record), difference);
+        }
+    }
+
+    /// A proxied record's TTL is Cloudflare's affair: neither compared nor sent.
+    fn ttl_for(&self, record: &Record) -> Option<Ttl> {
+        let proxied = self.options.proxied.unwrap_or(record.proxied);
+        self.options
+            .ttl
+            .filter(|ttl| !proxied && *ttl != record.ttl)
+    }
+
+    fn comment_for(&self, record: &Record) -> Option<Box<str>> {
+        let has = record.comment.as_deref().unwrap_or_default();
+        let marked = Mark::in_comment(has) == Some(self.mark.as_str());
+        if let Some(text) = self.options.comment.as_deref() {
+            let wanted = self.mark.added_to(Some(text));
+            // What was adopted keeps a comment that already says just what is wanted.
+            let enough =
+                *wanted == *has || !marked && text == has && self.options.beside != Beside::Others;
+            return (!enough).then_some(wanted);
+        }
+        // Beside others, only the mark tells which is ours.
+        let needs_mark = self.options.beside == Beside::Others && !marked;
+        needs_mark.then(|| self.mark.added_to(Some(has)))
+    }
+
+    fn tags_for(&self, record: &Record) -> Option<Vec<Box<str>>> {
+        let folded = |tags: &[Box<str>]| -> BTreeSet<String> {
+            tags.iter().map(|tag| tag.to_lowercase()).collect()
+        };
+        let wanted = self.options.tags.as_ref()?;
+        (folded(wanted) != folded(&record.tags)).then(|| wanted.clone())
+    }
+
+    fn post(&self, address: IpAddr, difference: &mut Difference) {
+        let proxied = self.options.proxied.unwrap_or(false);
+        let post = Post {
+            name: self.key.name.clone(),
+            content: address,
+            proxied,
+            ttl: self.options.ttl.filter(|_| !proxied).unwrap_or(Ttl::Auto),
+            comment: self.mark.added_to(self.options.comment.as_deref()),
+            tags: self.options.tags.clone().unwrap_or_default(),
+        };
+        self.push(Step::Post(post), None, difference);
+    }
+
+    fn delete(&self, record: &Record, difference: &mut Difference) {
+        self.push(Step::Delete(record.id.clone()), Some(record), difference);
+    }
+
+    fn push(&self, step: Step, before: Option<&Record>, difference: &mut Difference) {
+        difference.operations.push(Operation {
+            key: self.key.clone(),
+            step,
+            before: before.cloned(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn key(text: &str) -> Key {
+        Key {
+            name: name(text),
+            family: Family::V4,
+        }
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn id(number: usize) -> RecordId {
+        RecordId::parse(&format!("{number:032x}")).unwrap()
+    }
+
+    fn record(number: usize, content: &str, comment: Option<&str>) -> Record {
+        Record {
+            id: id(number),
+            name: name("home.example.com"),
+            content: ip(content),
+            ttl: Ttl::Auto,
+            proxied: false,
+            comment: comment.map(Into::into),
+            tags: Vec::new(),
+        }
+    }
+
+    fn copy(records: &[Record]) -> Copy {
+        let entries = records.iter().cloned().map(Listed::Address).collect();
+        Copy::listed([name("home.example.com")].into(), entries, &BTreeSet::new())
+    }
+
+    fn to(records: &[Record], address: &str, options: &Options) -> Difference {
+        let key = key("home.example.com");
+        let goal = Goal::At(ip(address));
+        difference(
+            &copy(records),
+            [(&key, goal, options)].into_iter(),
+            &Mark::of(None),
+        )
+    }
+
+    fn with(beside: Beside) -> Options {
+        Options {
+            beside,
+            ..Options::default()
+        }
+    }
+
+    fn steps(difference: &Difference) -> Vec<String> {
+        let word = |operation: &Operation| match &operation.step {
+            Step::Patch(patch) => format!(
+                "patch {} to {}",
+                patch.id.as_str().trim_start_matches('0'),
+                patch.content
+            ),
+            Step::Post(post) => format!("post {} as {}", post.content, post.comment),
+            Step::Delete(id) => format!("delete {}", id.as_str().trim_start_matches('0')),
+        };
+        difference.operations.iter().map(word).collect()
+    }
+
+    #[test]
+    fn a_missing_record_is_created_with_our_mark() {
+        assert_eq!(
+            steps(&to(&[], "203.0.113.7", &Options::default())),
+            ["post 203.0.113.7 as stayput"]
+        );
+        let options = Options {
+            comment: Some("the door".into()),
+            ..Options::default()
+        };
+        assert_eq!(
+            steps(&to(&[], "203.0.113.7", &options)),
+            ["post 203.0.113.7 as the door [stayput]"]
+        );
+    }
+
+    #[test]
+    fn a_single_unmarked_record_is_adopted_and_only_its_content_changes() {
+        let stale = record(1, "203.0.113.1", Some("mine, by hand"));
+        let difference = to(&[stale], "203.0.113.7", &Options::default());
+        assert_eq!(steps(&difference), ["patch 1 to 203.0.113.7"]);
+        assert_eq!(difference.adopt, [id(1)].into());
+        let Step::Patch(patch) = &difference.operations[0].step else {
+            panic!()
+        };
+        assert_eq!(
+            (patch.proxied, patch.ttl, &patch.comment, &patch.tags),
+            (None, None, &None, &None)
+        );
+    }
+
+    #[test]
+    fn of_several_records_ours_is_the_marked_one() {
+        let others = [
+            record(1, "198.51.100.1", None),
+            record(2, "203.0.113.1", Some("stayput")),
+        ];
+        assert_eq!(
+            steps(&to(&others, "203.0.113.7", &Options::default())),
+            ["patch 2 to 203.0.113.7"]
+        );
+    }
+
+    #[test]
+    fn of_several_unmarked_records_one_with_our_address_is_taken() {
+        let both = [
+            record(1, "198.51.100.1", None),
+            record(2, "203.0.113.7", None),
+        ];
+        let difference = to(&both, "203.0.113.7", &Options::default());
+        assert_eq!(steps(&difference), [""; 0]);
+        assert_eq!(difference.adopt, [id(2)].into());
+    }
+
+    #[test]
+    fn several_records_of_which_none_is_ours_are_left_alone_and_said() {
+        let both = [
+            record(1, "198.51.100.1", None),
+            record(2, "198.51.100.2", Some("stayput/attic")),
+        ];
+        let difference = to(&both, "203.0.113.7", &Options::default());
+        assert_eq!(steps(&difference), [""; 0]);
+        let contents = vec![ip("198.51.100.1"), ip("198.51.100.2")];
+        assert_eq!(
+            difference.obstacles[&key("home.example.com")],
+            Obstacle::Several(contents)
+        );
+    }
+
+    #[test]
+    fn another_instances_record_is_left_alone_and_said() {
+        let theirs = [record(1, "198.51.100.1", Some("cellar [stayput/cellar]"))];
+        let difference = to(&theirs, "203.0.113.7", &Options::default());
+        assert_eq!(
+            difference.obstacles[&key("home.example.com")],
+            Obstacle::Theirs("stayput/cellar".into())
+        );
+        assert_eq!(
+            steps(&to(&theirs, "203.0.113.7", &with(Beside::Others))),
+            ["post 203.0.113.7 as stayput"]
+        );
+    }
+
+    #[test]
+    fn exclusive_leaves_nothing_else_and_the_name_is_never_empty() {
+        let three = [
+            record(1, "198.51.100.1", None),
+            record(2, "198.51.100.2", None),
+            record(3, "198.51.100.3", Some("stayput/x")),
+        ];
+        let difference = to(&three, "203.0.113.7", &with(Beside::Nobody));
+        assert_eq!(
+            steps(&difference),
+            ["patch 1 to 203.0.113.7", "delete 2", "delete 3"]
+        );
+        let difference = to(&three, "198.51.100.2", &with(Beside::Nobody));
+        assert_eq!(steps(&difference), ["delete 1", "delete 3"]);
+    }
+
+    #[test]
+    fn beside_others_a_taken_record_gets_the_mark() {
+        let plain = [
+            record(1, "203.0.113.7", Some("front")),
+            record(2, "198.51.100.2", None),
+        ];
+        let difference = to(&plain, "203.0.113.7", &with(Beside::Others));
+        let Step::Patch(patch) = &difference.operations[0].step else {
+            panic!()
+        };
+        assert_eq!(patch.comment.as_deref(), Some("front [stayput]"));
+        assert_eq!(difference.operations.len(), 1);
+    }
+
+    #[test]
+    fn a_cname_in_the_way_is_said() {
+        let key = key("home.example.com");
+        let entries = vec![Listed::Alias(name("home.example.com"))];
+        let copy = Copy::listed([name("home.example.com")].into(), entries, &BTreeSet::new());
+        let options = Options::default();
+        let goals = [(&key, Goal::At(ip("203.0.113.7")), &options)].into_iter();
+        let difference = difference(&copy, goals, &Mark::of(None));
+        assert_eq!(difference.obstacles[&key], Obstacle::Alias);
+        assert_eq!(steps(&difference), [""; 0]);
+    }
+
+    #[test]
+    fn a_setting_is_enforced_although_the_address_is_the_same() {
+        let proxied = Options {
+            proxied: Some(true),
+            ttl: Some(Ttl::Seconds(300)),
+            ..Options::default()
+        };
+        let here = record(1, "203.0.113.7", None);
+        let difference = to(&[here.clone()], "203.0.113.7", &proxied);
+        let Step::Patch(patch) = &difference.operations[0].step else {
+            panic!()
+        };
+        assert_eq!(
+            (patch.proxied, patch.ttl),
+            (Some(true), None),
+            "a proxied record's TTL is not sent"
+        );
+        let now_proxied = Record {
+            proxied: true,
+            ..here
+        };
+        assert_eq!(steps(&to(&[now_proxied], "203.0.113.7", &proxied)), [""; 0]);
+    }
+
+    #[test]
+    fn a_mark_is_the_whole_comment_or_its_end() {
+        assert_eq!(Mark::in_comment("stayput"), Some("stayput"));
+        assert_eq!(
+            Mark::in_comment("door [stayput/attic]"),
+            Some("stayput/attic")
+        );
+        for none in [
+            "",
+            "stayput is nice",
+            "moved from stayput",
+            "[stayput] door",
+            "stayputty",
+            "stayput/",
+        ] {
+            assert_eq!(Mark::in_comment(none), None, "{none}");
+        }
+    }
+
+    /// What Cloudflare would make of the batch, with its refusal of duplicates.
+    fn apply(copy: &Copy, batch: Batch, serial: &mut usize) -> Copy {
+        let mut after = copy.clone();
+        for id in &batch.deletes {
+            assert!(
+                after.records.remove(id).is_some(),
+                "deletes what is not there"
+            );
+        }
+        for patch in batch.patches {
+            let old = after
+                .records
+                .remove(&patch.id)
+                .expect("patches what is there");
+            let new = Record {
+                content: patch.content,
+                proxied: patch.proxied.unwrap_or(old.proxied),
+                ttl: patch.ttl.unwrap_or(old.ttl),
+                comment: patch.comment.or(old.comment),
+                tags: patch.tags.unwrap_or(old.tags),
+                ..old
+            };
+            assert!(
+                after
+                    .records
+                    .values()
+                    .all(|r| r.key() != new.key() || r.content != new.content),
+                "a duplicate"
+            );
+            after.records.insert(patch.id, new);
+        }
+        for post in batch.posts {
+            *serial += 1;
+            let new = Record {
+                id: id(*serial),
+                name: post.name,
+                content: post.content,
+                ttl: post.ttl,
+                proxied: post.proxied,
+                comment: Some(post.comment),
+                tags: post.tags,
+            };
+            assert!(
+                after
+                    .records
+                    .values()
+                    .all(|r| r.key() != new.key() || r.content != new.content),
+                "a duplicate"
+            );
+            after.records.insert(new.id.clone(), new);
+        }
+        after
+    }
+
+    prop_compose! {
+        fn a_zone()(rows in prop::collection::vec((0_usize..3, 1_u8..6, 0_usize..6, any::<bool>(), any::<bool>()), 0..12)) -> Copy {
+            let comments = [None, Some("stayput"), Some("stayput/attic"), Some("by hand"), Some("door [stayput/attic]"), Some("stayput/cellar")];
+            let mut seen = BTreeSet::new();
+            let entries = rows.into_iter().enumerate().filter(|(_, row)| seen.insert((row.0, row.1))).map(|(number, row)| {
+                let (at, content, comment, proxied, _) = row;
+                let mut record = record(number + 1, &format!("203.0.113.{content}"), comments[comment]);
+                record.name = name(&format!("n{at}.example.com"));
+                record.proxied = proxied;
+                Listed::Address(record)
+            });
+            let names = (0..3).map(|at| name(&format!("n{at}.example.com"))).collect();
+            Copy::listed(names, entries.collect(), &BTreeSet::new())
+        }
+    }
+
+    prop_compose! {
+        fn some_options()(proxied: Option<bool>, ttl in prop::option::of(60_u32..90), comment in prop::option::of("[a-z]{1,5}"), beside in 0..3) -> Options {
+            let beside = [Beside::Tolerated, Beside::Nobody, Beside::Others][usize::try_from(beside).unwrap()];
+            Options { proxied, ttl: ttl.map(Ttl::Seconds), comment: comment.map(Into::into), tags: None, beside }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn applying_the_difference_reaches_the_goal_and_twice_is_nothing(
+            zone in a_zone(), options in prop::collection::vec(some_options(), 3), address in 1_u8..6,
+            owner in prop::option::of(Just("attic")),
+        ) {
+            let mark = Mark::of(owner);
+            let address = ip(&format!("203.0.113.{address}"));
+            let keys: Vec<Key> = (0..3).map(|at| key(&format!("n{at}.example.com"))).collect();
+            let goals = || keys.iter().zip(&options).map(|(key, options)| (key, Goal::At(address), options));
+            let first = difference(&zone, goals(), &mark);
+            let mut adopted = zone.clone();
+            adopted.adopted.extend(first.adopt.iter().cloned());
+            let mut serial = 100;
+            let after = apply(&adopted, batch(&first.operations), &mut serial);
+            for (key, options) in keys.iter().zip(&options) {
+                if first.obstacles.contains_key(key) {
+                    let untouched = |copy: &Copy| copy.records.values().filter(|r| r.key() == *key).cloned().collect::<Vec<_>>();
+                    prop_assert_eq!(untouched(&zone), untouched(&after));
+                    continue;
+                }
+                let there: Vec<_> = after.records.values().filter(|r| r.key() == *key).collect();
+                prop_assert!(there.iter().any(|record| record.content == address));
+                if options.beside == Beside::Nobody {
+                    prop_assert_eq!(there.len(), 1);
+                }
+            }
+            let second = difference(&after, goals(), &mark);
+            prop_assert!(second.operations.is_empty(), "{:?}", second.operations);
+        }
+
+        #[test]
+        fn what_belongs_to_others_survives(
+            zone in a_zone(), mut options in prop::collection::vec(some_options(), 3), address in 1_u8..6, gone: bool,
+        ) {
+            let mark = Mark::of(Some("attic"));
+            for options in &mut options {
+                if options.beside == Beside::Nobody {
+                    options.beside = Beside::Tolerated;
+                }
+            }
+            let goal = if gone { Goal::Gone } else { Goal::At(ip(&format!("203.0.113.{address}"))) };
+            let keys: Vec<Key> = (0..3).map(|at| key(&format!("n{at}.example.com"))).collect();
+            let goals = keys.iter().zip(&options).map(|(key, options)| (key, goal, options));
+            let difference = difference(&zone, goals, &mark);
+            for operation in &difference.operations {
+                let Some(before) = &operation.before else { continue };
+                let comment = before.comment.as_deref().unwrap_or_default();
+                let beside = zone.records.values().filter(|r| r.key() == before.key()).count();
+                let ours = comment.contains("stayput/attic");
+                let adopted = beside == 1 && !comment.contains("stayput/") || difference.adopt.contains(&before.id);
+                prop_assert!(ours || adopted && !matches!(operation.step, Step::Delete(_)), "{operation:?}");
+            }
+        }
+
+        #[test]
+        fn the_order_of_the_records_and_goals_does_not_matter(
+            zone in a_zone(), options in prop::collection::vec(some_options(), 3), address in 1_u8..6,
+        ) {
+            let mark = Mark::of(None);
+            let address = ip(&format!("203.0.113.{address}"));
+            let keys: Vec<Key> = (0..3).map(|at| key(&format!("n{at}.example.com"))).collect();
+            let goals: Vec<_> = keys.iter().zip(&options).map(|(key, options)| (key, Goal::At(address), options)).collect();
+            let forward = difference(&zone, goals.iter().copied(), &mark);
+            let mut backward = difference(&zone, goals.iter().rev().copied(), &mark);
+            backward.operations.sort_by_key(|op| forward.operations.iter().position(|other| other == op));
+            prop_assert_eq!(forward, backward);
+        }
+
+        #[test]
+        fn not_knowing_changes_nothing(zone in a_zone(), options in some_options()) {
+            let key = key("n0.example.com");
+            let difference = difference(&zone, [(&key, Goal::Leave, &options)].into_iter(), &Mark::of(None));
+            prop_assert_eq!(difference, Difference::default());
+        }
+    }
+}
