@@ -16,8 +16,7 @@ use super::settings::{self, Wanted, ZoneHint};
 use super::upkeep::{Job, Upkeep, Writing};
 
 /// How often missing zones are looked for again.
-const LOST_AND_FOUND: (Duration, Duration) =
-    (Duration::from_secs(900), Duration::from_secs(6 * 3600));
+const LOST_AND_FOUND: (Duration, Duration) = (Duration::from_secs(900), Duration::from_secs(6 * 3600));
 
 /// One credential and everything that hangs on it.
 #[derive(Clone, Debug)]
@@ -68,12 +67,7 @@ pub struct Busy {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Errand {
     Search,
-    Zone {
-        rank: Rank,
-        served: u64,
-        job: Job,
-        id: ZoneId,
-    },
+    Zone { rank: Rank, served: u64, job: Job, id: ZoneId },
 }
 
 /// What is needed comes before what only refreshes.
@@ -127,8 +121,7 @@ impl Account {
     /// Takes over a zone from before a restart.
     pub fn remember(&mut self, zone: Upkeep, names: &[Name]) {
         for name in names {
-            self.places
-                .insert(name.clone(), Placed::In(zone.id().clone()));
+            self.places.insert(name.clone(), Placed::In(zone.id().clone()));
         }
         self.zones.insert(zone.id().clone(), zone);
     }
@@ -188,9 +181,7 @@ impl Account {
     /// Sets what is kept with this credential, and gives each name its zone as far as it is known.
     pub fn keep<'a>(&mut self, wanted: impl Iterator<Item = (&'a Key, &'a Wanted)>, now: Moment) {
         let wanted: Vec<_> = wanted.collect();
-        let hints = wanted
-            .iter()
-            .map(|(key, wanted)| (key.name.clone(), wanted.zone.clone()));
+        let hints = wanted.iter().map(|(key, wanted)| (key.name.clone(), wanted.zone.clone()));
         let hints: BTreeMap<Name, ZoneHint> = hints.collect();
         // A name whose hint is another one than before is placed anew.
         let same = |name: &Name| self.hints.is_empty() || self.hints.get(name) == hints.get(name);
@@ -219,10 +210,8 @@ impl Account {
         for (name, hint) in &self.hints {
             let placed = match (hint, self.places.get(name)) {
                 (ZoneHint::Id(id, _), _) => {
-                    let zone = self
-                        .zones
-                        .entry(id.clone())
-                        .or_insert_with(|| Upkeep::new(id.clone(), None, now));
+                    let zone =
+                        self.zones.entry(id.clone()).or_insert_with(|| Upkeep::new(id.clone(), None, now));
                     match zone.name() {
                         Some(zone) if !name.is_within(zone) => Placed::Outside(zone.clone()),
                         _ => Placed::In(id.clone()),
@@ -256,42 +245,25 @@ impl Account {
         if self.busy.is_some() {
             return None;
         }
-        let search = self
-            .next_search()
-            .map(|_| (self.discover_at.unwrap_or(now), Errand::Search));
+        let search = self.next_search().map(|_| (self.discover_at.unwrap_or(now), Errand::Search));
         let zones = self.zones.values().filter_map(|zone| {
             let (at, job) = zone.job(writing, now)?;
-            let rank = if job == Job::Refresh {
-                Rank::Refresh
-            } else {
-                Rank::Needed
-            };
+            let rank = if job == Job::Refresh { Rank::Refresh } else { Rank::Needed };
             // The zone that has waited longest comes first, so that none starves.
-            let errand = Errand::Zone {
-                rank,
-                served: zone.served(),
-                job,
-                id: zone.id().clone(),
-            };
+            let errand = Errand::Zone { rank, served: zone.served(), job, id: zone.id().clone() };
             Some((at, errand))
         });
         let again = self.search_again_at().map(|at| (at, Errand::Search));
         let (at, errand) = search.into_iter().chain(zones).chain(again).min()?;
         let holds = [self.refused, self.outage_until, self.pace.held_until(now)];
         let wanted_at = holds.into_iter().flatten().fold(at.max(now), Moment::max);
-        Some(Due {
-            wanted_at,
-            at: wanted_at.max(self.pace.ready_at(now)),
-            errand,
-        })
+        Some(Due { wanted_at, at: wanted_at.max(self.pace.ready_at(now)), errand })
     }
 
     /// Whether it is still to be found out which zones there are, and nothing stands against it.
     #[must_use]
     pub fn is_searching(&self, now: Moment) -> bool {
-        self.next_search().is_some()
-            && self.discover_at.is_none_or(|at| at <= now)
-            && !self.is_held(now)
+        self.next_search().is_some() && self.discover_at.is_none_or(|at| at <= now) && !self.is_held(now)
     }
 
     /// Whether nothing may be sent because of a failure.
@@ -308,18 +280,13 @@ impl Account {
     }
 
     fn next_search(&self) -> Option<Request> {
-        let open = self
-            .hints
-            .iter()
-            .filter(|(name, _)| *self.place(name) == Placed::Undecided);
+        let open = self.hints.iter().filter(|(name, _)| *self.place(name) == Placed::Undecided);
         self.discovery.next(open)
     }
 
     fn search_again_at(&self) -> Option<Moment> {
-        let lost = self
-            .places
-            .values()
-            .any(|placed| matches!(placed, Placed::Nowhere | Placed::Ambiguous(_)));
+        let lost =
+            self.places.values().any(|placed| matches!(placed, Placed::Nowhere | Placed::Ambiguous(_)));
         self.discover_at.filter(|_| lost)
     }
 
@@ -336,10 +303,7 @@ impl Account {
             }
             Errand::Zone { job, id, .. } => {
                 let turn = self.turn;
-                (
-                    self.zones.get_mut(&id)?.begin(job, writing, turn)?,
-                    Some(id),
-                )
+                (self.zones.get_mut(&id)?.begin(job, writing, turn)?, Some(id))
             }
         };
         self.tally.requests += 1;
@@ -347,10 +311,7 @@ impl Account {
         if request.writes() {
             saving = Saving::Needed;
         }
-        self.busy = Some(Busy {
-            request: request.clone(),
-            zone,
-        });
+        self.busy = Some(Busy { request: request.clone(), zone });
         Some((request, saving))
     }
 
@@ -379,13 +340,7 @@ impl Account {
         Some((busy, effect))
     }
 
-    fn failed(
-        &mut self,
-        failure: &Failure,
-        search: bool,
-        now: Moment,
-        dice: &mut fastrand::Rng,
-    ) -> Effect {
+    fn failed(&mut self, failure: &Failure, search: bool, now: Moment, dice: &mut fastrand::Rng) -> Effect {
         self.tally.failed += 1;
         match failure.class {
             Class::Throttled(retry_after) => {
@@ -437,10 +392,8 @@ impl Account {
         if self.next_search().is_some() {
             return false;
         }
-        let lost = self
-            .places
-            .values()
-            .any(|placed| matches!(placed, Placed::Nowhere | Placed::Ambiguous(_)));
+        let lost =
+            self.places.values().any(|placed| matches!(placed, Placed::Nowhere | Placed::Ambiguous(_)));
         if lost {
             self.discover_at = Some(now + self.searches.next(dice));
         } else {
@@ -451,16 +404,12 @@ impl Account {
 
     /// A zone that was found is gone: find its names anew, later.
     pub fn lose(&mut self, id: &ZoneId, now: Moment, dice: &mut fastrand::Rng) {
-        let hinted = self
-            .hints
-            .values()
-            .any(|hint| matches!(hint, ZoneHint::Id(hinted, _) if hinted == id));
+        let hinted = self.hints.values().any(|hint| matches!(hint, ZoneHint::Id(hinted, _) if hinted == id));
         if hinted {
             return;
         }
         self.zones.remove(id);
-        self.places
-            .retain(|_, placed| *placed != Placed::In(id.clone()));
+        self.places.retain(|_, placed| *placed != Placed::In(id.clone()));
         self.discovery = Discovery::default();
         self.discover_at = Some(now + self.searches.next(dice));
     }
@@ -497,10 +446,7 @@ impl Account {
     /// How the requests fared.
     #[must_use]
     pub fn budget(&self, now: Moment) -> BudgetStatus {
-        let answered = self
-            .tally
-            .requests
-            .saturating_sub(u64::from(self.busy.is_some()));
+        let answered = self.tally.requests.saturating_sub(u64::from(self.busy.is_some()));
         BudgetStatus {
             limit: self.pace.budget().requests,
             left: self.pace.left(now),

@@ -16,11 +16,7 @@ use super::ranges::NotPublic;
 use super::settings::Source;
 
 /// When it looks again after a look that did not end in an address, before the period applies.
-const SOON: [Duration; 3] = [
-    Duration::from_secs(5),
-    Duration::from_secs(15),
-    Duration::from_secs(60),
-];
+const SOON: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(60)];
 /// A return to an address that was given up within this time is held back.
 const FLAP_WINDOW: Duration = Duration::from_secs(600);
 /// The longest that a flapping address is held back.
@@ -79,14 +75,24 @@ impl fmt::Display for Unheard {
             Unheard::Unreachable(why) => write!(f, "not reachable: {why}"),
             Unheard::TimedOut => f.write_str("no answer in time"),
             Unheard::Certificate(why) => write!(f, "its certificate is not accepted: {why}"),
-            Unheard::Clock(why) => write!(f, "its certificate is not valid at this host's time; is the clock right? ({why})"),
+            Unheard::Clock(why) => {
+                write!(f, "its certificate is not valid at this host's time; is the clock right? ({why})")
+            }
             Unheard::Status(status) => write!(f, "answered with HTTP status {status}"),
-            Unheard::Redirect(status) => write!(f, "answered with a redirect (HTTP {status}), which is not followed"),
+            Unheard::Redirect(status) => {
+                write!(f, "answered with a redirect (HTTP {status}), which is not followed")
+            }
             Unheard::TooLong => f.write_str("answered with more than 4 KiB"),
             Unheard::NotAnAddress(excerpt) => write!(f, "did not answer with one address: {excerpt}"),
-            Unheard::WrongFamily(address) => write!(f, "answered with an address of the other family: {address}"),
-            Unheard::WrongHost(host) => write!(f, "the answer is for another host, {host}: the connection is intercepted"),
-            Unheard::Warp => f.write_str("the connection goes through Cloudflare WARP or Gateway, so the address is not this host's"),
+            Unheard::WrongFamily(address) => {
+                write!(f, "answered with an address of the other family: {address}")
+            }
+            Unheard::WrongHost(host) => {
+                write!(f, "the answer is for another host, {host}: the connection is intercepted")
+            }
+            Unheard::Warp => f.write_str(
+                "the connection goes through Cloudflare WARP or Gateway, so the address is not this host's",
+            ),
             Unheard::Local(why) => f.write_str(why),
             Unheard::NotPublic(address, why) => write!(f, "{address} is not published: {why}"),
         }
@@ -312,11 +318,7 @@ impl Watch {
     ) -> Option<Outcome> {
         let old = self.believed.as_ref().map(|believed| believed.address);
         let label = self.sources.get(index)?.source.label.clone();
-        let baseline = self
-            .believed
-            .as_ref()
-            .and_then(|b| b.said.get(&label))
-            .copied();
+        let baseline = self.believed.as_ref().and_then(|b| b.said.get(&label)).copied();
         let round = self.round.as_mut()?;
         if let Some(says) = says {
             if !round.suspicious && Some(says) == old {
@@ -357,23 +359,17 @@ impl Watch {
                 operators.push(&sentinel.source.operator);
             }
         }
-        let (address, _) = votes
-            .into_iter()
-            .find(|(_, operators)| operators.len() >= self.need)?;
+        let (address, _) = votes.into_iter().find(|(_, operators)| operators.len() >= self.need)?;
         Some(address)
     }
 
     fn accept(&mut self, agreed: IpAddr, now: Moment, dice: &mut fastrand::Rng) -> Outcome {
         let old = self.believed.as_ref().map(|believed| believed.address);
         if old == Some(agreed) {
-            let dissenter =
-                self.round
-                    .iter()
-                    .flat_map(|round| &round.answers)
-                    .find_map(|(index, answer)| {
-                        let says = *answer.as_ref().ok()?;
-                        (says != agreed).then_some((*index, says))
-                    });
+            let dissenter = self.round.iter().flat_map(|round| &round.answers).find_map(|(index, answer)| {
+                let says = *answer.as_ref().ok()?;
+                (says != agreed).then_some((*index, says))
+            });
             return match dissenter {
                 Some((index, says)) => Outcome::Dissent { index, says },
                 None => Outcome::Same,
@@ -381,24 +377,15 @@ impl Watch {
         }
         self.left.retain(|(_, when)| now.since(*when) < FLAP_WINDOW);
         if let Some(until) = self.hold.filter(|until| *until > now) {
-            return Outcome::Flapping {
-                address: agreed,
-                until,
-            };
+            return Outcome::Flapping { address: agreed, until };
         }
         let returns = self.left.iter().any(|(address, _)| *address == agreed);
         if returns && self.hold.is_none() {
             let until = now + self.flap.next(dice);
             self.hold = Some(until);
-            return Outcome::Flapping {
-                address: agreed,
-                until,
-            };
+            return Outcome::Flapping { address: agreed, until };
         }
-        Outcome::Changed {
-            from: old,
-            to: agreed,
-        }
+        Outcome::Changed { from: old, to: agreed }
     }
 
     /// Ends the look.
@@ -407,10 +394,7 @@ impl Watch {
             return;
         };
         self.concluded = true;
-        self.no_route = round
-            .answers
-            .values()
-            .all(|answer| *answer == Err(Unheard::NoRoute));
+        self.no_route = round.answers.values().all(|answer| *answer == Err(Unheard::NoRoute));
         let heard = round.answers.iter().filter_map(|(index, answer)| {
             let label = self.sources.get(*index)?.source.label.clone();
             Some((label, *answer.as_ref().ok()?))
@@ -432,11 +416,7 @@ impl Watch {
                 if let Some(from) = from {
                     self.left.push_back((*from, now));
                 }
-                self.believed = Some(Believed {
-                    address: *to,
-                    confirmed_at: now,
-                    said: heard,
-                });
+                self.believed = Some(Believed { address: *to, confirmed_at: now, said: heard });
                 self.hold = None;
                 self.misses = 0;
             }
@@ -455,10 +435,7 @@ impl Watch {
         let answers = self.round.iter().flat_map(|round| &round.answers);
         let heard = answers.filter_map(|(index, answer)| {
             let source = self.sources.get(*index)?.source.label.clone();
-            Some(Heard {
-                source,
-                answer: answer.clone(),
-            })
+            Some(Heard { source, answer: answer.clone() })
         });
         heard.collect()
     }
@@ -470,19 +447,11 @@ impl Watch {
         };
         let count = self.sources.len();
         let audit = self.looks % AUDIT_EVERY == 0 && !round.suspicious;
-        let turn = if audit {
-            usize::try_from(self.looks / AUDIT_EVERY).unwrap_or(0)
-        } else {
-            0
-        };
+        let turn = if audit { usize::try_from(self.looks / AUDIT_EVERY).unwrap_or(0) } else { 0 };
         let operator_answered = |index: usize| {
             let operator = &self.sources[index].source.operator;
             round.answers.iter().any(|(other, answer)| {
-                answer.is_ok()
-                    && self
-                        .sources
-                        .get(*other)
-                        .is_some_and(|s| s.source.operator == *operator)
+                answer.is_ok() && self.sources.get(*other).is_some_and(|s| s.source.operator == *operator)
             })
         };
         let mut order: Vec<usize> = (0..count)
@@ -494,11 +463,9 @@ impl Watch {
             let sentinel = &self.sources[*index];
             let cooling = sentinel.cooling.is_some_and(|until| until > now);
             // As the one that stands guard, a source that is known to tell the truth comes first.
-            let honesty = match believed.and_then(|b| {
-                b.said
-                    .get(&sentinel.source.label)
-                    .map(|said| *said == b.address)
-            }) {
+            let honesty = match believed
+                .and_then(|b| b.said.get(&sentinel.source.label).map(|said| *said == b.address))
+            {
                 _ if round.suspicious || audit => 0,
                 Some(true) => 0,
                 None => 1,
@@ -562,14 +529,10 @@ mod tests {
             self.watch.look_now(at(seconds));
             self.asked.clear();
             loop {
-                let index = self
-                    .watch
-                    .next_source(at(seconds))
-                    .expect("it asks until it has concluded");
+                let index = self.watch.next_source(at(seconds)).expect("it asks until it has concluded");
                 self.asked.push(index);
                 let answer = answers[index].map(ip).ok_or(Unheard::TimedOut);
-                if let Some(outcome) = self.watch.heard(index, answer, at(seconds), &mut self.dice)
-                {
+                if let Some(outcome) = self.watch.heard(index, answer, at(seconds), &mut self.dice) {
                     return outcome;
                 }
             }
@@ -583,13 +546,7 @@ mod tests {
     #[test]
     fn the_first_address_needs_two_operators() {
         let mut rig = Rig::new(&["a", "b", "c"], 2);
-        assert_eq!(
-            rig.look(0, &[Some(1), Some(1), Some(1)]),
-            Outcome::Changed {
-                from: None,
-                to: ip(1)
-            }
-        );
+        assert_eq!(rig.look(0, &[Some(1), Some(1), Some(1)]), Outcome::Changed { from: None, to: ip(1) });
         assert_eq!(rig.asked, [0, 1]);
     }
 
@@ -599,13 +556,7 @@ mod tests {
         rig.look(0, &[Some(1), Some(1), Some(1), Some(1)]);
         assert_eq!(rig.asked, [0, 3]);
         let mut alone = Rig::new(&["a", "a"], 2);
-        assert_eq!(
-            alone.look(0, &[Some(1), Some(1)]),
-            Outcome::Changed {
-                from: None,
-                to: ip(1)
-            }
-        );
+        assert_eq!(alone.look(0, &[Some(1), Some(1)]), Outcome::Changed { from: None, to: ip(1) });
     }
 
     #[test]
@@ -622,13 +573,7 @@ mod tests {
     fn one_liar_changes_nothing() {
         let mut rig = Rig::new(&["a", "b", "c"], 2);
         rig.look(0, &[Some(1); 3]);
-        assert_eq!(
-            rig.look(300, &[Some(9), Some(1), Some(1)]),
-            Outcome::Dissent {
-                index: 0,
-                says: ip(9)
-            }
-        );
+        assert_eq!(rig.look(300, &[Some(9), Some(1), Some(1)]), Outcome::Dissent { index: 0, says: ip(9) });
         assert_eq!(rig.look(600, &[Some(9), Some(1), Some(1)]), Outcome::Same);
         assert_eq!(rig.asked, [1], "the liar no longer stands guard");
         assert_eq!(rig.believes(), Some(ip(1)));
@@ -642,17 +587,11 @@ mod tests {
             matches!(rig.look(300, &[Some(2), None, None]), Outcome::Unconfirmed(heard) if heard.len() == 3)
         );
         assert_eq!(rig.believes(), Some(ip(1)));
-        assert!(matches!(
-            rig.look(600, &[Some(2), Some(3), Some(4)]),
-            Outcome::Unconfirmed(_)
-        ));
+        assert!(matches!(rig.look(600, &[Some(2), Some(3), Some(4)]), Outcome::Unconfirmed(_)));
         assert_eq!(rig.believes(), Some(ip(1)));
         assert_eq!(
             rig.look(900, &[Some(2), Some(2), None]),
-            Outcome::Changed {
-                from: Some(ip(1)),
-                to: ip(2)
-            }
+            Outcome::Changed { from: Some(ip(1)), to: ip(2) }
         );
     }
 
@@ -663,9 +602,7 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..5 {
             let _ = rig.watch.next_source(at(now)).unwrap();
-            let outcome = rig
-                .watch
-                .heard(0, Err(Unheard::TimedOut), at(now), &mut rig.dice);
+            let outcome = rig.watch.heard(0, Err(Unheard::TimedOut), at(now), &mut rig.dice);
             assert!(matches!(outcome, Some(Outcome::Silence(_))));
             let next = rig.watch.wants_at().unwrap();
             waits.push(at(now).until(next).as_secs_f64());
@@ -690,19 +627,11 @@ mod tests {
         let mut rig = Rig::new(&["a", "b"], 2);
         rig.look(0, &[Some(1); 2]);
         rig.look(60, &[Some(2); 2]);
-        let Outcome::Flapping { until, .. } = rig.look(120, &[Some(1); 2]) else {
-            panic!("held back")
-        };
+        let Outcome::Flapping { until, .. } = rig.look(120, &[Some(1); 2]) else { panic!("held back") };
         assert!(at(120).until(until) >= FLAP_WINDOW);
         assert_eq!(rig.believes(), Some(ip(2)));
         let later = until.as_millis() / 1000 + 1;
-        assert_eq!(
-            rig.look(later, &[Some(1); 2]),
-            Outcome::Changed {
-                from: Some(ip(2)),
-                to: ip(1)
-            }
-        );
+        assert_eq!(rig.look(later, &[Some(1); 2]), Outcome::Changed { from: Some(ip(2)), to: ip(1) });
     }
 
     #[test]

@@ -63,10 +63,7 @@ impl Discovery {
     }
 
     /// The next request that is needed to place all of these names; `None` when all are decided.
-    pub fn next<'a>(
-        &self,
-        names: impl Iterator<Item = (&'a Name, &'a ZoneHint)>,
-    ) -> Option<Request> {
+    pub fn next<'a>(&self, names: impl Iterator<Item = (&'a Name, &'a ZoneHint)>) -> Option<Request> {
         let mut open = BTreeSet::new();
         for (name, hint) in names {
             let Place::Undecided(first) = self.place(name, hint) else {
@@ -80,36 +77,23 @@ impl Discovery {
         }
         let first = open.first()?;
         if self.pages == 0 {
-            return Some(Request::Zones {
-                page: 1,
-                name: None,
-            });
+            return Some(Request::Zones { page: 1, name: None });
         }
         let pages_left = match self.total {
-            Some(total) => total
-                .div_ceil(PER_PAGE)
-                .min(MOST_PAGES)
-                .saturating_sub(self.pages),
+            Some(total) => total.div_ceil(PER_PAGE).min(MOST_PAGES).saturating_sub(self.pages),
             None => 1,
         };
         let by_name = u32::try_from(open.len()).unwrap_or(u32::MAX);
         Some(if pages_left > 0 && pages_left <= by_name {
-            Request::Zones {
-                page: self.pages + 1,
-                name: None,
-            }
+            Request::Zones { page: self.pages + 1, name: None }
         } else {
-            Request::Zones {
-                page: 1,
-                name: Some(first.clone()),
-            }
+            Request::Zones { page: 1, name: Some(first.clone()) }
         })
     }
 
     fn open_candidates(&self, name: &Name, hint: &ZoneHint) -> Vec<Name> {
-        let unknown = |candidate: &Name| {
-            !self.seen.contains_key(candidate) && !self.asked.contains(candidate)
-        };
+        let unknown =
+            |candidate: &Name| !self.seen.contains_key(candidate) && !self.asked.contains(candidate);
         match hint {
             ZoneHint::Find => name
                 .zone_candidates()
@@ -134,9 +118,7 @@ impl Discovery {
         }
         self.pages = page;
         self.total = answer.total;
-        let all_read = self
-            .total
-            .is_some_and(|total| page.saturating_mul(PER_PAGE) >= total);
+        let all_read = self.total.is_some_and(|total| page.saturating_mul(PER_PAGE) >= total);
         // A page that is not full is the last one, whatever the counts say.
         self.complete = all_read || answer.entries < PER_PAGE || page >= MOST_PAGES;
     }
@@ -177,27 +159,14 @@ mod tests {
             let Some(request) = discovery.next(names.iter().map(|n| (n, &ZoneHint::Find))) else {
                 return (discovery, requests);
             };
-            let Request::Zones { page, name } = request else {
-                panic!("asks for zones only")
-            };
-            let matching: Vec<Zone> = zones
-                .iter()
-                .filter(|z| name.as_ref().is_none_or(|n| z.name == *n))
-                .cloned()
-                .collect();
+            let Request::Zones { page, name } = request else { panic!("asks for zones only") };
+            let matching: Vec<Zone> =
+                zones.iter().filter(|z| name.as_ref().is_none_or(|n| z.name == *n)).cloned().collect();
             let skip = usize::try_from((page - 1) * PER_PAGE).unwrap();
             let items: Vec<Zone> = matching.iter().skip(skip).take(50).cloned().collect();
             let entries = u32::try_from(items.len()).unwrap();
             let total = Some(u32::try_from(matching.len()).unwrap());
-            discovery.took(
-                page,
-                name,
-                Page {
-                    items,
-                    entries,
-                    total,
-                },
-            );
+            discovery.took(page, name, Page { items, entries, total });
         }
         panic!("never ends");
     }
@@ -208,15 +177,8 @@ mod tests {
 
     #[test]
     fn the_longest_zone_on_a_label_boundary_wins() {
-        let zones = [
-            zone(1, "example.com"),
-            zone(2, "home.example.com"),
-            zone(3, "ample.com"),
-        ];
-        let (found, requests) = discover(
-            &zones,
-            &["a.home.example.com", "b.example.com", "example.com"],
-        );
+        let zones = [zone(1, "example.com"), zone(2, "home.example.com"), zone(3, "ample.com")];
+        let (found, requests) = discover(&zones, &["a.home.example.com", "b.example.com", "example.com"]);
         assert_eq!(requests, 1);
         assert_eq!(placed(&found, "a.home.example.com"), Place::In(&zones[1]));
         assert_eq!(placed(&found, "b.example.com"), Place::In(&zones[0]));
@@ -232,37 +194,23 @@ mod tests {
 
     #[test]
     fn among_many_zones_a_few_names_are_asked_for_by_name() {
-        let zones: Vec<Zone> = (0..1000)
-            .map(|n| zone(n, &format!("zone{n:04}.example")))
-            .collect();
+        let zones: Vec<Zone> = (0..1000).map(|n| zone(n, &format!("zone{n:04}.example"))).collect();
         let (found, requests) = discover(&zones, &["home.zone0900.example"]);
         assert!(requests <= 3, "{requests}");
-        assert_eq!(
-            placed(&found, "home.zone0900.example"),
-            Place::In(&zones[900])
-        );
+        assert_eq!(placed(&found, "home.zone0900.example"), Place::In(&zones[900]));
         let (found, requests) = discover(&zones, &["home.zone0001.example"]);
         assert!(requests <= 2, "{requests}");
-        assert_eq!(
-            placed(&found, "home.zone0001.example"),
-            Place::In(&zones[1])
-        );
+        assert_eq!(placed(&found, "home.zone0001.example"), Place::In(&zones[1]));
     }
 
     #[test]
     fn many_names_among_many_zones_cost_no_more_than_the_pages() {
-        let zones: Vec<Zone> = (0..120)
-            .map(|n| zone(n, &format!("zone{n:04}.example")))
-            .collect();
+        let zones: Vec<Zone> = (0..120).map(|n| zone(n, &format!("zone{n:04}.example"))).collect();
         let wanted: Vec<String> = (0..120).map(|n| format!("a.zone{n:04}.example")).collect();
         let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
         let (found, requests) = discover(&zones, &wanted);
         assert_eq!(requests, 3);
-        assert!(
-            wanted
-                .iter()
-                .all(|name| matches!(placed(&found, name), Place::In(_)))
-        );
+        assert!(wanted.iter().all(|name| matches!(placed(&found, name), Place::In(_))));
     }
 
     #[test]
@@ -271,20 +219,10 @@ mod tests {
         let names = [name("a.example.com")];
         let mut requests = 0;
         while let Some(request) = discovery.next(names.iter().map(|n| (n, &ZoneHint::Find))) {
-            let Request::Zones { page, name } = request else {
-                panic!()
-            };
+            let Request::Zones { page, name } = request else { panic!() };
             requests += 1;
             assert!(requests < 10);
-            discovery.took(
-                page,
-                name,
-                Page {
-                    items: Vec::new(),
-                    entries: 0,
-                    total: Some(u32::MAX),
-                },
-            );
+            discovery.took(page, name, Page { items: Vec::new(), entries: 0, total: Some(u32::MAX) });
         }
         assert_eq!(placed(&discovery, "a.example.com"), Place::Nowhere);
     }

@@ -54,13 +54,7 @@ impl Failure {
     /// A failure without an answer: nothing arrived, or nothing came back.
     #[must_use]
     pub fn without_answer(class: Class, detail: impl Into<String>) -> Failure {
-        Failure {
-            class,
-            status: None,
-            errors: Vec::new(),
-            detail: detail.into(),
-            ray: None,
-        }
+        Failure { class, status: None, errors: Vec::new(), detail: detail.into(), ray: None }
     }
 
     /// Whether the answer, at any level, had one of these codes.
@@ -72,9 +66,7 @@ impl Failure {
     /// Whether a message of the answer, at any level, has these words.
     #[must_use]
     pub fn says(&self, words: &str) -> bool {
-        self.errors
-            .iter()
-            .any(|error| error.message.contains(words))
+        self.errors.iter().any(|error| error.message.contains(words))
     }
 
     /// What the operator can do about it, one sentence.
@@ -94,9 +86,7 @@ impl Failure {
             "check email and global-key: both must be right, and an API token goes into token instead"
         } else if has(1000) || has(9106) || self.says("Invalid access token") {
             "the token is unknown to Cloudflare (revoked, expired or mistyped): create a new one in the dashboard under My Profile, API Tokens, and put it in place; stayput picks it up by itself"
-        } else if self.class == Class::Credential
-            || self.class == Class::Zone && (has(10_000) || has(9109))
-        {
+        } else if self.class == Class::Credential || self.class == Class::Zone && (has(10_000) || has(9109)) {
             FORM
         } else if has(7003) || has(7000) {
             "check zone-id: it is the 32 hexadecimal digits on the zone's overview page, not the domain name"
@@ -129,12 +119,7 @@ impl fmt::Display for Failure {
         let mut said = false;
         for error in &self.errors {
             let join = if said { ": " } else { "" };
-            write!(
-                f,
-                "{join}{} ({})",
-                error.message.trim_end_matches('.'),
-                error.code
-            )?;
+            write!(f, "{join}{} ({})", error.message.trim_end_matches('.'), error.code)?;
             said = true;
         }
         if !self.detail.is_empty() {

@@ -123,11 +123,7 @@ impl Engine {
         let mut engine = Engine {
             mark: Mark::of(settings.owner.as_deref()),
             dice: fastrand::Rng::with_seed(start.seed),
-            settings: Settings {
-                sources: BTreeMap::new(),
-                accounts: BTreeMap::new(),
-                ..settings.clone()
-            },
+            settings: Settings { sources: BTreeMap::new(), accounts: BTreeMap::new(), ..settings.clone() },
             start,
             watches: BTreeMap::new(),
             confirmed: BTreeSet::new(),
@@ -143,17 +139,13 @@ impl Engine {
         let snapshot = remembered.unwrap_or_default();
         for (name, account) in &settings.accounts {
             let spent = snapshot.spent.get(name).cloned().unwrap_or_default();
-            engine
-                .accounts
-                .insert(name.clone(), Account::new(*account, spent, start.now));
+            engine.accounts.insert(name.clone(), Account::new(*account, spent, start.now));
         }
         let spread = match (start.mode, start.eager) {
-            (Mode::Daemon, false) => (settings.every / 10)
-                .min(LONGEST_SPREAD)
-                .mul_f64(engine.dice.f64()),
+            (Mode::Daemon, false) => (settings.every / 10).min(LONGEST_SPREAD).mul_f64(engine.dice.f64()),
             _ => Duration::ZERO,
         };
-        engine.apply(settings, start.now + spread, start.now);
+        engine.apply(settings, start.now + spread);
         engine.recall(snapshot, start.now);
         engine
     }
@@ -172,11 +164,7 @@ impl Engine {
             let mut zone = Upkeep::new(memory.id, memory.name, now);
             let copy = Copy {
                 names: memory.names.iter().cloned().collect(),
-                records: memory
-                    .records
-                    .into_iter()
-                    .map(|record| (record.id.clone(), record))
-                    .collect(),
+                records: memory.records.into_iter().map(|record| (record.id.clone(), record)).collect(),
                 aliases: memory.aliases.into_iter().collect(),
                 adopted: memory.adopted.into_iter().collect(),
             };
@@ -189,18 +177,16 @@ impl Engine {
 
     /// New settings (reload): copies of zones, budget and beliefs that still apply are kept.
     pub fn reconfigure(&mut self, settings: Settings, now: Moment) {
-        self.accounts
-            .retain(|name, _| settings.accounts.contains_key(name));
+        self.accounts.retain(|name, _| settings.accounts.contains_key(name));
         for (name, new) in &settings.accounts {
             match self.accounts.get_mut(name) {
                 Some(account) => account.reconfigure(*new),
                 None => {
-                    self.accounts
-                        .insert(name.clone(), Account::new(*new, Vec::new(), now));
+                    self.accounts.insert(name.clone(), Account::new(*new, Vec::new(), now));
                 }
             }
         }
-        self.apply(settings, now, now);
+        self.apply(settings, now);
         for account in self.accounts.values_mut() {
             account.hurry(now);
         }
@@ -209,11 +195,10 @@ impl Engine {
     }
 
     /// Takes over settings; families whose sources changed are looked at anew at `first`.
-    fn apply(&mut self, settings: Settings, first: Moment, now: Moment) {
+    fn apply(&mut self, settings: Settings, first: Moment) {
         self.mark = Mark::of(settings.owner.as_deref());
         let same = settings.every == self.settings.every && settings.agree == self.settings.agree;
-        self.watches
-            .retain(|family, _| settings.sources.contains_key(family));
+        self.watches.retain(|family, _| settings.sources.contains_key(family));
         for (family, sources) in &settings.sources {
             if same && self.settings.sources.get(family) == Some(sources) {
                 continue;
@@ -232,17 +217,12 @@ impl Engine {
             Topic::Address(family) => sources.contains_key(family),
             _ => true,
         });
-        let _ = now;
     }
 
     /// Gives every record its account and zone, and works out what differs.
     fn assign(&mut self, now: Moment) {
         for (name, account) in &mut self.accounts {
-            let mine = self
-                .settings
-                .records
-                .iter()
-                .filter(|(_, wanted)| wanted.account == *name);
+            let mine = self.settings.records.iter().filter(|(_, wanted)| wanted.account == *name);
             account.keep(mine, now);
         }
         self.compare_all(now);
@@ -262,14 +242,9 @@ impl Engine {
                     self.rereads.remove(&name);
                 }
             }
-            Event::LookNow => self
-                .watches
-                .values_mut()
-                .for_each(|watch| watch.look_now(now)),
+            Event::LookNow => self.watches.values_mut().for_each(|watch| watch.look_now(now)),
             Event::RefreshNow => {
-                self.watches
-                    .values_mut()
-                    .for_each(|watch| watch.look_now(now));
+                self.watches.values_mut().for_each(|watch| watch.look_now(now));
                 for account in self.accounts.values_mut() {
                     account.zones_mut().for_each(Upkeep::doubt);
                     account.hurry(now);
@@ -308,71 +283,31 @@ impl Engine {
                 self.bulletin.clear(&topic, now);
                 let source = self.label_of(family, index);
                 if let Some(others) = keeps {
-                    self.bulletin.say(Notice::Dissent {
-                        source,
-                        says,
-                        others,
-                    });
+                    self.bulletin.say(Notice::Dissent { source, says, others });
                 }
             }
             Outcome::Changed { from, to } => {
                 self.bulletin.clear(&topic, now);
-                let said = self
-                    .watches
-                    .get(&family)
-                    .and_then(Watch::believed)
-                    .map(|believed| &believed.said);
+                let said = self.watches.get(&family).and_then(Watch::believed).map(|believed| &believed.said);
                 let agreeing = said.into_iter().flatten().filter(|(_, says)| **says == to);
                 let said_by = agreeing.map(|(label, _)| label.clone()).collect();
-                self.bulletin.say(Notice::Address {
-                    family,
-                    from,
-                    to,
-                    said_by,
-                });
+                self.bulletin.say(Notice::Address { family, from, to, said_by });
                 self.unsaved = true;
             }
             Outcome::Flapping { address, until } => {
                 let wait = now.until(until);
-                let trouble = Trouble::Flapping {
-                    family,
-                    keeps,
-                    address,
-                    wait,
-                };
+                let trouble = Trouble::Flapping { family, keeps, address, wait };
                 self.bulletin.raise(topic, trouble, now);
                 return;
             }
             Outcome::Unconfirmed(heard) => {
-                let sources = self
-                    .settings
-                    .sources
-                    .get(&family)
-                    .map_or(&[][..], Vec::as_slice);
+                let sources = self.settings.sources.get(&family).map_or(&[][..], Vec::as_slice);
                 let need = address::needed(sources, self.settings.agree);
-                self.bulletin.raise(
-                    topic,
-                    Trouble::Unconfirmed {
-                        family,
-                        keeps,
-                        heard,
-                        need,
-                    },
-                    now,
-                );
+                self.bulletin.raise(topic, Trouble::Unconfirmed { family, keeps, heard, need }, now);
                 return;
             }
             Outcome::Silence(heard) => {
-                self.bulletin.raise(
-                    topic,
-                    Trouble::Silence {
-                        family,
-                        keeps,
-                        heard,
-                        no_route,
-                    },
-                    now,
-                );
+                self.bulletin.raise(topic, Trouble::Silence { family, keeps, heard, no_route }, now);
                 return;
             }
         }
@@ -383,11 +318,7 @@ impl Engine {
     }
 
     fn label_of(&self, family: Family, index: usize) -> Box<str> {
-        let source = self
-            .settings
-            .sources
-            .get(&family)
-            .and_then(|sources| sources.get(index));
+        let source = self.settings.sources.get(&family).and_then(|sources| sources.get(index));
         source.map_or_else(|| "a source".into(), |source| source.label.clone())
     }
 
@@ -418,11 +349,7 @@ impl Engine {
             }
             (Found::Zone(zone), Some(_)) => {
                 self.tell_odd(name, &zone, now);
-                if let Some(upkeep) = self
-                    .accounts
-                    .get_mut(name)
-                    .and_then(|account| account.zone(&zone.id))
-                {
+                if let Some(upkeep) = self.accounts.get_mut(name).and_then(|account| account.zone(&zone.id)) {
                     upkeep.is_called(zone.name);
                 }
                 self.assign(now);
@@ -434,10 +361,7 @@ impl Engine {
                 let Some(zone) = account.zone(id) else { return };
                 if zone.listed(page, refresh, now) {
                     let records = zone.copy().map_or(0, |copy| copy.records.len());
-                    self.bulletin.say(Notice::Listed {
-                        zone: zone.label(),
-                        records,
-                    });
+                    self.bulletin.say(Notice::Listed { zone: zone.label(), records });
                     self.unsaved = true;
                     self.clear_refusal(name, id, now);
                     self.compare(name, id, now);
@@ -446,14 +370,9 @@ impl Engine {
             (Found::Written(written), Some(id)) => {
                 let Some(zone) = account.zone(id) else { return };
                 let sent = zone.wrote(written);
-                self.deleted += sent
-                    .iter()
-                    .filter(|operation| matches!(operation.step, zone::Step::Delete(_)))
-                    .count();
-                self.bulletin.say(Notice::Written {
-                    zone: zone.label(),
-                    operations: sent.clone(),
-                });
+                self.deleted +=
+                    sent.iter().filter(|operation| matches!(operation.step, zone::Step::Delete(_))).count();
+                self.bulletin.say(Notice::Written { zone: zone.label(), operations: sent.clone() });
                 self.unsaved = true;
                 self.clear_refusal(name, id, now);
                 self.compare(name, id, now);
@@ -464,10 +383,7 @@ impl Engine {
     }
 
     fn park_unkept(&mut self, name: &AccountName, id: &ZoneId, sent: &[Operation], now: Moment) {
-        let zone = self
-            .accounts
-            .get_mut(name)
-            .and_then(|account| account.zone(id));
+        let zone = self.accounts.get_mut(name).and_then(|account| account.zone(id));
         let Some(zone) = zone else { return };
         for key in zone.park_unkept(sent, now, &mut self.dice) {
             let trouble = Trouble::Parked(key.clone(), Reason::NotKept);
@@ -476,16 +392,14 @@ impl Engine {
     }
 
     fn clear_refusal(&mut self, name: &AccountName, id: &ZoneId, now: Moment) {
-        self.bulletin
-            .clear(&Topic::Permission(name.clone(), id.clone()), now);
+        self.bulletin.clear(&Topic::Permission(name.clone(), id.clone()), now);
     }
 
     fn failed(&mut self, name: &AccountName, busy: &Busy, failure: &Failure, now: Moment) {
         let Some(id) = &busy.zone else {
             if failure.class == Class::Zone || failure.class == Class::Content {
                 let topic = Topic::Api(name.clone());
-                self.bulletin
-                    .raise(topic, Trouble::Api(name.clone(), failure.clone()), now);
+                self.bulletin.raise(topic, Trouble::Api(name.clone(), failure.clone()), now);
             }
             return;
         };
@@ -504,8 +418,7 @@ impl Engine {
             }
             Reaction::Refused => {
                 let topic = Topic::Permission(name.clone(), id.clone());
-                self.bulletin
-                    .raise(topic, Trouble::ZoneRefused(label, failure.clone()), now);
+                self.bulletin.raise(topic, Trouble::ZoneRefused(label, failure.clone()), now);
                 if failure.status == Some(404) || failure.has_code(&[7003]) {
                     account.lose(id, now, &mut self.dice);
                 }
@@ -521,13 +434,7 @@ impl Engine {
     }
 
     /// Says what an answer means for the credential as a whole.
-    fn tell_effect(
-        &mut self,
-        name: &AccountName,
-        effect: Effect,
-        failure: Option<&Failure>,
-        now: Moment,
-    ) {
+    fn tell_effect(&mut self, name: &AccountName, effect: Effect, failure: Option<&Failure>, now: Moment) {
         let credential = Topic::Credential(name.clone());
         let api = Topic::Api(name.clone());
         let throttled = Topic::Throttled(name.clone());
@@ -549,8 +456,7 @@ impl Engine {
                 self.rereads.insert(name.clone(), now + REREAD_EVERY);
             }
             (Effect::Down, Some(failure)) => {
-                self.bulletin
-                    .raise(api, Trouble::Api(name.clone(), failure.clone()), now);
+                self.bulletin.raise(api, Trouble::Api(name.clone(), failure.clone()), now);
             }
             (Effect::Refused(_) | Effect::Down, None) => {}
         }
@@ -560,8 +466,7 @@ impl Engine {
         let topic = Topic::Zone(name.clone(), zone.id.clone());
         let odd = zone.paused || &*zone.status != "active" || !matches!(&*zone.kind, "full" | "");
         if odd {
-            self.bulletin
-                .raise(topic, Trouble::OddZone(zone.clone()), now);
+            self.bulletin.raise(topic, Trouble::OddZone(zone.clone()), now);
         } else {
             self.bulletin.clear(&topic, now);
         }
@@ -611,11 +516,7 @@ impl Engine {
         }
         // What was believed before a restart is not published anew before a source has said it again.
         let confirmed = self.confirmed.contains(&key.family);
-        let believed = self
-            .watches
-            .get(&key.family)
-            .and_then(Watch::believed)
-            .filter(|_| confirmed);
+        let believed = self.watches.get(&key.family).and_then(Watch::believed).filter(|_| confirmed);
         believed.map_or(Goal::Leave, |believed| Goal::At(believed.address))
     }
 
@@ -623,11 +524,7 @@ impl Engine {
         let zones: Vec<(AccountName, ZoneId)> = self
             .accounts
             .iter()
-            .flat_map(|(name, account)| {
-                account
-                    .zones()
-                    .map(|zone| (name.clone(), zone.id().clone()))
-            })
+            .flat_map(|(name, account)| account.zones().map(|zone| (name.clone(), zone.id().clone())))
             .collect();
         for (name, id) in zones {
             self.compare(&name, &id, now);
@@ -653,8 +550,7 @@ impl Engine {
                 }
                 for (key, obstacle) in &difference.obstacles {
                     let trouble = Trouble::Obstacle(key.clone(), obstacle.clone());
-                    self.bulletin
-                        .raise(Topic::Record(key.clone()), trouble, now);
+                    self.bulletin.raise(Topic::Record(key.clone()), trouble, now);
                 }
             }
         }
@@ -665,16 +561,16 @@ impl Engine {
 
     /// The next thing to do at once, if any. Call until `None`.
     pub fn next_command(&mut self, now: Moment) -> Option<Command> {
+        if self.stopping && self.settings.on_exit == OnExit::Keep {
+            return None;
+        }
         if let Some(command) = self.urgent.pop_front() {
             return Some(command);
         }
         if !self.stopping {
             for (family, watch) in &mut self.watches {
                 if let Some(index) = watch.next_source(now) {
-                    return Some(Command::Look(SourceId {
-                        family: *family,
-                        index,
-                    }));
+                    return Some(Command::Look(SourceId { family: *family, index }));
                 }
             }
             if let Some((name, at)) = self.rereads.iter_mut().find(|(_, at)| **at <= now) {
@@ -700,19 +596,13 @@ impl Engine {
     #[must_use]
     pub fn wake_at(&self, now: Moment) -> Option<Moment> {
         let writing = self.writing(now);
-        let requests = self
-            .accounts
-            .values()
-            .filter_map(|account| account.due(writing, now))
-            .map(|due| due.at);
+        let requests =
+            self.accounts.values().filter_map(|account| account.due(writing, now)).map(|due| due.at);
         if self.stopping {
             return requests.min();
         }
         let looks = self.watches.values().filter_map(Watch::wants_at);
-        requests
-            .chain(looks)
-            .chain(self.rereads.values().copied())
-            .min()
+        requests.chain(looks).chain(self.rereads.values().copied()).min()
     }
 
     /// What may be written: a pass that would delete too much deletes nothing.
@@ -748,10 +638,8 @@ impl Engine {
     fn tell_settled(&mut self, now: Moment) {
         let wanted = self.wanted_deletes();
         if wanted + self.deleted > self.settings.max_deletes && wanted > 0 {
-            let trouble = Trouble::TooManyDeletes {
-                wanted: wanted + self.deleted,
-                most: self.settings.max_deletes,
-            };
+            let trouble =
+                Trouble::TooManyDeletes { wanted: wanted + self.deleted, most: self.settings.max_deletes };
             self.bulletin.raise(Topic::Deletes, trouble, now);
         } else {
             self.bulletin.clear(&Topic::Deletes, now);
@@ -762,64 +650,38 @@ impl Engine {
         if !self.said_settled && self.start.mode == Mode::Daemon && self.is_quiet(now) {
             self.said_settled = true;
             let states = self.states();
-            let current = states
-                .values()
-                .filter(|(state, _)| *state == RecordState::Current)
-                .count();
-            let requests = self
-                .accounts
-                .values()
-                .map(|account| account.budget(now).requests)
-                .sum();
-            self.bulletin.say(Notice::Settled {
-                current,
-                all: states.len(),
-                requests,
-            });
+            let current = states.values().filter(|(state, _)| *state == RecordState::Current).count();
+            let requests = self.accounts.values().map(|account| account.budget(now).requests).sum();
+            self.bulletin.say(Notice::Settled { current, all: states.len(), requests });
         }
     }
 
     /// Whether every look has ended, nothing is on its way, and nothing is about to be sent.
     fn is_quiet(&self, now: Moment) -> bool {
         let writing = self.writing(now);
-        let due = |account: &Account| {
-            account
-                .due(writing, now)
-                .is_some_and(|due| due.wanted_at <= now)
-        };
+        let due = |account: &Account| account.due(writing, now).is_some_and(|due| due.wanted_at <= now);
         self.watches.values().all(Watch::has_concluded)
-            && !self
-                .accounts
-                .values()
-                .any(|account| account.is_busy() || due(account))
+            && !self.accounts.values().any(|account| account.is_busy() || due(account))
     }
 
     /// `Once` and `Plan`: whether the pass is over. After [`Event::Stop`]: whether the program may end.
     #[must_use]
     pub fn settled(&self, now: Moment) -> bool {
-        let writing = self.writing(now);
+        if self.stopping && self.settings.on_exit == OnExit::Keep {
+            return true;
+        }
         if self.accounts.values().any(Account::is_busy) || !self.urgent.is_empty() {
             return false;
         }
-        let until = if self.stopping {
-            now
-        } else {
-            self.start.now + PATIENCE
-        };
-        let waits = |account: &Account| {
-            account
-                .due(writing, now)
-                .is_some_and(|due| due.wanted_at <= until.max(now))
-        };
+        let writing = self.writing(now);
+        let until = if self.stopping { now } else { now.max(self.start.now + PATIENCE) };
+        let waits = |account: &Account| account.due(writing, now).is_some_and(|due| due.wanted_at <= until);
         if self.stopping {
-            let deletes = self.wanted_deletes() > 0 && writing == Writing::Allowed;
-            return !deletes || !self.accounts.values().any(waits);
+            return !self.accounts.values().any(waits);
         }
         let looks_again =
             |watch: &Watch| watch.is_restless() && watch.wants_at().is_some_and(|at| at <= until);
-        self.watches
-            .values()
-            .all(|watch| watch.has_concluded() && !looks_again(watch))
+        self.watches.values().all(|watch| watch.has_concluded() && !looks_again(watch))
             && !self.accounts.values().any(waits)
     }
 
@@ -846,9 +708,7 @@ impl Engine {
             }
         }
         for (name, account) in &mut self.accounts {
-            snapshot
-                .spent
-                .insert(name.clone(), account.remember_spent(now));
+            snapshot.spent.insert(name.clone(), account.remember_spent(now));
             for zone in account.zones() {
                 let Some(copy) = zone.copy() else { continue };
                 snapshot.zones.push(ZoneMemory {
@@ -873,26 +733,18 @@ impl Engine {
         for account in self.accounts.values() {
             for zone in account.zones().filter(|zone| zone.is_believed()) {
                 let operations = &zone.difference().operations;
-                plan.changes.extend(
-                    operations
-                        .iter()
-                        .map(|operation| Change::of(zone.label(), operation)),
-                );
+                plan.changes.extend(operations.iter().map(|operation| Change::of(zone.label(), operation)));
                 plan.requests += operations.len().div_ceil(request::Batch::MOST_OPERATIONS);
             }
         }
-        plan.changes.sort_by(|one, two| {
-            (&one.zone, &one.key, one.action).cmp(&(&two.zone, &two.key, two.action))
-        });
+        plan.changes
+            .sort_by(|one, two| (&one.zone, &one.key, one.action).cmp(&(&two.zone, &two.key, two.action)));
         for (key, (state, why)) in self.states() {
             match state {
                 RecordState::Current => plan.unchanged += 1,
                 RecordState::Pending => {}
                 RecordState::Refused | RecordState::Unknown => {
-                    plan.refused.push(RefusedRecord {
-                        key,
-                        why: why.unwrap_or_default(),
-                    });
+                    plan.refused.push(RefusedRecord { key, why: why.unwrap_or_default() });
                 }
             }
         }
@@ -902,30 +754,17 @@ impl Engine {
     /// How the pass ended, for the exit code.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let refused = |account: &Account| {
-            account.is_refused() || account.zones().any(|zone| zone.refused().is_some())
-        };
+        let refused =
+            |account: &Account| account.is_refused() || account.zones().any(|zone| zone.refused().is_some());
         if self.accounts.values().any(refused) {
             return Verdict::Refused;
         }
-        let known = self
-            .watches
-            .values()
-            .any(|watch| watch.believed().is_some());
+        let known = self.watches.values().any(|watch| watch.believed().is_some());
         // A family that this host does not have is no failure, if there is another one.
-        let missing = |key: &Key| {
-            known
-                && self
-                    .watches
-                    .get(&key.family)
-                    .is_some_and(Watch::has_no_route)
-        };
+        let missing = |key: &Key| known && self.watches.get(&key.family).is_some_and(Watch::has_no_route);
         let states = self.states();
-        let counted: Vec<RecordState> = states
-            .iter()
-            .filter(|(key, _)| !missing(key))
-            .map(|(_, (state, _))| *state)
-            .collect();
+        let counted: Vec<RecordState> =
+            states.iter().filter(|(key, _)| !missing(key)).map(|(_, (state, _))| *state).collect();
         let good = |state: &RecordState| match state {
             RecordState::Current => true,
             RecordState::Pending => self.start.mode == Mode::Plan,
@@ -947,16 +786,12 @@ impl Engine {
             None => (RecordState::Unknown, None),
         };
         let records = self.settings.records.iter();
-        records
-            .map(|(key, wanted)| (key.clone(), state(key, &wanted.account)))
-            .collect()
+        records.map(|(key, wanted)| (key.clone(), state(key, &wanted.account))).collect()
     }
 
     fn state(&self, key: &Key, account: &Account) -> (RecordState, Option<String>) {
         let wanted = self.settings.records.get(key);
-        let account_name = wanted
-            .map(|wanted| wanted.account.clone())
-            .unwrap_or_default();
+        let account_name = wanted.map(|wanted| wanted.account.clone()).unwrap_or_default();
         let topic = |topic: Topic| self.bulletin.wrong(&topic).map(ToString::to_string);
         let place = topic(Topic::Place(account_name.clone(), key.name.clone()));
         if let Some(why) = place {
@@ -967,17 +802,9 @@ impl Engine {
             Topic::Throttled(account_name.clone()),
             Topic::Api(account_name.clone()),
         ];
-        let api = || {
-            troubles
-                .iter()
-                .find_map(|topic| self.bulletin.wrong(topic))
-                .map(ToString::to_string)
-        };
+        let api = || troubles.iter().find_map(|topic| self.bulletin.wrong(topic)).map(ToString::to_string);
         let Some(zone) = account.zone_of(&key.name) else {
-            return (
-                RecordState::Unknown,
-                api().or_else(|| Some("its zone is not known yet".to_owned())),
-            );
+            return (RecordState::Unknown, api().or_else(|| Some("its zone is not known yet".to_owned())));
         };
         if let Some(why) = topic(Topic::Permission(account_name, zone.id().clone())) {
             return (RecordState::Refused, Some(why));
@@ -1009,32 +836,22 @@ impl Engine {
     pub fn status(&self, now: Moment) -> Status {
         let address = |watch: &Watch| {
             let believed = watch.believed()?;
-            let agreeing = believed
-                .said
-                .iter()
-                .filter(|(_, says)| **says == believed.address);
+            let agreeing = believed.said.iter().filter(|(_, says)| **says == believed.address);
             Some(AddressStatus {
                 value: believed.address,
                 confirmed_at: believed.confirmed_at,
                 sources: agreeing.map(|(label, _)| label.clone()).collect(),
             })
         };
-        let records = self
-            .states()
-            .into_iter()
-            .map(|(key, (state, why))| RecordStatus {
-                content: self.content(&key),
-                since: self.bulletin.since(&Topic::Record(key.clone())),
-                key,
-                state,
-                why,
-            });
+        let records = self.states().into_iter().map(|(key, (state, why))| RecordStatus {
+            content: self.content(&key),
+            since: self.bulletin.since(&Topic::Record(key.clone())),
+            key,
+            state,
+            why,
+        });
         Status {
-            addresses: self
-                .watches
-                .iter()
-                .map(|(family, watch)| (*family, address(watch)))
-                .collect(),
+            addresses: self.watches.iter().map(|(family, watch)| (*family, address(watch))).collect(),
             records: records.collect(),
             budgets: self
                 .accounts
@@ -1047,36 +864,22 @@ impl Engine {
 
     /// The address that the zone holds for a name and type: ours, if there are several.
     fn content(&self, key: &Key) -> Option<IpAddr> {
-        let account = self
-            .accounts
-            .get(&self.settings.records.get(key)?.account)?;
+        let account = self.accounts.get(&self.settings.records.get(key)?.account)?;
         let copy = account.zone_of(&key.name)?.copy()?;
-        let contents: Vec<IpAddr> = copy
-            .records
-            .values()
-            .filter(|r| r.key() == *key)
-            .map(|r| r.content)
-            .collect();
+        let contents: Vec<IpAddr> =
+            copy.records.values().filter(|r| r.key() == *key).map(|r| r.content).collect();
         let wanted = match self.goal(key) {
             Goal::At(address) => Some(address),
             Goal::Leave | Goal::Gone => None,
         };
-        contents
-            .iter()
-            .find(|content| Some(**content) == wanted)
-            .or_else(|| contents.first())
-            .copied()
+        contents.iter().find(|content| Some(**content) == wanted).or_else(|| contents.first()).copied()
     }
 
     /// The name under which a person knows a zone: for tests and messages of the shell.
     #[must_use]
     pub fn zones(&self) -> Vec<(AccountName, ZoneId, Option<Name>)> {
-        let zones = self
-            .accounts
-            .iter()
-            .flat_map(|(name, account)| account.zones().map(move |zone| (name, zone)));
-        zones
-            .map(|(name, zone)| (name.clone(), zone.id().clone(), zone.name().cloned()))
-            .collect()
+        let zones =
+            self.accounts.iter().flat_map(|(name, account)| account.zones().map(move |zone| (name, zone)));
+        zones.map(|(name, zone)| (name.clone(), zone.id().clone(), zone.name().cloned())).collect()
     }
 }

@@ -32,9 +32,7 @@ impl Family {
     /// The family whose records are of type `text`, if it is `A` or `AAAA` (in any case).
     #[must_use]
     pub fn of_record_type(text: &str) -> Option<Family> {
-        Family::ALL
-            .into_iter()
-            .find(|family| family.record_type().eq_ignore_ascii_case(text))
+        Family::ALL.into_iter().find(|family| family.record_type().eq_ignore_ascii_case(text))
     }
 
     /// The family of an address. An IPv4-mapped IPv6 address is IPv6: nothing is converted silently.
@@ -98,17 +96,14 @@ impl fmt::Display for BadName {
                 "the label \"{label}\" has a character that a host name cannot have, or begins or ends with \"-\""
             ),
             BadName::TooLong(bytes) => {
-                write!(
-                    f,
-                    "the name is {bytes} bytes long; 253 is the most that DNS allows"
-                )
+                write!(f, "the name is {bytes} bytes long; 253 is the most that DNS allows")
             }
             BadName::Star => {
                 f.write_str("\"*\" can only be the whole leftmost label, as in \"*.example.com\"")
             }
-            BadName::Unicode => f.write_str(
-                "the name has characters that internationalised domain names do not allow",
-            ),
+            BadName::Unicode => {
+                f.write_str("the name has characters that internationalised domain names do not allow")
+            }
         }
     }
 }
@@ -148,9 +143,7 @@ impl Name {
             let fits = (1..=63).contains(&label.len())
                 && !label.starts_with('-')
                 && !label.ends_with('-')
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
             if !fits {
                 return Err(BadName::Label(label.to_owned()));
             }
@@ -173,9 +166,7 @@ impl Name {
     /// Whether this name is `zone` or lies below it, on a label boundary.
     #[must_use]
     pub fn is_within(&self, zone: &Name) -> bool {
-        self.0
-            .strip_suffix(zone.as_str())
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        self.0.strip_suffix(zone.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 
     /// The names that could be this name's zone, the longest first: the name itself (unless it
@@ -303,10 +294,7 @@ impl Record {
     /// The record's name and type.
     #[must_use]
     pub fn key(&self) -> Key {
-        Key {
-            name: self.name.clone(),
-            family: Family::of(self.content),
-        }
+        Key { name: self.name.clone(), family: Family::of(self.content) }
     }
 }
 
@@ -386,19 +374,12 @@ mod tests {
 
     #[test]
     fn names_are_folded_to_one_form() {
-        for text in [
-            "Home.Example.COM",
-            "home.example.com.",
-            " home.example.com ",
-        ] {
+        for text in ["Home.Example.COM", "home.example.com.", " home.example.com "] {
             assert_eq!(name(text).as_str(), "home.example.com");
         }
         assert_eq!(name("bücher.example").as_str(), "xn--bcher-kva.example");
         assert_eq!(name("*.bücher.example").as_str(), "*.xn--bcher-kva.example");
-        assert_eq!(
-            name("_acme.x_y.example.com").as_str(),
-            "_acme.x_y.example.com"
-        );
+        assert_eq!(name("_acme.x_y.example.com").as_str(), "_acme.x_y.example.com");
     }
 
     #[test]
@@ -407,18 +388,9 @@ mod tests {
         assert_eq!(Name::parse("nas"), Err(BadName::Bare("nas".into())));
         assert_eq!(Name::parse("a.*.example.com"), Err(BadName::Star));
         assert_eq!(Name::parse("a*.example.com"), Err(BadName::Star));
-        assert_eq!(
-            Name::parse("a..example.com"),
-            Err(BadName::Label(String::new()))
-        );
-        assert_eq!(
-            Name::parse("a b.example.com"),
-            Err(BadName::Label("a b".into()))
-        );
-        assert!(matches!(
-            Name::parse(&format!("{}.com", "a".repeat(64))),
-            Err(BadName::Label(_))
-        ));
+        assert_eq!(Name::parse("a..example.com"), Err(BadName::Label(String::new())));
+        assert_eq!(Name::parse("a b.example.com"), Err(BadName::Label("a b".into())));
+        assert!(matches!(Name::parse(&format!("{}.com", "a".repeat(64))), Err(BadName::Label(_))));
         let long = format!("{}example.com", "abcdefg.".repeat(31));
         assert_eq!(Name::parse(&long), Err(BadName::TooLong(259)));
     }

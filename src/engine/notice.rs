@@ -198,14 +198,11 @@ impl Bulletin {
     /// Something is wrong: said when it is new or of another kind, and rarely again.
     pub fn raise(&mut self, topic: Topic, trouble: Trouble, now: Moment) {
         match self.wrong.get_mut(&topic) {
-            Some(ongoing)
-                if std::mem::discriminant(&ongoing.trouble) == std::mem::discriminant(&trouble) =>
-            {
+            Some(ongoing) if std::mem::discriminant(&ongoing.trouble) == std::mem::discriminant(&trouble) => {
                 ongoing.trouble = trouble;
                 if ongoing.remind_at <= now {
                     ongoing.remind_at = now + LATER_REMINDERS;
-                    let still =
-                        Notice::StillWrong(ongoing.trouble.clone(), now.since(ongoing.since));
+                    let still = Notice::StillWrong(ongoing.trouble.clone(), now.since(ongoing.since));
                     self.queue.push(still);
                 }
             }
@@ -213,14 +210,7 @@ impl Bulletin {
                 let since = other.map_or(now, |ongoing| ongoing.since);
                 self.queue.push(Notice::Trouble(trouble.clone()));
                 let remind_at = now + FIRST_REMINDER;
-                self.wrong.insert(
-                    topic,
-                    Ongoing {
-                        trouble,
-                        since,
-                        remind_at,
-                    },
-                );
+                self.wrong.insert(topic, Ongoing { trouble, since, remind_at });
             }
         }
     }
@@ -228,8 +218,7 @@ impl Bulletin {
     /// It is well; said if it was not.
     pub fn clear(&mut self, topic: &Topic, now: Moment) {
         if let Some(ongoing) = self.wrong.remove(topic) {
-            self.queue
-                .push(Notice::Well(ongoing.trouble, now.since(ongoing.since)));
+            self.queue.push(Notice::Well(ongoing.trouble, now.since(ongoing.since)));
         }
     }
 
@@ -262,10 +251,9 @@ impl Notice {
     pub fn severity(&self) -> Severity {
         match self {
             Notice::Dissent { .. } | Notice::Listed { .. } => Severity::Detail,
-            Notice::Address { .. }
-            | Notice::Written { .. }
-            | Notice::Settled { .. }
-            | Notice::Well(..) => Severity::News,
+            Notice::Address { .. } | Notice::Written { .. } | Notice::Settled { .. } | Notice::Well(..) => {
+                Severity::News
+            }
             Notice::Trouble(trouble) | Notice::StillWrong(trouble, _) => trouble.severity(),
         }
     }
@@ -301,17 +289,15 @@ impl Trouble {
             Trouble::Obstacle(key, _) | Trouble::Parked(key, _) => {
                 format!("{key} is as it should be")
             }
-            Trouble::NoZone(_, name)
-            | Trouble::Ambiguous(_, name, _)
-            | Trouble::Outside(name, _) => format!("the zone of {name} is found"),
+            Trouble::NoZone(_, name) | Trouble::Ambiguous(_, name, _) | Trouble::Outside(name, _) => {
+                format!("the zone of {name} is found")
+            }
             Trouble::OddZone(zone) => format!("the zone {} is active", zone.name),
             Trouble::ZoneRefused(zone, _) => format!("the zone {zone} can be used"),
             Trouble::Credential(account, ..) => format!("the credential of {account} is accepted"),
             Trouble::Api(account, _) => format!("Cloudflare answers {account}"),
             Trouble::Throttled(account, _) => format!("Cloudflare takes requests of {account}"),
-            Trouble::TooManyDeletes { .. } => {
-                "the number of deletions is within max-deletes".to_owned()
-            }
+            Trouble::TooManyDeletes { .. } => "the number of deletions is within max-deletes".to_owned(),
         }
     }
 }
@@ -319,12 +305,7 @@ impl Trouble {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Notice::Address {
-                family,
-                from,
-                to,
-                said_by,
-            } => {
+            Notice::Address { family, from, to, said_by } => {
                 match from {
                     Some(from) => write!(f, "{family} address changed from {from} to {to}")?,
                     None => write!(f, "{family} address is {to}")?,
@@ -335,49 +316,26 @@ impl fmt::Display for Notice {
                     [some @ .., last] => write!(f, " (say {} and {last})", some.join(", ")),
                 }
             }
-            Notice::Dissent {
-                source,
-                says,
-                others,
-            } => {
-                write!(
-                    f,
-                    "{source} says {says}, but enough others say {others}; nothing changes"
-                )
+            Notice::Dissent { source, says, others } => {
+                write!(f, "{source} says {says}, but enough others say {others}; nothing changes")
             }
             Notice::Written { zone, operations } => written(f, zone, operations),
-            Notice::Listed { zone, records } => write!(
-                f,
-                "{zone}: listed, {records} A and AAAA records under our names"
-            ),
-            Notice::Settled {
-                current,
-                all,
-                requests,
-            } if current == all => {
-                write!(
-                    f,
-                    "{all} of {all} records are current, after {}",
-                    count(*requests, "request")
-                )
+            Notice::Listed { zone, records } => {
+                write!(f, "{zone}: listed, {records} A and AAAA records under our names")
             }
-            Notice::Settled {
-                current,
-                all,
-                requests,
-            } => write!(
+            Notice::Settled { current, all, requests } if current == all => {
+                write!(f, "{all} of {all} records are current, after {}", count(*requests, "request"))
+            }
+            Notice::Settled { current, all, requests } => write!(
                 f,
                 "{current} of {all} records are current, after {}; what is wrong with the others is said above",
                 count(*requests, "request")
             ),
             Notice::Trouble(trouble) => write!(f, "{trouble}"),
             Notice::StillWrong(trouble, age) => write!(f, "for {} now: {trouble}", rounded(*age)),
-            Notice::Well(trouble, age) => write!(
-                f,
-                "well again after {}: {}",
-                rounded(*age),
-                trouble.subject()
-            ),
+            Notice::Well(trouble, age) => {
+                write!(f, "well again after {}: {}", rounded(*age), trouble.subject())
+            }
         }
     }
 }
@@ -392,11 +350,7 @@ fn written(f: &mut fmt::Formatter<'_>, zone: &str, operations: &[Operation]) -> 
         change(f, operation)?;
     }
     if operations.len() > NAMED {
-        write!(
-            f,
-            ", and {}",
-            count(operations.len() - NAMED, "other change")
-        )?;
+        write!(f, ", and {}", count(operations.len() - NAMED, "other change"))?;
     }
     f.write_str(" (1 request)")
 }
@@ -435,42 +389,19 @@ fn change(f: &mut fmt::Formatter<'_>, operation: &Operation) -> fmt::Result {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::Silence {
-                family,
-                keeps,
-                no_route: true,
-                ..
-            } => {
-                write!(
-                    f,
-                    "no {family} route in this network namespace{}",
-                    kept(*family, *keeps)
-                )?;
+            Trouble::Silence { family, keeps, no_route: true, .. } => {
+                write!(f, "no {family} route in this network namespace{}", kept(*family, *keeps))?;
                 write!(
                     f,
                     " (in a container, {family} may need host networking; to do without, set {} = [] under [address])",
                     key_of(*family)
                 )
             }
-            Trouble::Silence {
-                family,
-                keeps,
-                heard,
-                ..
-            } => {
-                write!(
-                    f,
-                    "the {family} address cannot be learned{}",
-                    kept(*family, *keeps)
-                )?;
+            Trouble::Silence { family, keeps, heard, .. } => {
+                write!(f, "the {family} address cannot be learned{}", kept(*family, *keeps))?;
                 each(f, heard)
             }
-            Trouble::Unconfirmed {
-                family,
-                keeps,
-                heard,
-                need,
-            } => {
+            Trouble::Unconfirmed { family, keeps, heard, need } => {
                 write!(
                     f,
                     "no {family} address that {} agree on{}",
@@ -479,12 +410,7 @@ impl fmt::Display for Trouble {
                 )?;
                 each(f, heard)
             }
-            Trouble::Flapping {
-                family,
-                keeps,
-                address,
-                wait,
-            } => write!(
+            Trouble::Flapping { family, keeps, address, wait } => write!(
                 f,
                 "the {family} address goes back and forth; {address} is published if it stays for {}{}",
                 rounded(*wait),
@@ -516,10 +442,7 @@ impl fmt::Display for Trouble {
                 Ok(())
             }
             Trouble::Outside(name, zone) => {
-                write!(
-                    f,
-                    "{name} does not lie in the zone that its zone-id names, {zone}: correct zone-id"
-                )
+                write!(f, "{name} does not lie in the zone that its zone-id names, {zone}: correct zone-id")
             }
             Trouble::OddZone(zone) => odd(f, zone),
             Trouble::ZoneRefused(zone, failure) => {
@@ -530,17 +453,10 @@ impl fmt::Display for Trouble {
             Trouble::Credential(account, failure, wait) => {
                 write!(f, "the credential of {account} is refused: {failure}")?;
                 remedy(f, failure)?;
-                write!(
-                    f,
-                    "; it is tried again in {} at first, then less often",
-                    rounded(*wait)
-                )
+                write!(f, "; it is tried again in {} at first, then less often", rounded(*wait))
             }
             Trouble::Api(_, failure) => {
-                write!(
-                    f,
-                    "Cloudflare's API does not answer as it should: {failure}"
-                )?;
+                write!(f, "Cloudflare's API does not answer as it should: {failure}")?;
                 remedy(f, failure)?;
                 f.write_str("; what is published stays, and it is tried again")
             }
@@ -563,20 +479,16 @@ impl fmt::Display for Trouble {
 fn odd(f: &mut fmt::Formatter<'_>, zone: &Zone) -> fmt::Result {
     let name = &zone.name;
     if zone.paused {
-        return write!(
-            f,
-            "the zone {name} is paused: names are answered, but nothing is proxied"
-        );
+        return write!(f, "the zone {name} is paused: names are answered, but nothing is proxied");
     }
     match (&*zone.kind, &*zone.status) {
         ("secondary", _) => write!(
             f,
             "the zone {name} is a secondary zone: its records come from elsewhere and may not be editable"
         ),
-        ("partial", _) => write!(
-            f,
-            "the zone {name} is a partial (CNAME) zone: only proxied records have an effect"
-        ),
+        ("partial", _) => {
+            write!(f, "the zone {name} is a partial (CNAME) zone: only proxied records have an effect")
+        }
         (_, status) => write!(
             f,
             "the zone {name} is {status}, not active: changes may have no effect until its name servers point to Cloudflare"
@@ -632,10 +544,7 @@ fn rounded(span: Duration) -> String {
         (seconds % 3600 / 60, "min"),
         (seconds % 60, "s"),
     ];
-    let from = parts
-        .iter()
-        .position(|(number, _)| *number > 0)
-        .unwrap_or(3);
+    let from = parts.iter().position(|(number, _)| *number > 0).unwrap_or(3);
     let shown: Vec<String> = parts
         .iter()
         .skip(from)
@@ -643,11 +552,7 @@ fn rounded(span: Duration) -> String {
         .filter(|(number, _)| *number > 0)
         .map(|(number, unit)| format!("{number} {unit}"))
         .collect();
-    if shown.is_empty() {
-        "0 s".to_owned()
-    } else {
-        shown.join(" ")
-    }
+    if shown.is_empty() { "0 s".to_owned() } else { shown.join(" ") }
 }
 
 #[cfg(test)]
@@ -676,10 +581,7 @@ mod tests {
         assert_eq!(said, 8, "once, after six hours, and daily");
         bulletin.clear(&Topic::Deletes, Moment::from_millis(24 * 7 * 3_600_000));
         let text: Vec<String> = bulletin.take().iter().map(ToString::to_string).collect();
-        assert_eq!(
-            text,
-            ["well again after 7 d: the number of deletions is within max-deletes"]
-        );
+        assert_eq!(text, ["well again after 7 d: the number of deletions is within max-deletes"]);
         bulletin.clear(&Topic::Deletes, Moment::from_millis(0));
         assert!(bulletin.take().is_empty());
     }

@@ -205,21 +205,11 @@ impl Change {
         });
         let (action, after) = match &operation.step {
             Step::Post(post) => (Action::Create, Some(created(post))),
-            Step::Patch(patch) => (
-                Action::Update,
-                before.as_ref().map(|before| patched(before, patch)),
-            ),
+            Step::Patch(patch) => (Action::Update, before.as_ref().map(|before| patched(before, patch))),
             Step::Delete(_) => (Action::Delete, None),
         };
         let why = why(action, before.as_ref(), after.as_ref());
-        Change {
-            zone,
-            key: operation.key.clone(),
-            action,
-            before,
-            after,
-            why,
-        }
+        Change { zone, key: operation.key.clone(), action, before, after, why }
     }
 }
 
@@ -238,11 +228,7 @@ fn patched(before: &Shape, patch: &Patch) -> Shape {
     Shape {
         content: patch.content,
         proxied,
-        ttl: if proxied {
-            Ttl::Auto
-        } else {
-            patch.ttl.unwrap_or(before.ttl)
-        },
+        ttl: if proxied { Ttl::Auto } else { patch.ttl.unwrap_or(before.ttl) },
         comment: patch.comment.clone().or_else(|| before.comment.clone()),
         tags: patch.tags.clone().unwrap_or_else(|| before.tags.clone()),
     }

@@ -151,10 +151,7 @@ impl Pace {
     pub fn left(&self, now: Moment) -> u32 {
         let begin = now - self.budget.per;
         let used = self.sent.iter().filter(|sent| **sent >= begin).count();
-        let own = self
-            .budget
-            .requests
-            .saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
+        let own = self.budget.requests.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
         match self.share {
             Some(share) if share.until > now => own.min(share.left),
             _ => own,
@@ -219,11 +216,7 @@ impl Backoff {
     /// A backoff without failures so far.
     #[must_use]
     pub fn between(floor: Duration, ceiling: Duration) -> Backoff {
-        Backoff {
-            floor,
-            ceiling,
-            failures: 0,
-        }
+        Backoff { floor, ceiling, failures: 0 }
     }
 
     /// Counts a failure, and says how long to wait.
@@ -264,10 +257,7 @@ mod tests {
     }
 
     fn budget(requests: u32, seconds: u64) -> Budget {
-        Budget {
-            requests,
-            per: Duration::from_secs(seconds),
-        }
+        Budget { requests, per: Duration::from_secs(seconds) }
     }
 
     proptest! {

@@ -37,11 +37,7 @@ pub struct AccountName(pub Box<str>);
 impl std::fmt::Display for AccountName {
     /// How a person finds it: `[cloudflare]` or `[cloudflare.NAME]`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.is_empty() {
-            f.write_str("[cloudflare]")
-        } else {
-            write!(f, "[cloudflare.{}]", self.0)
-        }
+        if self.0.is_empty() { f.write_str("[cloudflare]") } else { write!(f, "[cloudflare.{}]", self.0) }
     }
 }
 

@@ -82,13 +82,7 @@ pub enum Reason {
 
 impl Reason {
     fn same_kind(&self, other: &Reason) -> bool {
-        let codes = |failure: &Failure| {
-            failure
-                .errors
-                .iter()
-                .map(|error| error.code)
-                .collect::<Vec<_>>()
-        };
+        let codes = |failure: &Failure| failure.errors.iter().map(|error| error.code).collect::<Vec<_>>();
         match (self, other) {
             (Reason::Refused(one), Reason::Refused(two)) => codes(one) == codes(two),
             (Reason::NotKept, Reason::NotKept) => true,
@@ -285,23 +279,15 @@ impl Upkeep {
         };
         self.difference = difference(copy, goals, mark);
         for (key, parked) in &mut self.parked {
-            let now_wanted = self
-                .difference
-                .operations
-                .iter()
-                .find(|operation| operation.key == *key);
+            let now_wanted = self.difference.operations.iter().find(|operation| operation.key == *key);
             let step = now_wanted.map(|operation| &operation.step);
             if step.is_some() && step != parked.step.as_ref() {
                 parked.step = step.cloned();
                 parked.due = now;
             }
         }
-        let wanted: BTreeSet<&Key> = self
-            .difference
-            .operations
-            .iter()
-            .map(|operation| &operation.key)
-            .collect();
+        let wanted: BTreeSet<&Key> =
+            self.difference.operations.iter().map(|operation| &operation.key).collect();
         self.parked.retain(|key, _| wanted.contains(key));
         let before = copy.adopted.len();
         copy.adopted.extend(self.difference.adopt.iter().cloned());
@@ -330,15 +316,9 @@ impl Upkeep {
     }
 
     fn send_or_identify(&self, operations: &[&Operation]) -> Job {
-        let creates = operations
-            .iter()
-            .any(|operation| matches!(operation.step, Step::Post(_)));
+        let creates = operations.iter().any(|operation| matches!(operation.step, Step::Post(_)));
         // In a zone of another name, Cloudflare would append that name to ours, without an error.
-        if creates && self.name.is_none() {
-            Job::Identify
-        } else {
-            Job::Send
-        }
+        if creates && self.name.is_none() { Job::Identify } else { Job::Send }
     }
 
     fn sendable(&self, writing: Writing) -> impl Iterator<Item = &Operation> {
@@ -348,32 +328,23 @@ impl Upkeep {
             Writing::Allowed | Writing::NoDeletes => false,
         };
         let withheld = writing == Writing::NoDeletes;
-        self.difference.operations.iter().filter(move |operation| {
-            !waits && !(withheld && matches!(operation.step, Step::Delete(_)))
-        })
+        self.difference
+            .operations
+            .iter()
+            .filter(move |operation| !waits && !(withheld && matches!(operation.step, Step::Delete(_))))
     }
 
     /// The parked record that is to be tried first.
     fn next_retry(&self, writing: Writing) -> Option<(&Key, Moment)> {
-        let sendable = |key: &Key| {
-            self.sendable(writing)
-                .any(|operation| operation.key == *key)
-        };
-        let mut waiting: Vec<_> = self
-            .parked
-            .iter()
-            .map(|(key, parked)| (key, parked.due))
-            .collect();
+        let sendable = |key: &Key| self.sendable(writing).any(|operation| operation.key == *key);
+        let mut waiting: Vec<_> = self.parked.iter().map(|(key, parked)| (key, parked.due)).collect();
         waiting.sort_by_key(|(_, due)| *due);
         waiting.into_iter().find(|(key, _)| sendable(key))
     }
 
     fn healthy(&self, writing: Writing) -> Vec<&Operation> {
         let healthy = |operation: &&Operation| !self.parked.contains_key(&operation.key);
-        self.sendable(writing)
-            .filter(healthy)
-            .take(self.limit)
-            .collect()
+        self.sendable(writing).filter(healthy).take(self.limit).collect()
     }
 
     /// Begins a job: the request to send. For a write, the copy counts as doubted until the answer.
@@ -383,11 +354,8 @@ impl Upkeep {
             Job::Send => self.sending = self.healthy(writing).into_iter().cloned().collect(),
             Job::Retry => {
                 let next = self.next_retry(writing)?.0.clone();
-                self.sending = self
-                    .sendable(writing)
-                    .filter(|operation| operation.key == next)
-                    .cloned()
-                    .collect();
+                self.sending =
+                    self.sendable(writing).filter(|operation| operation.key == next).cloned().collect();
             }
             Job::Identify => return Some(Request::Zone(self.id.clone())),
             Job::List | Job::Refresh => return Some(self.list_request()),
@@ -396,10 +364,7 @@ impl Upkeep {
             return None;
         }
         let batch = batch(&self.sending);
-        Some(Request::Batch {
-            zone: self.id.clone(),
-            batch,
-        })
+        Some(Request::Batch { zone: self.id.clone(), batch })
     }
 
     /// Which of two zones has waited longer.
@@ -410,34 +375,12 @@ impl Upkeep {
 
     fn list_request(&mut self) -> Request {
         let single = self.names.len() == 1;
-        let names = self
-            .names
-            .iter()
-            .next()
-            .cloned()
-            .filter(|_| single)
-            .map(|name| vec![name]);
-        let listing = self.listing.get_or_insert_with(|| Listing {
-            entries: Vec::new(),
-            names,
-            page: 1,
-            read: 0,
-        });
-        let name = listing
-            .names
-            .as_ref()
-            .and_then(|names| names.last().cloned());
-        let per_page = if name.is_some() {
-            NAME_PAGE_SIZE
-        } else {
-            PAGE_SIZES[self.page_size]
-        };
-        Request::Records {
-            zone: self.id.clone(),
-            name,
-            page: listing.page,
-            per_page,
-        }
+        let names = self.names.iter().next().cloned().filter(|_| single).map(|name| vec![name]);
+        let listing =
+            self.listing.get_or_insert_with(|| Listing { entries: Vec::new(), names, page: 1, read: 0 });
+        let name = listing.names.as_ref().and_then(|names| names.last().cloned());
+        let per_page = if name.is_some() { NAME_PAGE_SIZE } else { PAGE_SIZES[self.page_size] };
+        Request::Records { zone: self.id.clone(), name, page: listing.page, per_page }
     }
 
     /// Takes in a page of records. True: the list is whole, and the copy is fresh.
@@ -445,11 +388,7 @@ impl Upkeep {
         let Some(mut listing) = self.listing.take() else {
             return false;
         };
-        let per_page = if listing.names.is_some() {
-            NAME_PAGE_SIZE
-        } else {
-            PAGE_SIZES[self.page_size]
-        };
+        let per_page = if listing.names.is_some() { NAME_PAGE_SIZE } else { PAGE_SIZES[self.page_size] };
         listing.read = listing.read.saturating_add(page.entries);
         listing.entries.extend(page.items);
         self.retry_at = None;
@@ -480,18 +419,11 @@ impl Upkeep {
     }
 
     fn next_page(&mut self, mut listing: Listing, total: Option<u32>, per_page: u32) {
-        let pages_left = total.map_or(1, |total| {
-            total.saturating_sub(listing.read).div_ceil(per_page)
-        });
+        let pages_left = total.map_or(1, |total| total.saturating_sub(listing.read).div_ceil(per_page));
         let whole = listing.names.is_none();
         if whole && usize::try_from(pages_left).is_ok_and(|left| left > self.names.len()) {
             let names = Some(self.names.iter().cloned().collect());
-            listing = Listing {
-                entries: Vec::new(),
-                names,
-                page: 1,
-                read: 0,
-            };
+            listing = Listing { entries: Vec::new(), names, page: 1, read: 0 };
         } else {
             listing.page += 1;
         }
@@ -509,36 +441,22 @@ impl Upkeep {
         self.refused = None;
         self.retry_at = None;
         self.wrong_copies = 0;
-        self.limit = self
-            .limit
-            .saturating_mul(4)
-            .clamp(4, Batch::MOST_OPERATIONS);
-        let accepted: Vec<Parked> = sent
-            .iter()
-            .filter_map(|operation| self.parked.remove(&operation.key))
-            .collect();
+        self.limit = self.limit.saturating_mul(4).clamp(4, Batch::MOST_OPERATIONS);
+        let accepted: Vec<Parked> =
+            sent.iter().filter_map(|operation| self.parked.remove(&operation.key)).collect();
         // What was refused for the same reason is probably well too.
-        self.parked
-            .retain(|_, parked| !accepted.iter().any(|well| well.why.same_kind(&parked.why)));
+        self.parked.retain(|_, parked| !accepted.iter().any(|well| well.why.same_kind(&parked.why)));
         sent
     }
 
     /// After [`Upkeep::wrote`] and [`Upkeep::compare`]: what was sent and is wanted once more is
     /// parked, because Cloudflare does not keep it. Returns what was parked.
-    pub fn park_unkept(
-        &mut self,
-        sent: &[Operation],
-        now: Moment,
-        dice: &mut fastrand::Rng,
-    ) -> Vec<Key> {
+    pub fn park_unkept(&mut self, sent: &[Operation], now: Moment, dice: &mut fastrand::Rng) -> Vec<Key> {
         let again = |operation: &&Operation| {
-            self.difference
-                .operations
-                .iter()
-                .any(|wanted| match (&wanted.step, &operation.step) {
-                    (Step::Delete(_), _) | (_, Step::Delete(_)) => wanted.step == operation.step,
-                    _ => wanted.key == operation.key,
-                })
+            self.difference.operations.iter().any(|wanted| match (&wanted.step, &operation.step) {
+                (Step::Delete(_), _) | (_, Step::Delete(_)) => wanted.step == operation.step,
+                _ => wanted.key == operation.key,
+            })
         };
         let unkept: Vec<Operation> = sent.iter().filter(again).cloned().collect();
         for operation in &unkept {
@@ -581,12 +499,7 @@ impl Upkeep {
         }
     }
 
-    fn failed_to_read(
-        &mut self,
-        failure: &Failure,
-        now: Moment,
-        dice: &mut fastrand::Rng,
-    ) -> Reaction {
+    fn failed_to_read(&mut self, failure: &Failure, now: Moment, dice: &mut fastrand::Rng) -> Reaction {
         match failure.class {
             Class::Credential | Class::Throttled(_) => return Reaction::None,
             Class::Zone | Class::Content | Class::CopyWrong => {
@@ -595,10 +508,7 @@ impl Upkeep {
             }
             Class::NotSent | Class::Unsure => {}
         }
-        let whole = self
-            .listing
-            .take()
-            .is_some_and(|listing| listing.names.is_none());
+        let whole = self.listing.take().is_some_and(|listing| listing.names.is_none());
         if whole && failure.status.is_some() && self.page_size + 1 < PAGE_SIZES.len() {
             self.page_size += 1;
         }
@@ -606,12 +516,7 @@ impl Upkeep {
         Reaction::None
     }
 
-    fn zone_refused(
-        &mut self,
-        failure: &Failure,
-        now: Moment,
-        dice: &mut fastrand::Rng,
-    ) -> Reaction {
+    fn zone_refused(&mut self, failure: &Failure, now: Moment, dice: &mut fastrand::Rng) -> Reaction {
         self.refused = Some(failure.clone());
         self.retry_at = Some(now + self.refusals.next(dice));
         Reaction::Refused
@@ -637,15 +542,8 @@ impl Upkeep {
             parked.push(operation.key.clone());
         }
         // One try stands for all that were refused for the same reason.
-        let due = self
-            .parked
-            .get(&sent[0].key)
-            .map_or(now, |parked| parked.due);
-        for other in self
-            .parked
-            .values_mut()
-            .filter(|other| other.why.same_kind(&reason))
-        {
+        let due = self.parked.get(&sent[0].key).map_or(now, |parked| parked.due);
+        for other in self.parked.values_mut().filter(|other| other.why.same_kind(&reason)) {
             other.due = other.due.max(due);
         }
         Reaction::Parked(parked)
@@ -654,22 +552,10 @@ impl Upkeep {
     fn park(&mut self, operation: &Operation, why: Reason, now: Moment, dice: &mut fastrand::Rng) {
         let (since, mut backoff) = match self.parked.get(&operation.key) {
             Some(parked) => (parked.since, parked.backoff),
-            None => (
-                now,
-                Backoff::between(Duration::from_secs(600), Duration::from_secs(12 * 3600)),
-            ),
+            None => (now, Backoff::between(Duration::from_secs(600), Duration::from_secs(12 * 3600))),
         };
         let due = now + backoff.next(dice);
         let step = Some(operation.step.clone());
-        self.parked.insert(
-            operation.key.clone(),
-            Parked {
-                why,
-                since,
-                due,
-                step,
-                backoff,
-            },
-        );
+        self.parked.insert(operation.key.clone(), Parked { why, since, due, step, backoff });
     }
 }

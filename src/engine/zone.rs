@@ -27,15 +27,8 @@ pub struct Copy {
 impl Copy {
     /// A copy of a freshly listed zone; of what was adopted, what still exists stays adopted.
     #[must_use]
-    pub fn listed(
-        names: BTreeSet<Name>,
-        entries: Vec<Listed>,
-        adopted: &BTreeSet<RecordId>,
-    ) -> Copy {
-        let mut copy = Copy {
-            names,
-            ..Copy::default()
-        };
+    pub fn listed(names: BTreeSet<Name>, entries: Vec<Listed>, adopted: &BTreeSet<RecordId>) -> Copy {
+        let mut copy = Copy { names, ..Copy::default() };
         for entry in entries {
             match entry {
                 Listed::Address(record) if copy.names.contains(&record.name) => {
@@ -117,8 +110,8 @@ impl Mark {
             None => comment,
         };
         let rest = candidate.strip_prefix(Mark::PROGRAM)?;
-        let is_mark = rest.is_empty()
-            || rest.len() > 1 && rest.starts_with('/') && !rest.contains(char::is_whitespace);
+        let is_mark =
+            rest.is_empty() || rest.len() > 1 && rest.starts_with('/') && !rest.contains(char::is_whitespace);
         is_mark.then_some(candidate)
     }
 }
@@ -237,13 +230,7 @@ pub fn difference<'a>(
     }
     let mut difference = Difference::default();
     for (key, goal, options) in goals {
-        let place = Place {
-            key,
-            options,
-            mark,
-            copy,
-            records: by_key.get(key).map_or(&[], Vec::as_slice),
-        };
+        let place = Place { key, options, mark, copy, records: by_key.get(key).map_or(&[], Vec::as_slice) };
         match goal {
             Goal::Leave => {}
             Goal::Gone => place.clear(&mut difference),
@@ -305,17 +292,10 @@ impl<'a> Place<'a> {
         };
         let before = difference.operations.len();
         // A record that already has the address cannot be had twice (81058), whosever it is.
-        let there = self
-            .records
-            .iter()
-            .copied()
-            .filter(|record| record.content == address);
+        let there = self.records.iter().copied().filter(|record| record.content == address);
         let keeper = there.min_by_key(|record| (self.whose(record), record.id.clone()));
-        let target = keeper.or_else(|| {
-            mine.iter()
-                .copied()
-                .min_by_key(|record| (self.whose(record), record.id.clone()))
-        });
+        let target = keeper
+            .or_else(|| mine.iter().copied().min_by_key(|record| (self.whose(record), record.id.clone())));
         match target {
             Some(record) if self.may_take(record, &mine) => {
                 if self.whose(record) == Whose::Nobodys {
@@ -362,15 +342,13 @@ impl<'a> Place<'a> {
                 Err(Obstacle::Theirs(mark.unwrap_or_default().into()))
             }
             several => {
-                let ready = several.iter().any(|record| {
-                    record.content == address && self.whose(record) == Whose::Nobodys
-                });
+                let ready = several
+                    .iter()
+                    .any(|record| record.content == address && self.whose(record) == Whose::Nobodys);
                 if ready {
                     return Ok(Vec::new());
                 }
-                Err(Obstacle::Several(
-                    several.iter().map(|record| record.content).collect(),
-                ))
+                Err(Obstacle::Several(several.iter().map(|record| record.content).collect()))
             }
         }
     }
@@ -380,10 +358,7 @@ impl<'a> Place<'a> {
             id: record.id.clone(),
             name: record.name.clone(),
             content: address,
-            proxied: self
-                .options
-                .proxied
-                .filter(|proxied| *proxied != record.proxied),
+            proxied: self.options.proxied.filter(|proxied| *proxied != record.proxied),
             ttl: self.ttl_for(record),
             comment: self.comment_for(record),
             tags: self.tags_for(record),
@@ -401,9 +376,7 @@ impl<'a> Place<'a> {
     /// A proxied record's TTL is Cloudflare's affair: neither compared nor sent.
     fn ttl_for(&self, record: &Record) -> Option<Ttl> {
         let proxied = self.options.proxied.unwrap_or(record.proxied);
-        self.options
-            .ttl
-            .filter(|ttl| !proxied && *ttl != record.ttl)
+        self.options.ttl.filter(|ttl| !proxied && *ttl != record.ttl)
     }
 
     fn comment_for(&self, record: &Record) -> Option<Box<str>> {
@@ -412,8 +385,7 @@ impl<'a> Place<'a> {
         if let Some(text) = self.options.comment.as_deref() {
             let wanted = self.mark.added_to(Some(text));
             // What was adopted keeps a comment that already says just what is wanted.
-            let enough =
-                *wanted == *has || !marked && text == has && self.options.beside != Beside::Others;
+            let enough = *wanted == *has || !marked && text == has && self.options.beside != Beside::Others;
             return (!enough).then_some(wanted);
         }
         // Beside others, only the mark tells which is ours.
@@ -422,9 +394,8 @@ impl<'a> Place<'a> {
     }
 
     fn tags_for(&self, record: &Record) -> Option<Vec<Box<str>>> {
-        let folded = |tags: &[Box<str>]| -> BTreeSet<String> {
-            tags.iter().map(|tag| tag.to_lowercase()).collect()
-        };
+        let folded =
+            |tags: &[Box<str>]| -> BTreeSet<String> { tags.iter().map(|tag| tag.to_lowercase()).collect() };
         let wanted = self.options.tags.as_ref()?;
         (folded(wanted) != folded(&record.tags)).then(|| wanted.clone())
     }
@@ -447,11 +418,7 @@ impl<'a> Place<'a> {
     }
 
     fn push(&self, step: Step, before: Option<&Record>, difference: &mut Difference) {
-        difference.operations.push(Operation {
-            key: self.key.clone(),
-            step,
-            before: before.cloned(),
-        });
+        difference.operations.push(Operation { key: self.key.clone(), step, before: before.cloned() });
     }
 }
 
@@ -465,10 +432,7 @@ mod tests {
     }
 
     fn key(text: &str) -> Key {
-        Key {
-            name: name(text),
-            family: Family::V4,
-        }
+        Key { name: name(text), family: Family::V4 }
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -499,27 +463,18 @@ mod tests {
     fn to(records: &[Record], address: &str, options: &Options) -> Difference {
         let key = key("home.example.com");
         let goal = Goal::At(ip(address));
-        difference(
-            &copy(records),
-            [(&key, goal, options)].into_iter(),
-            &Mark::of(None),
-        )
+        difference(&copy(records), [(&key, goal, options)].into_iter(), &Mark::of(None))
     }
 
     fn with(beside: Beside) -> Options {
-        Options {
-            beside,
-            ..Options::default()
-        }
+        Options { beside, ..Options::default() }
     }
 
     fn steps(difference: &Difference) -> Vec<String> {
         let word = |operation: &Operation| match &operation.step {
-            Step::Patch(patch) => format!(
-                "patch {} to {}",
-                patch.id.as_str().trim_start_matches('0'),
-                patch.content
-            ),
+            Step::Patch(patch) => {
+                format!("patch {} to {}", patch.id.as_str().trim_start_matches('0'), patch.content)
+            }
             Step::Post(post) => format!("post {} as {}", post.content, post.comment),
             Step::Delete(id) => format!("delete {}", id.as_str().trim_start_matches('0')),
         };
@@ -528,18 +483,9 @@ mod tests {
 
     #[test]
     fn a_missing_record_is_created_with_our_mark() {
-        assert_eq!(
-            steps(&to(&[], "203.0.113.7", &Options::default())),
-            ["post 203.0.113.7 as stayput"]
-        );
-        let options = Options {
-            comment: Some("the door".into()),
-            ..Options::default()
-        };
-        assert_eq!(
-            steps(&to(&[], "203.0.113.7", &options)),
-            ["post 203.0.113.7 as the door [stayput]"]
-        );
+        assert_eq!(steps(&to(&[], "203.0.113.7", &Options::default())), ["post 203.0.113.7 as stayput"]);
+        let options = Options { comment: Some("the door".into()), ..Options::default() };
+        assert_eq!(steps(&to(&[], "203.0.113.7", &options)), ["post 203.0.113.7 as the door [stayput]"]);
     }
 
     #[test]
@@ -548,33 +494,19 @@ mod tests {
         let difference = to(&[stale], "203.0.113.7", &Options::default());
         assert_eq!(steps(&difference), ["patch 1 to 203.0.113.7"]);
         assert_eq!(difference.adopt, [id(1)].into());
-        let Step::Patch(patch) = &difference.operations[0].step else {
-            panic!()
-        };
-        assert_eq!(
-            (patch.proxied, patch.ttl, &patch.comment, &patch.tags),
-            (None, None, &None, &None)
-        );
+        let Step::Patch(patch) = &difference.operations[0].step else { panic!() };
+        assert_eq!((patch.proxied, patch.ttl, &patch.comment, &patch.tags), (None, None, &None, &None));
     }
 
     #[test]
     fn of_several_records_ours_is_the_marked_one() {
-        let others = [
-            record(1, "198.51.100.1", None),
-            record(2, "203.0.113.1", Some("stayput")),
-        ];
-        assert_eq!(
-            steps(&to(&others, "203.0.113.7", &Options::default())),
-            ["patch 2 to 203.0.113.7"]
-        );
+        let others = [record(1, "198.51.100.1", None), record(2, "203.0.113.1", Some("stayput"))];
+        assert_eq!(steps(&to(&others, "203.0.113.7", &Options::default())), ["patch 2 to 203.0.113.7"]);
     }
 
     #[test]
     fn of_several_unmarked_records_one_with_our_address_is_taken() {
-        let both = [
-            record(1, "198.51.100.1", None),
-            record(2, "203.0.113.7", None),
-        ];
+        let both = [record(1, "198.51.100.1", None), record(2, "203.0.113.7", None)];
         let difference = to(&both, "203.0.113.7", &Options::default());
         assert_eq!(steps(&difference), [""; 0]);
         assert_eq!(difference.adopt, [id(2)].into());
@@ -582,27 +514,18 @@ mod tests {
 
     #[test]
     fn several_records_of_which_none_is_ours_are_left_alone_and_said() {
-        let both = [
-            record(1, "198.51.100.1", None),
-            record(2, "198.51.100.2", Some("stayput/attic")),
-        ];
+        let both = [record(1, "198.51.100.1", None), record(2, "198.51.100.2", Some("stayput/attic"))];
         let difference = to(&both, "203.0.113.7", &Options::default());
         assert_eq!(steps(&difference), [""; 0]);
         let contents = vec![ip("198.51.100.1"), ip("198.51.100.2")];
-        assert_eq!(
-            difference.obstacles[&key("home.example.com")],
-            Obstacle::Several(contents)
-        );
+        assert_eq!(difference.obstacles[&key("home.example.com")], Obstacle::Several(contents));
     }
 
     #[test]
     fn another_instances_record_is_left_alone_and_said() {
         let theirs = [record(1, "198.51.100.1", Some("cellar [stayput/cellar]"))];
         let difference = to(&theirs, "203.0.113.7", &Options::default());
-        assert_eq!(
-            difference.obstacles[&key("home.example.com")],
-            Obstacle::Theirs("stayput/cellar".into())
-        );
+        assert_eq!(difference.obstacles[&key("home.example.com")], Obstacle::Theirs("stayput/cellar".into()));
         assert_eq!(
             steps(&to(&theirs, "203.0.113.7", &with(Beside::Others))),
             ["post 203.0.113.7 as stayput"]
@@ -617,24 +540,16 @@ mod tests {
             record(3, "198.51.100.3", Some("stayput/x")),
         ];
         let difference = to(&three, "203.0.113.7", &with(Beside::Nobody));
-        assert_eq!(
-            steps(&difference),
-            ["patch 1 to 203.0.113.7", "delete 2", "delete 3"]
-        );
+        assert_eq!(steps(&difference), ["patch 1 to 203.0.113.7", "delete 2", "delete 3"]);
         let difference = to(&three, "198.51.100.2", &with(Beside::Nobody));
         assert_eq!(steps(&difference), ["delete 1", "delete 3"]);
     }
 
     #[test]
     fn beside_others_a_taken_record_gets_the_mark() {
-        let plain = [
-            record(1, "203.0.113.7", Some("front")),
-            record(2, "198.51.100.2", None),
-        ];
+        let plain = [record(1, "203.0.113.7", Some("front")), record(2, "198.51.100.2", None)];
         let difference = to(&plain, "203.0.113.7", &with(Beside::Others));
-        let Step::Patch(patch) = &difference.operations[0].step else {
-            panic!()
-        };
+        let Step::Patch(patch) = &difference.operations[0].step else { panic!() };
         assert_eq!(patch.comment.as_deref(), Some("front [stayput]"));
         assert_eq!(difference.operations.len(), 1);
     }
@@ -653,43 +568,20 @@ mod tests {
 
     #[test]
     fn a_setting_is_enforced_although_the_address_is_the_same() {
-        let proxied = Options {
-            proxied: Some(true),
-            ttl: Some(Ttl::Seconds(300)),
-            ..Options::default()
-        };
+        let proxied = Options { proxied: Some(true), ttl: Some(Ttl::Seconds(300)), ..Options::default() };
         let here = record(1, "203.0.113.7", None);
         let difference = to(&[here.clone()], "203.0.113.7", &proxied);
-        let Step::Patch(patch) = &difference.operations[0].step else {
-            panic!()
-        };
-        assert_eq!(
-            (patch.proxied, patch.ttl),
-            (Some(true), None),
-            "a proxied record's TTL is not sent"
-        );
-        let now_proxied = Record {
-            proxied: true,
-            ..here
-        };
+        let Step::Patch(patch) = &difference.operations[0].step else { panic!() };
+        assert_eq!((patch.proxied, patch.ttl), (Some(true), None), "a proxied record's TTL is not sent");
+        let now_proxied = Record { proxied: true, ..here };
         assert_eq!(steps(&to(&[now_proxied], "203.0.113.7", &proxied)), [""; 0]);
     }
 
     #[test]
     fn a_mark_is_the_whole_comment_or_its_end() {
         assert_eq!(Mark::in_comment("stayput"), Some("stayput"));
-        assert_eq!(
-            Mark::in_comment("door [stayput/attic]"),
-            Some("stayput/attic")
-        );
-        for none in [
-            "",
-            "stayput is nice",
-            "moved from stayput",
-            "[stayput] door",
-            "stayputty",
-            "stayput/",
-        ] {
+        assert_eq!(Mark::in_comment("door [stayput/attic]"), Some("stayput/attic"));
+        for none in ["", "stayput is nice", "moved from stayput", "[stayput] door", "stayputty", "stayput/"] {
             assert_eq!(Mark::in_comment(none), None, "{none}");
         }
     }
@@ -698,16 +590,10 @@ mod tests {
     fn apply(copy: &Copy, batch: Batch, serial: &mut usize) -> Copy {
         let mut after = copy.clone();
         for id in &batch.deletes {
-            assert!(
-                after.records.remove(id).is_some(),
-                "deletes what is not there"
-            );
+            assert!(after.records.remove(id).is_some(), "deletes what is not there");
         }
         for patch in batch.patches {
-            let old = after
-                .records
-                .remove(&patch.id)
-                .expect("patches what is there");
+            let old = after.records.remove(&patch.id).expect("patches what is there");
             let new = Record {
                 content: patch.content,
                 proxied: patch.proxied.unwrap_or(old.proxied),
@@ -717,10 +603,7 @@ mod tests {
                 ..old
             };
             assert!(
-                after
-                    .records
-                    .values()
-                    .all(|r| r.key() != new.key() || r.content != new.content),
+                after.records.values().all(|r| r.key() != new.key() || r.content != new.content),
                 "a duplicate"
             );
             after.records.insert(patch.id, new);
@@ -737,10 +620,7 @@ mod tests {
                 tags: post.tags,
             };
             assert!(
-                after
-                    .records
-                    .values()
-                    .all(|r| r.key() != new.key() || r.content != new.content),
+                after.records.values().all(|r| r.key() != new.key() || r.content != new.content),
                 "a duplicate"
             );
             after.records.insert(new.id.clone(), new);
