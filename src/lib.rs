@@ -4,7 +4,9 @@
 //! - [`engine`]: the pure core. What is believed, what differs, when to send it.
 //! - [`detect`]: asking sources for the host's addresses.
 //! - [`cloudflare`]: asking Cloudflare.
+//! - [`outbound`]: the one way out of the process that both of these take.
 
 pub mod cloudflare;
 pub mod detect;
 pub mod engine;
+pub mod outbound;

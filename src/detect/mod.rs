@@ -1,9 +1,21 @@
 //! Learning the host's addresses: one file a kind of source.
+//!
+//! A source is asked once, within limits of time and bytes, and its answer is parsed strictly.
+//! Deliberately unknown: whether the answer may be published and whether it is believed, which is
+//! the engine's to say; and when to ask.
+
+pub mod answer;
+mod command;
+mod file;
+mod https;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::engine::address::Unheard;
 use crate::engine::names::Family;
+use crate::outbound::excerpt;
 
 /// A source of addresses of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +51,169 @@ pub enum BuiltIn {
 impl Source {
     /// The built-in source for this family; `None` where it has none.
     #[must_use]
-    pub fn built_in(_which: BuiltIn, _family: Family) -> Option<Source> {
-        None
+    pub fn built_in(which: BuiltIn, family: Family) -> Option<Source> {
+        let (name, url) = match (which, family) {
+            (BuiltIn::Cloudflare, _) => ("cloudflare", "https://api.cloudflare.com/cdn-cgi/trace"),
+            (BuiltIn::Ipify, Family::V4) => ("ipify", "https://api4.ipify.org"),
+            (BuiltIn::Ipify, Family::V6) => ("ipify", "https://api6.ipify.org"),
+            (BuiltIn::Amazon, Family::V4) => ("amazon", "https://checkip.amazonaws.com"),
+            (BuiltIn::Amazon, Family::V6) => return None,
+        };
+        Some(Source::Url {
+            label: name.into(),
+            operator: name.into(),
+            url: url.into(),
+        })
+    }
+
+    /// How the source is called in messages. Different sources have different labels.
+    #[must_use]
+    pub fn label(&self) -> Box<str> {
+        match self {
+            Source::Url { label, .. } => label.clone(),
+            Source::Static(address) => format!("static {address}").into(),
+            Source::File(path) => format!("file {}", path.display()).into(),
+            Source::Command(words) => format!("command {}", words.join(" ")).into(),
+        }
+    }
+
+    /// Who runs it. What is said on this host stands for itself.
+    #[must_use]
+    pub fn operator(&self) -> Box<str> {
+        match self {
+            Source::Url { operator, .. } => operator.clone(),
+            Source::Static(_) | Source::File(_) | Source::Command(_) => self.label(),
+        }
+    }
+}
+
+/// Asks sources. Keeps no connection between two questions: a kept one goes on reporting the old
+/// address after a change (its path is remembered on the way), a new one cannot.
+#[derive(Debug, Default)]
+pub struct Detector {
+    limits: Limits,
+    web: https::Clients,
+}
+
+/// How long one question may take.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Name look-up, connection and TLS.
+    connect: Duration,
+    /// Everything, to the last byte.
+    total: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connect: Duration::from_secs(5),
+            total: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The longest answer that is read, in bytes. A trace has about 300.
+const LONGEST_ANSWER: usize = 4096;
+
+impl Detector {
+    /// A detector that has asked nobody yet. Costs nothing until it is used.
+    #[must_use]
+    pub fn new() -> Detector {
+        Detector::default()
+    }
+
+    /// What the source says, over a connection of this family and of this family only. Takes 10 s
+    /// at most. Any number of questions may be asked at the same time.
+    ///
+    /// # Errors
+    /// [`Unheard`] says why there is no address. Whether it is public is not looked at.
+    pub async fn ask(&self, source: &Source, family: Family) -> Result<IpAddr, Unheard> {
+        match source {
+            Source::Url { url, .. } => {
+                let client = self.web.of(family, self.limits)?;
+                https::ask(&client, url, family).await
+            }
+            Source::Static(address) => answer::of_family(*address, family),
+            Source::File(path) => answer::parse_address(&file::read(path)?, family),
+            Source::Command(words) => {
+                let output = command::run(words, self.limits.total).await?;
+                answer::parse_address(&output, family)
+            }
+        }
+    }
+}
+
+/// So much of a foreign text is shown in a message, in characters.
+const EXCERPT: usize = 80;
+
+/// The failure of a source on this host.
+fn local(what: &str, why: &dyn std::fmt::Display) -> Unheard {
+    let why = excerpt(why.to_string().as_bytes(), 200);
+    Unheard::Local(format!("{what}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    #[test]
+    fn a_built_in_asks_by_name_over_https_and_belongs_to_one_operator() {
+        let mut seen = 0;
+        for which in [BuiltIn::Cloudflare, BuiltIn::Ipify, BuiltIn::Amazon] {
+            for family in Family::ALL {
+                let Some(source) = Source::built_in(which, family) else {
+                    assert_eq!((which, family), (BuiltIn::Amazon, Family::V6));
+                    continue;
+                };
+                assert_eq!(source.label(), source.operator());
+                let Source::Url { url, .. } = source else {
+                    panic!("a built-in that is no URL")
+                };
+                let url = reqwest::Url::parse(&url).unwrap();
+                assert_eq!(url.scheme(), "https");
+                assert!(url.host_str().unwrap().parse::<IpAddr>().is_err(), "{url}");
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 5);
+    }
+
+    #[test]
+    fn sources_on_this_host_are_told_apart_by_their_labels() {
+        let words =
+            |words: &[&str]| Source::Command(words.iter().map(|&word| word.into()).collect());
+        let all = [
+            words(&["ssh", "router", "wan"]),
+            words(&["ssh", "other", "wan"]),
+            Source::File("/run/wan".into()),
+            Source::File("/run/wan6".into()),
+            Source::Static(Ipv4Addr::new(9, 9, 9, 9).into()),
+        ];
+        let mut labels: Vec<_> = all.iter().map(Source::label).collect();
+        assert_eq!(&*labels[0], "command ssh router wan");
+        assert_eq!(&*labels[2], "file /run/wan");
+        labels.sort();
+        labels.dedup();
+        assert_eq!(labels.len(), all.len());
+    }
+
+    #[tokio::test]
+    async fn a_static_address_answers_for_its_own_family_only() {
+        let address = IpAddr::from(Ipv4Addr::new(192, 168, 7, 1));
+        let source = Source::Static(address);
+        let detector = Detector::new();
+        assert_eq!(detector.ask(&source, Family::V4).await, Ok(address));
+        assert_eq!(
+            detector.ask(&source, Family::V6).await,
+            Err(Unheard::WrongFamily(address))
+        );
+        let mapped = IpAddr::from(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0x909, 0x909));
+        assert_eq!(
+            detector.ask(&Source::Static(mapped), Family::V6).await,
+            Err(Unheard::WrongFamily(mapped))
+        );
     }
 }

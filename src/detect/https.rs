@@ -1,0 +1,81 @@
+//! A URL as a source: one GET on a new connection of one family, and a body that must be an
+//! address.
+//!
+//! Deliberately unknown: what a body may look like (`answer`), and how clients are made
+//! (`outbound`).
+
+use std::net::IpAddr;
+use std::sync::OnceLock;
+
+use reqwest::{Client, StatusCode, Url};
+
+use super::{LONGEST_ANSWER, Limits, answer, local};
+use crate::engine::address::Unheard;
+use crate::engine::names::Family;
+use crate::outbound::{self, Pool, Trouble, Unread, Way};
+
+/// What the URL says to this client.
+pub(super) async fn ask(client: &Client, url: &str, family: Family) -> Result<IpAddr, Unheard> {
+    let url = Url::parse(url).map_err(|error| local("the URL cannot be asked", &error))?;
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let response = client
+        .get(url)
+        .send()
+        .await
+        .map_err(|error| unheard(outbound::trouble(&error).0))?;
+    match response.status() {
+        StatusCode::OK => {}
+        status if status.is_redirection() => return Err(Unheard::Redirect(status.as_u16())),
+        status => return Err(Unheard::Status(status.as_u16())),
+    }
+    let body = outbound::read_capped(response, LONGEST_ANSWER).await;
+    let body = body.map_err(|unread| match unread {
+        Unread::TooLong => Unheard::TooLong,
+        Unread::Trouble(trouble) => unheard(trouble),
+    })?;
+    answer::parse(&body, &host, family)
+}
+
+fn unheard(trouble: Trouble) -> Unheard {
+    match trouble {
+        Trouble::NoRoute => Unheard::NoRoute,
+        Trouble::TimedOut => Unheard::TimedOut,
+        Trouble::Certificate(why) => Unheard::Certificate(why),
+        Trouble::Clock(why) => Unheard::Clock(why),
+        Trouble::Setup(_) => Unheard::Local(trouble.to_string()),
+        Trouble::Dns(_) | Trouble::Connect(_) | Trouble::Tls(_) | Trouble::Transfer(_) => {
+            Unheard::Unreachable(trouble.to_string())
+        }
+    }
+}
+
+/// The client of each family, made when it is first needed: loading TLS costs more than a look.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    v4: OnceLock<Client>,
+    v6: OnceLock<Client>,
+}
+
+impl Clients {
+    /// The client of this family.
+    pub(super) fn of(&self, family: Family, limits: Limits) -> Result<Client, Unheard> {
+        let slot = match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        };
+        if let Some(client) = slot.get() {
+            return Ok(client.clone());
+        }
+        let way = Way {
+            family: Some(family),
+            pool: Pool::Never,
+            connect: limits.connect,
+            total: limits.total,
+        };
+        let client = outbound::client(&way).map_err(unheard)?;
+        Ok(slot.get_or_init(|| client).clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,427 @@
+//! The one way out of the process: how HTTP clients are made, what their errors mean, and how an
+//! answer is read without trusting its length.
+//!
+//! Everybody who speaks HTTP gets the same rules: HTTP/1.1, TLS with the built-in roots, no proxy
+//! (also none from the environment), no redirect, no cookie, no repetition behind our back, and a
+//! limit on every wait. Deliberately unknown: who is asked and what the answers mean.
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustix::io::Errno;
+use rustls::CertificateError;
+
+use crate::engine::names::Family;
+
+/// What we call ourselves in each request.
+pub const USER_AGENT: &str = concat!("stayput/", env!("CARGO_PKG_VERSION"));
+
+/// How a client is to reach the world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The only address family that its sockets may use; `None`: whichever connects first.
+    pub family: Option<Family>,
+    /// What becomes of a connection after an answer.
+    pub pool: Pool,
+    /// The limit for look-up, connection and TLS together; keep it below `total`.
+    pub connect: Duration,
+    /// The limit for everything, to the last byte of the answer.
+    pub total: Duration,
+}
+
+/// What becomes of a connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pool {
+    /// Each request has a connection of its own.
+    Never,
+    /// It is kept for so long, for the next request.
+    Idle(Duration),
+}
+
+/// Makes a client. It holds no socket until it is used.
+///
+/// # Errors
+/// [`Trouble::Setup`] if TLS cannot be set up, which no network can cause.
+pub fn client(way: &Way) -> Result<reqwest::Client, Trouble> {
+    static TLS: OnceLock<Result<rustls::ClientConfig, Trouble>> = OnceLock::new();
+    let tls = TLS.get_or_init(|| {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        trusting(roots)
+    });
+    tls.clone().and_then(|tls| build(way, tls))
+}
+
+fn trusting(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, Trouble> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Trouble::Setup(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(tls)
+}
+
+fn build(way: &Way, tls: rustls::ClientConfig) -> Result<reqwest::Client, Trouble> {
+    // A socket bound to the unspecified address of a family can reach that family alone; the
+    // addresses of the other one are not even tried.
+    let local: Option<IpAddr> = way.family.map(|family| match family {
+        Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+        Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+    });
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .http1_only()
+        .user_agent(USER_AGENT)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .local_address(local)
+        .dns_resolver(Arc::new(LookUp))
+        .connect_timeout(way.connect)
+        .timeout(way.total);
+    let client = match way.pool {
+        Pool::Never => client.pool_max_idle_per_host(0),
+        Pool::Idle(time) => client.pool_max_idle_per_host(1).pool_idle_timeout(time),
+    };
+    client
+        .build()
+        .map_err(|error| Trouble::Setup(root_cause(&error)))
+}
+
+/// What went wrong on the way to an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// This host has no route for the family, or the other side has no address of it.
+    NoRoute,
+    /// The name could not be looked up.
+    Dns(String),
+    /// No connection came about.
+    Connect(String),
+    /// A limit of the [`Way`] has passed.
+    TimedOut,
+    /// The server's certificate was not accepted.
+    Certificate(String),
+    /// The server's certificate is not valid at this host's time, and the time looks wrong.
+    Clock(String),
+    /// TLS failed for another reason than the certificate.
+    Tls(String),
+    /// The connection broke, or what came is not HTTP.
+    Transfer(String),
+    /// The client could not be made, or the URL cannot be asked. Not the network's fault.
+    Setup(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::NoRoute => f.write_str("no route to the internet"),
+            Trouble::Dns(why) => write!(f, "the name could not be looked up: {why}"),
+            Trouble::Connect(why) => write!(f, "could not connect: {why}"),
+            Trouble::TimedOut => f.write_str("no answer in time"),
+            Trouble::Certificate(why) => {
+                write!(f, "the server's certificate is not accepted: {why}")
+            }
+            Trouble::Clock(why) => write!(
+                f,
+                "the server's certificate is not valid at this host's time; is the clock right? ({why})"
+            ),
+            Trouble::Tls(why) => write!(f, "no secure connection: {why}"),
+            Trouble::Transfer(why) => write!(f, "the connection broke: {why}"),
+            Trouble::Setup(why) => write!(f, "the request could not be made: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Trouble {}
+
+/// Whether the other side may have seen the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It left no trace: no connection came about.
+    Never,
+    /// It may have been carried out.
+    Maybe,
+}
+
+/// What an error of a client means. Says nothing of the URL, a header or a body.
+#[must_use]
+pub fn trouble(error: &reqwest::Error) -> (Trouble, Sent) {
+    if error.is_builder() {
+        return (Trouble::Setup(root_cause(error)), Sent::Never);
+    }
+    let sent = if error.is_connect() {
+        Sent::Never
+    } else {
+        Sent::Maybe
+    };
+    let mut cause = error.source();
+    while let Some(this) = cause {
+        if let Some(known) = recognise(this, sent) {
+            return (known, sent);
+        }
+        cause = this.source();
+    }
+    let trouble = match sent {
+        _ if error.is_timeout() => Trouble::TimedOut,
+        Sent::Never => Trouble::Connect(root_cause(error)),
+        Sent::Maybe => Trouble::Transfer(root_cause(error)),
+    };
+    (trouble, sent)
+}
+
+/// One link of an error's chain, if it alone says what happened.
+fn recognise(cause: &(dyn std::error::Error + 'static), sent: Sent) -> Option<Trouble> {
+    if let Some(LookUpFailed(why)) = cause.downcast_ref() {
+        return Some(Trouble::Dns(why.clone()));
+    }
+    if let Some(error) = cause.downcast_ref::<rustls::Error>() {
+        return Some(of_tls(error));
+    }
+    let error = cause.downcast_ref::<io::Error>()?;
+    // The source of an io::Error that wraps another error skips that one.
+    let inner = error.get_ref().and_then(|inner| recognise(inner, sent));
+    if inner.is_some() || sent == Sent::Maybe {
+        return inner;
+    }
+    let no_route = matches!(
+        error.raw_os_error().map(Errno::from_raw_os_error),
+        Some(Errno::NETUNREACH | Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT)
+    );
+    // The connector's word for "none of the addresses is of the pinned family".
+    (no_route || error.kind() == io::ErrorKind::NotConnected).then_some(Trouble::NoRoute)
+}
+
+fn of_tls(error: &rustls::Error) -> Trouble {
+    match error {
+        rustls::Error::InvalidCertificate(why) => of_certificate(why, SystemTime::now()),
+        rustls::Error::NoCertificatesPresented => {
+            Trouble::Certificate("the server presents none".to_owned())
+        }
+        other => Trouble::Tls(excerpt(other.to_string().as_bytes(), CAUSE_CHARACTERS)),
+    }
+}
+
+/// The first of the month in which this version was made. A host's clock that is before it, or
+/// decades after it, is wrong. Seconds since 1970.
+const MADE: u64 = 1_793_491_200;
+const TWENTY_YEARS: u64 = 20 * 365 * 86_400;
+
+fn of_certificate(error: &CertificateError, now: SystemTime) -> Trouble {
+    let now = now
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let (early, now, limit) = match error {
+        CertificateError::NotValidYet => (true, now, None),
+        CertificateError::NotValidYetContext { time, not_before } => {
+            (true, time.as_secs(), Some(not_before.as_secs()))
+        }
+        CertificateError::Expired => (false, now, None),
+        CertificateError::ExpiredContext { time, not_after } => {
+            (false, time.as_secs(), Some(not_after.as_secs()))
+        }
+        other => return Trouble::Certificate(fault_of_certificate(other)),
+    };
+    let words = if early {
+        "it is not valid before"
+    } else {
+        "it expired on"
+    };
+    let limit = limit.map_or_else(|| "another date".to_owned(), date);
+    let why = format!("{words} {limit}, and here it is {}", date(now));
+    if early || !(MADE..MADE + TWENTY_YEARS).contains(&now) {
+        Trouble::Clock(why)
+    } else {
+        Trouble::Certificate(why)
+    }
+}
+
+fn fault_of_certificate(error: &CertificateError) -> String {
+    match error {
+        CertificateError::UnknownIssuer => {
+            "it is signed by nobody that is known here (something between this host and the server may be answering in its place)".to_owned()
+        }
+        CertificateError::NotValidForName => "it is for another name".to_owned(),
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            let presented = excerpt(presented.join(", ").as_bytes(), CAUSE_CHARACTERS);
+            format!("it is not for {} but for {presented}", expected.to_str())
+        }
+        CertificateError::Revoked => "it has been revoked".to_owned(),
+        other => excerpt(other.to_string().as_bytes(), CAUSE_CHARACTERS),
+    }
+}
+
+fn date(seconds: u64) -> String {
+    const YEAR_10000: u64 = 253_402_300_800;
+    if seconds >= YEAR_10000 {
+        return "a date after the year 9999".to_owned();
+    }
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
+}
+
+/// The words of the last link of an error's chain. The first one would print the URL.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut last = None;
+    let mut cause = error.source();
+    while let Some(this) = cause {
+        last = Some(this);
+        cause = this.source();
+    }
+    last.map_or_else(
+        || "no reason was given".to_owned(),
+        |cause| excerpt(cause.to_string().as_bytes(), CAUSE_CHARACTERS),
+    )
+}
+
+const CAUSE_CHARACTERS: usize = 200;
+
+/// Why an answer could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It is longer than the cap.
+    TooLong,
+    /// It broke off, or a limit passed.
+    Trouble(Trouble),
+}
+
+/// Reads the body of an answer, which may be at most `cap` bytes long.
+///
+/// # Errors
+/// [`Unread::TooLong`] as soon as it is clear; the rest is not read. [`Unread::Trouble`] if the
+/// connection fails before the end.
+pub async fn read_capped(mut response: reqwest::Response, cap: usize) -> Result<Vec<u8>, Unread> {
+    let fits = |length: u64| usize::try_from(length).is_ok_and(|length| length <= cap);
+    if !response.content_length().is_none_or(fits) {
+        return Err(Unread::TooLong);
+    }
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > cap => return Err(Unread::TooLong),
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(body),
+            Err(error) => return Err(Unread::Trouble(trouble(&error).0)),
+        }
+    }
+}
+
+/// The beginning of a foreign text on one line: at most `most` printable characters, runs of
+/// everything else shown as one blank.
+#[must_use]
+pub fn excerpt(text: &[u8], most: usize) -> String {
+    // Four bytes a character; a little more, because blanks are merged.
+    let text = String::from_utf8_lossy(&text[..text.len().min(most.saturating_mul(8))]);
+    let printable = |c: &char| !c.is_whitespace() && (c.is_ascii_graphic() || is_printable(*c));
+    let mut out = String::new();
+    let mut room = most;
+    for word in text
+        .split(|c| !printable(&c))
+        .filter(|word| !word.is_empty())
+    {
+        if !out.is_empty() && room > 0 {
+            out.push(' ');
+            room -= 1;
+        }
+        out.extend(word.chars().take(room));
+        room = room.saturating_sub(word.chars().count());
+        if room == 0 {
+            break;
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+/// Beyond ASCII: what the standard library would show as it is, which excludes control characters,
+/// invisible ones and those that turn the direction of writing.
+fn is_printable(c: char) -> bool {
+    !c.is_ascii() && c.escape_debug().count() == 1
+}
+
+/// Name look-up by the system's resolver, which blocks, so each one has a thread while it lasts.
+///
+/// The HTTP library's own does the same by way of the runtime, but that panics where the system
+/// has no thread to give, and waits at the end of the program for a look-up that hangs.
+struct LookUp;
+
+/// A look-up cannot be called off. So many may hang at once before further ones fail.
+const LOOK_UPS: usize = 8;
+static LOOKING_UP: AtomicUsize = AtomicUsize::new(0);
+
+/// More addresses of a name than this are not tried.
+const ADDRESSES: usize = 16;
+
+impl Resolve for LookUp {
+    fn resolve(&self, name: Name) -> Resolving {
+        let name = name.as_str().to_owned();
+        Box::pin(async move {
+            let (tell, told) = tokio::sync::oneshot::channel();
+            let turn = Turn::take().ok_or_else(|| LookUpFailed("the resolver hangs".to_owned()))?;
+            std::thread::Builder::new()
+                .name("look-up".to_owned())
+                .spawn(move || {
+                    let answer = (name.as_str(), 0).to_socket_addrs();
+                    // Before the answer, so that whoever reads it can have the turn.
+                    drop(turn);
+                    // Nobody may be waiting any more.
+                    let _ = tell.send(answer.map(|all| all.take(ADDRESSES).collect::<Vec<_>>()));
+                })
+                .map_err(|error| LookUpFailed(error.to_string()))?;
+            let addresses: Vec<SocketAddr> = told
+                .await
+                .map_err(|_| LookUpFailed("the resolver failed".to_owned()))?
+                .map_err(|error| LookUpFailed::because(&error))?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// The right to look up a name.
+struct Turn;
+
+impl Turn {
+    fn take() -> Option<Turn> {
+        let more = |now| (now < LOOK_UPS).then_some(now + 1);
+        LOOKING_UP
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
+            .then_some(Turn)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        LOOKING_UP.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug)]
+struct LookUpFailed(String);
+
+impl LookUpFailed {
+    fn because(error: &io::Error) -> LookUpFailed {
+        let words = error.to_string();
+        let words = words.trim_start_matches("failed to lookup address information: ");
+        LookUpFailed(excerpt(words.as_bytes(), CAUSE_CHARACTERS))
+    }
+}
+
+impl fmt::Display for LookUpFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LookUpFailed {}
+
+#[cfg(test)]
+#[path = "outbound/tests.rs"]
+mod tests;
