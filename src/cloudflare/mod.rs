@@ -2,4 +2,8 @@
 
 pub mod client;
 pub mod credential;
+mod excerpt;
+mod headers;
+mod shapes;
+mod verdict;
 pub mod wire;
