@@ -1,1 +1,339 @@
-//! skeleton
+//! Sends requests to the API, within limits, and logs them without the secret.
+//!
+//! One connection serves a burst of requests and is closed a few seconds after. Nothing is repeated
+//! here, no redirect is followed, no proxy is used. Whatever goes wrong becomes a
+//! [`Failure`] that says whether the request may have taken effect. Deliberately unknown: when to
+//! ask, what an answer means (`wire`).
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use reqwest::Url;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use tracing::{Level, debug, trace};
+
+use super::credential::Credential;
+use super::mask::Mask;
+use super::wire::{self, HttpAnswer, HttpRequest};
+use super::{headers, verdict};
+use crate::engine::failure::{Class, Failure};
+use crate::engine::request::{Answer, Request};
+use crate::outbound::{self, Pool, Sent, Trouble, Unread, Way};
+
+/// The limit for look-up, connection and TLS.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// The limit for everything, to the last byte of the answer.
+const TOTAL_LIMIT: Duration = Duration::from_secs(30);
+/// How long a connection waits for the next request: a burst shares one, a quiet daemon has none.
+const IDLE_LIMIT: Duration = Duration::from_secs(5);
+/// The most that is read of a successful answer: 5,000 records are about 2 MB.
+const MOST_BYTES: usize = 8 << 20;
+/// The most that is read of any other answer.
+const MOST_ERROR_BYTES: usize = 64 << 10;
+/// Characters of a body that are logged.
+const MOST_LOGGED: usize = 4_096;
+
+const AUTH_EMAIL: HeaderName = HeaderName::from_static("x-auth-email");
+const AUTH_KEY: HeaderName = HeaderName::from_static("x-auth-key");
+
+/// A way to one API, for any number of requests.
+#[derive(Debug)]
+pub struct Client {
+    base: String,
+    http: reqwest::Client,
+}
+
+/// Why there is no client for an API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadApi {
+    /// The base is not a URL with a host and nothing but a path behind it.
+    NotABase,
+    /// Neither https, nor http on a loopback host: the secret would be readable on the way.
+    Insecure,
+    /// HTTP or TLS could not be set up.
+    Setup(Trouble),
+}
+
+impl fmt::Display for BadApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadApi::NotABase => f.write_str(
+                "api is not a base URL: write it like https://api.cloudflare.com/client/v4",
+            ),
+            BadApi::Insecure => f.write_str(
+                "api must begin with https:// (http:// is accepted for loopback hosts only), or the secret could be read on the way",
+            ),
+            BadApi::Setup(trouble) => trouble.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for BadApi {}
+
+impl Client {
+    /// A client for the API below this base URL, such as `https://api.cloudflare.com/client/v4`.
+    /// Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`BadApi`], for a base that no request could or should be sent to.
+    pub fn new(api: &str) -> Result<Client, BadApi> {
+        let url = Url::parse(api).map_err(|_| BadApi::NotABase)?;
+        let bare = url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        let host = url.host_str().filter(|_| bare).ok_or(BadApi::NotABase)?;
+        match url.scheme() {
+            "https" => {}
+            "http" if is_loopback(host) => {}
+            _ => return Err(BadApi::Insecure),
+        }
+        Ok(Client {
+            base: api.trim_end_matches('/').to_owned(),
+            http: connect().map_err(BadApi::Setup)?,
+        })
+    }
+
+    /// Drops the connections that are kept: they were made from an address that may be gone.
+    pub fn forget_connections(&mut self) {
+        match connect() {
+            Ok(http) => self.http = http,
+            // The old connections end by themselves within seconds.
+            Err(trouble) => debug!(target: "stayput::api", %trouble, "connections are kept"),
+        }
+    }
+
+    /// Sends a request and waits for its answer, at most half a minute.
+    pub async fn ask(&self, credential: &Credential, request: &Request) -> Answer {
+        let started = Instant::now();
+        let http = wire::encode(request);
+        let mask = Mask::new(credential.secret().expose());
+        let exchange = self.exchange(credential, &http, &mask).await;
+        let took = started.elapsed();
+        log_outcome(&http, &exchange, took);
+        match exchange {
+            Ok(received) => received.judge(request, took, &mask),
+            Err(Unanswered { trouble, sent }) => {
+                let class = match sent {
+                    Sent::Never => Class::NotSent,
+                    Sent::Maybe => verdict::uncertain(request),
+                };
+                let detail = mask.apply_to_text(&trouble.to_string());
+                Answer {
+                    limits: Vec::new(),
+                    took,
+                    outcome: Err(Failure::without_answer(class, detail)),
+                }
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        credential: &Credential,
+        request: &HttpRequest,
+        mask: &Mask,
+    ) -> Result<Received, Unanswered> {
+        let headers = headers_for(credential, request).map_err(|why| Unanswered {
+            trouble: Trouble::Setup(why.to_owned()),
+            sent: Sent::Never,
+        })?;
+        log_request(request, &headers, mask);
+        let url = format!("{}{}", self.base, request.path);
+        let built = match request.method {
+            "POST" => self.http.post(url),
+            _ => self.http.get(url),
+        };
+        let built = built.headers(headers);
+        let built = match &request.body {
+            Some(body) => built.body(body.clone()),
+            None => built,
+        };
+        let response = built.send().await.map_err(|error| {
+            let (trouble, sent) = outbound::trouble(&error);
+            Unanswered { trouble, sent }
+        })?;
+        let status = response.status().as_u16();
+        let headers = pairs(response.headers());
+        let cap = match response.status().is_success() {
+            true => MOST_BYTES,
+            false => MOST_ERROR_BYTES,
+        };
+        let body = outbound::read_capped(response, cap).await;
+        let received = Received {
+            status,
+            headers,
+            body,
+        };
+        log_answer(&received, mask);
+        Ok(received)
+    }
+}
+
+fn connect() -> Result<reqwest::Client, Trouble> {
+    outbound::client(&Way {
+        family: None,
+        pool: Pool::Idle(IDLE_LIMIT),
+        connect: CONNECT_LIMIT,
+        total: TOTAL_LIMIT,
+    })
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let address = address.parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// No answer came.
+struct Unanswered {
+    trouble: Trouble,
+    sent: Sent,
+}
+
+/// What came.
+struct Received {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Result<Vec<u8>, Unread>,
+}
+
+impl Received {
+    fn judge(self, request: &Request, took: Duration, mask: &Mask) -> Answer {
+        let Received {
+            status,
+            headers,
+            body,
+        } = self;
+        let (body, unread) = match body {
+            Ok(body) => (body, None),
+            Err(why) => (Vec::new(), unread(&why, status)),
+        };
+        let answer = |headers, body| {
+            let http = HttpAnswer {
+                status,
+                headers,
+                body,
+                took,
+            };
+            wire::decode(request, &http)
+        };
+        let mut judged = answer(headers.clone(), &body);
+        let Err(failure) = &mut judged.outcome else {
+            return judged;
+        };
+        // What is told of a failure quotes the answer, which may echo the secret. It is read once
+        // more without it, because an excerpt could begin in the middle.
+        let masked = headers.iter();
+        let masked = masked.map(|(name, value)| (name.clone(), mask.apply_to_text(value)));
+        if let Err(told) = answer(masked.collect(), &mask.apply(&body)).outcome {
+            failure.errors = told.errors;
+            failure.detail = unread.unwrap_or(told.detail);
+            failure.ray = told.ray;
+        }
+        judged
+    }
+}
+
+fn unread(why: &Unread, status: u16) -> Option<String> {
+    match why {
+        // A redirect says enough without its body.
+        _ if (300..400).contains(&status) => None,
+        Unread::TooLong if (200..300).contains(&status) => Some(format!(
+            "the answer is longer than {} MiB",
+            MOST_BYTES >> 20
+        )),
+        Unread::TooLong => Some(format!(
+            "the answer is longer than {} KiB",
+            MOST_ERROR_BYTES >> 10
+        )),
+        Unread::Trouble(trouble) => Some(trouble.to_string()),
+    }
+}
+
+/// The headers of a request: one kind of credential, never both.
+fn headers_for(credential: &Credential, request: &HttpRequest) -> Result<HeaderMap, &'static str> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    if request.body.is_some() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    let mut add = |name, value: &str| {
+        let value = HeaderValue::from_str(value);
+        let mut value = value.map_err(|_| "the credential does not fit into a header")?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+        Ok::<_, &'static str>(())
+    };
+    match credential {
+        Credential::Token(token) => {
+            let value = zeroize::Zeroizing::new(format!("Bearer {}", token.expose()));
+            add(AUTHORIZATION, &value)?;
+        }
+        Credential::GlobalKey { email, key } => {
+            add(AUTH_EMAIL, email)?;
+            add(AUTH_KEY, key.expose())?;
+        }
+    }
+    Ok(headers)
+}
+
+fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let all = headers.iter();
+    all.map(|(name, value)| (name.as_str().to_owned(), text(value)))
+        .collect()
+}
+
+/// One line for each request.
+fn log_outcome(request: &HttpRequest, outcome: &Result<Received, Unanswered>, took: Duration) {
+    let HttpRequest { method, path, .. } = request;
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match outcome {
+        Ok(received) => {
+            let status = received.status;
+            let ray = headers::ray(&received.headers).unwrap_or_else(|| "none".to_owned());
+            debug!(target: "stayput::api", method, path, status, ms, ray, "answered");
+        }
+        Err(Unanswered { trouble, .. }) => {
+            debug!(target: "stayput::api", method, path, ms, error = %trouble, "not answered");
+        }
+    }
+}
+
+fn log_request(request: &HttpRequest, headers: &HeaderMap, mask: &Mask) {
+    if !tracing::enabled!(target: "stayput::api", Level::TRACE) {
+        return;
+    }
+    let shown = |(name, value): (&HeaderName, &HeaderValue)| match value.is_sensitive() {
+        true => format!("{name}: ***"),
+        false => format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())),
+    };
+    let headers: Vec<String> = headers.iter().map(shown).collect();
+    let headers = headers.join(", ");
+    let body = loggable(request.body.as_deref().unwrap_or_default().as_bytes(), mask);
+    trace!(target: "stayput::api", method = request.method, path = request.path, headers, body, "request");
+}
+
+fn log_answer(received: &Received, mask: &Mask) {
+    if !tracing::enabled!(target: "stayput::api", Level::TRACE) {
+        return;
+    }
+    // Cookies are a kind of credential, too; they are never sent back.
+    let shown = |(name, value): &(String, String)| match name.as_str() {
+        "set-cookie" => format!("{name}: ***"),
+        _ => format!("{name}: {}", loggable(value.as_bytes(), mask)),
+    };
+    let headers: Vec<String> = received.headers.iter().map(shown).collect();
+    let headers = headers.join(", ");
+    let body = match &received.body {
+        Ok(body) => loggable(body, mask),
+        Err(why) => unread(why, received.status).unwrap_or_default(),
+    };
+    trace!(target: "stayput::api", status = received.status, headers, body, "answer");
+}
+
+/// The beginning of a text, on one line, without the secret.
+fn loggable(text: &[u8], mask: &Mask) -> String {
+    outbound::excerpt(&mask.apply(text), MOST_LOGGED)
+}

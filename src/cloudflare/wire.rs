@@ -1,10 +1,20 @@
-//! The API's JSON and its error classes, as pure functions. The shapes never leave this folder.
+//! Requests as HTTP, and HTTP's answers as the engine's, as pure functions.
+//!
+//! Nothing here touches a socket, so that the same code serves the real client, the simulation and
+//! the fuzzer. Deliberately unknown: credentials, the base URL, when to ask again.
 
-#![expect(clippy::todo, reason = "skeleton")]
-
+use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::engine::request::{Answer, Request};
+use serde::Serialize;
+
+use super::{excerpt, headers, shapes, verdict};
+use crate::engine::failure::{ApiError, Class, Failure};
+use crate::engine::names::{Family, Name, RecordId, Ttl};
+use crate::engine::request::{Answer, Batch, Found, Page, Patch, Post, Request, Written};
+
+/// Zones on a page: the most that Cloudflare gives.
+pub const ZONES_PER_PAGE: u32 = 50;
 
 /// A request as HTTP sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +32,7 @@ pub struct HttpRequest {
 pub struct HttpAnswer<'a> {
     /// The status.
     pub status: u16,
-    /// Header names in lower case, and values.
+    /// Header names, in any case, and values.
     pub headers: Vec<(String, String)>,
     /// The body, already cut to the cap.
     pub body: &'a [u8],
@@ -31,13 +41,239 @@ pub struct HttpAnswer<'a> {
 }
 
 /// Turns a request into HTTP.
+///
+/// Names are ASCII letters, digits, `-`, `_`, `.` and `*`, identifiers are hexadecimal: all of it
+/// may stand in a query as it is (RFC 3986, section 3.4), so nothing is percent-encoded.
 #[must_use]
-pub fn encode(_request: &Request) -> HttpRequest {
-    todo!()
+pub fn encode(request: &Request) -> HttpRequest {
+    let get = |path| HttpRequest {
+        method: "GET",
+        path,
+        body: None,
+    };
+    let only = |key: &str, name: &Option<Name>| {
+        let name = name.as_ref();
+        name.map_or_else(String::new, |name| format!("&{key}={name}"))
+    };
+    match request {
+        Request::Zones { page, name } => get(format!(
+            "/zones?page={page}&per_page={ZONES_PER_PAGE}{}",
+            only("name", name)
+        )),
+        Request::Zone(zone) => get(format!("/zones/{zone}")),
+        Request::Records {
+            zone,
+            name,
+            page,
+            per_page,
+        } => get(format!(
+            "/zones/{zone}/dns_records?page={page}&per_page={per_page}{}",
+            only("name.exact", name)
+        )),
+        Request::Batch { zone, batch } => HttpRequest {
+            method: "POST",
+            path: format!("/zones/{zone}/dns_records/batch"),
+            body: Some(batch_body(batch)),
+        },
+        Request::Verify(None) => get("/user/tokens/verify".to_owned()),
+        Request::Verify(Some(account)) => get(format!("/accounts/{account}/tokens/verify")),
+    }
 }
 
 /// Turns an answer of HTTP into the engine's.
+///
+/// Answers that mean nothing are failures like others; no answer whatever makes this panic.
 #[must_use]
-pub fn decode(_request: &Request, _answer: &HttpAnswer<'_>) -> Answer {
-    todo!()
+pub fn decode(request: &Request, answer: &HttpAnswer<'_>) -> Answer {
+    Answer {
+        limits: headers::limits(&answer.headers),
+        took: answer.took,
+        outcome: outcome(request, answer),
+    }
+}
+
+fn outcome(request: &Request, answer: &HttpAnswer<'_>) -> Result<Found, Failure> {
+    let status = answer.status;
+    let success = (200..300).contains(&status);
+    let wait = headers::retry_after(&answer.headers);
+    let fail = |class, errors: Vec<ApiError>, detail| Failure {
+        class,
+        status: Some(status),
+        errors,
+        detail,
+        ray: headers::ray(&answer.headers),
+    };
+    match shapes::envelope(answer.body) {
+        Ok(envelope) if envelope.success && success => found(request, answer.body)
+            .map_err(|detail| fail(verdict::uncertain(request), envelope.errors, detail)),
+        Ok(envelope) if envelope.success => {
+            let class = verdict::of_status(request, status, wait);
+            let detail = "the answer says success, its status does not".to_owned();
+            Err(fail(class, envelope.errors, detail))
+        }
+        Ok(envelope) => {
+            let class = verdict::of_refusal(request, status, &envelope.errors, wait);
+            let detail = match envelope.errors.is_empty() {
+                true => "Cloudflare gave no reason".to_owned(),
+                false => String::new(),
+            };
+            Err(fail(class, envelope.errors, detail))
+        }
+        Err(why) => {
+            let (class, detail) = foreign(request, answer, why);
+            Err(fail(class, Vec::new(), detail))
+        }
+    }
+}
+
+/// What an answer that is not the API's means and says.
+fn foreign(request: &Request, answer: &HttpAnswer<'_>, why: shapes::NoEnvelope) -> (Class, String) {
+    let wait = headers::retry_after(&answer.headers);
+    if (300..400).contains(&answer.status) {
+        let location = headers::first(&answer.headers, "location");
+        return (verdict::uncertain(request), excerpt::redirect(location));
+    }
+    let edge_throttles = excerpt::edge_code(&excerpt::readable(answer.body)) == Some(1015);
+    let class = match edge_throttles {
+        true => Class::Throttled(wait),
+        false => verdict::of_status(request, answer.status, wait),
+    };
+    let bytes = answer.body.len();
+    let detail = match why {
+        shapes::NoEnvelope::CutOff => format!("the answer is cut off after {bytes} bytes"),
+        shapes::NoEnvelope::OtherJson | shapes::NoEnvelope::NoJson => {
+            excerpt::sentence(answer.body)
+        }
+    };
+    (class, detail)
+}
+
+/// Reads what was asked for.
+fn found(request: &Request, body: &[u8]) -> Result<Found, String> {
+    let unusable = |why: &str| format!("the answer cannot be used: {why}");
+    Ok(match request {
+        Request::Zones { page, .. } => {
+            let list = shapes::result::<shapes::List<shapes::RawZone<'_>>>(body)?;
+            Found::Zones(page_of(list, body, *page))
+        }
+        Request::Zone(id) => {
+            let raw = shapes::result::<shapes::RawZone<'_>>(body)?;
+            let zone = shapes::Entry::read(raw).map_err(unusable)?;
+            let zone = zone.filter(|zone| zone.id == *id);
+            Found::Zone(zone.ok_or_else(|| unusable("it is about another zone"))?)
+        }
+        Request::Records { page, .. } => {
+            let list = shapes::result::<shapes::List<shapes::RawRecord<'_>>>(body)?;
+            Found::Records(page_of(list, body, *page))
+        }
+        Request::Batch { batch, .. } => {
+            let raw = shapes::result::<shapes::RawWritten<'_>>(body)?;
+            let written = raw.read().map_err(unusable)?;
+            if !answers(&written, batch) {
+                return Err(unusable("it is not about the changes that were sent"));
+            }
+            Found::Written(written)
+        }
+        Request::Verify(_) => {
+            let raw = shapes::result::<shapes::RawToken<'_>>(body)?;
+            Found::Token(raw.read().map_err(unusable)?)
+        }
+    })
+}
+
+fn page_of<E: shapes::Entry>(list: shapes::List<E>, body: &[u8], page: u32) -> Page<E::Item> {
+    Page {
+        items: list.items,
+        entries: list.entries,
+        total: shapes::total(body, page, list.entries),
+    }
+}
+
+/// Whether the answer is about exactly the changes of the batch, in whatever order.
+fn answers(written: &Written, batch: &Batch) -> bool {
+    fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
+        let mut items: Vec<T> = items.collect();
+        items.sort_unstable();
+        items
+    }
+    let patched = written.patched.iter().map(|r| (&r.id, &r.name, r.content));
+    let patches = batch.patches.iter().map(|p| (&p.id, &p.name, p.content));
+    let posted = written.posted.iter().map(|r| (&r.name, r.content));
+    let posts = batch.posts.iter().map(|p| (&p.name, p.content));
+    sorted(written.deleted.iter()) == sorted(batch.deletes.iter())
+        && sorted(patched) == sorted(patches)
+        && sorted(posted) == sorted(posts)
+}
+
+#[derive(Serialize)]
+struct BatchBody<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    deletes: Vec<DeleteBody<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    patches: Vec<RecordBody<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    posts: Vec<RecordBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct DeleteBody<'a> {
+    id: &'a str,
+}
+
+/// A record to be changed or created; what is `None` is not sent.
+#[derive(Serialize)]
+struct RecordBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    name: &'a str,
+    content: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxied: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<&'a [Box<str>]>,
+}
+
+fn batch_body(batch: &Batch) -> String {
+    let delete = |id| DeleteBody {
+        id: RecordId::as_str(id),
+    };
+    let body = BatchBody {
+        deletes: batch.deletes.iter().map(delete).collect(),
+        patches: batch.patches.iter().map(patch_body).collect(),
+        posts: batch.posts.iter().map(post_body).collect(),
+    };
+    // Text, numbers and lists always have a JSON form.
+    serde_json::to_string(&body).unwrap_or_default()
+}
+
+fn patch_body(patch: &Patch) -> RecordBody<'_> {
+    RecordBody {
+        id: Some(patch.id.as_str()),
+        kind: Family::of(patch.content).record_type(),
+        name: patch.name.as_str(),
+        content: patch.content,
+        ttl: patch.ttl.map(Ttl::to_api),
+        proxied: patch.proxied,
+        comment: patch.comment.as_deref(),
+        tags: patch.tags.as_deref(),
+    }
+}
+
+fn post_body(post: &Post) -> RecordBody<'_> {
+    RecordBody {
+        id: None,
+        kind: Family::of(post.content).record_type(),
+        name: post.name.as_str(),
+        content: post.content,
+        ttl: Some(post.ttl.to_api()),
+        proxied: Some(post.proxied),
+        comment: Some(&*post.comment).filter(|comment| !comment.is_empty()),
+        tags: Some(&*post.tags).filter(|tags| !tags.is_empty()),
+    }
 }

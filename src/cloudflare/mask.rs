@@ -1,0 +1,188 @@
+//! Takes a secret out of texts that somebody else wrote, before they are shown.
+//!
+//! A server, or a proxy on the way, can echo what it was sent. So everything that is logged or told
+//! of an answer goes through here, and through nothing else on the way out. Known forms of the
+//! secret: itself, percent-encoded, base64 at each of its three alignments, hexadecimal.
+
+use std::borrow::Cow;
+
+use zeroize::Zeroizing;
+
+/// What stands in the place of a secret.
+const MASK: &[u8] = b"***";
+/// Below this length an encoded form of the secret would match by chance.
+const LEAST_ENCODED: usize = 8;
+
+/// A secret in all the forms that are looked for, the longest first.
+pub struct Mask {
+    forms: Vec<Zeroizing<Vec<u8>>>,
+}
+
+impl Mask {
+    /// A mask for one secret.
+    pub fn new(secret: &str) -> Mask {
+        let raw = secret.as_bytes();
+        let mut forms = vec![Zeroizing::new(raw.to_vec())];
+        if raw.len() >= LEAST_ENCODED {
+            let joined = |each: fn(&u8) -> String| -> Zeroizing<Vec<u8>> {
+                Zeroizing::new(raw.iter().map(each).collect::<String>().into_bytes())
+            };
+            forms.push(joined(|b| format!("%{b:02X}")));
+            forms.push(joined(|b| format!("%{b:02x}")));
+            forms.push(joined(|b| format!("{b:02X}")));
+            forms.push(joined(|b| format!("{b:02x}")));
+            for alphabet in [STANDARD, URL_SAFE] {
+                forms.extend((0..3).map(|skew| base64_core(raw, skew, alphabet)));
+            }
+        }
+        forms.retain(|form| !form.is_empty());
+        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        forms.dedup();
+        Mask { forms }
+    }
+
+    /// The text with every form of the secret replaced; borrowed if there is none.
+    pub fn apply<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut first = [false; 256];
+        for form in &self.forms {
+            first[usize::from(form[0])] = true;
+        }
+        let mut out = Vec::new();
+        let (mut at, mut kept) = (0, 0);
+        while at < text.len() {
+            let here = first[usize::from(text[at])];
+            let found = self
+                .forms
+                .iter()
+                .find(|form| here && text[at..].starts_with(form));
+            let Some(form) = found else {
+                at += 1;
+                continue;
+            };
+            out.extend_from_slice(&text[kept..at]);
+            out.extend_from_slice(MASK);
+            at += form.len();
+            kept = at;
+        }
+        if kept == 0 {
+            return Cow::Borrowed(text);
+        }
+        out.extend_from_slice(&text[kept..]);
+        Cow::Owned(out)
+    }
+
+    /// [`Mask::apply`] for a text.
+    pub fn apply_to_text(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.apply(text.as_bytes())).into_owned()
+    }
+}
+
+const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// The characters of the base64 of a text that holds `raw` after `skew` other bytes (modulo 3)
+/// which depend on `raw` alone.
+fn base64_core(raw: &[u8], skew: usize, alphabet: &[u8; 64]) -> Zeroizing<Vec<u8>> {
+    let bits = |index: usize| -> Option<u8> {
+        // The bit `index` of `raw`, counted from the start of the first group of three bytes.
+        let at = index.checked_sub(skew * 8)?;
+        raw.get(at / 8).map(|byte| byte >> (7 - at % 8) & 1)
+    };
+    let characters = (skew + raw.len()) * 8 / 6 + 1;
+    let six = |index: usize| -> Option<u8> {
+        (0..6).try_fold(0u8, |number, bit| {
+            Some(number << 1 | bits(index * 6 + bit)?)
+        })
+    };
+    let core = (0..characters).filter_map(six);
+    Zeroizing::new(core.map(|number| alphabet[usize::from(number)]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECRET: &str = "cfut_0123456789abcdefABCDEF-_0123456789abcd";
+
+    fn masked(text: &str) -> String {
+        Mask::new(SECRET).apply_to_text(text)
+    }
+
+    #[test]
+    fn the_secret_is_replaced_wherever_it_stands() {
+        assert_eq!(masked(SECRET), "***");
+        assert_eq!(masked(&format!("a {SECRET}{SECRET} b")), "a ****** b");
+        assert_eq!(masked("nothing to see"), "nothing to see");
+        assert!(matches!(
+            Mask::new(SECRET).apply(b"nothing"),
+            Cow::Borrowed(_)
+        ));
+    }
+
+    #[test]
+    fn encoded_forms_are_replaced_too() {
+        let percent: String = SECRET.bytes().map(|b| format!("%{b:02x}")).collect();
+        assert_eq!(masked(&format!("x={percent}&")), "x=***&");
+        let hex: String = SECRET.bytes().map(|b| format!("{b:02X}")).collect();
+        assert_eq!(masked(&hex), "***");
+        // base64 of "Bearer hunter2-hunter2", made elsewhere.
+        let mask = Mask::new("hunter2-hunter2");
+        let left = mask.apply_to_text("QmVhcmVyIGh1bnRlcjItaHVudGVyMg==");
+        assert!(left.len() < 20, "{left}");
+        assert!(left.starts_with("QmVhcmVyI"), "{left}");
+    }
+
+    #[test]
+    fn a_short_secret_is_masked_as_it_stands_only() {
+        assert_eq!(Mask::new("abc").apply_to_text("abc YWJj"), "*** YWJj");
+        assert_eq!(Mask::new("").apply_to_text("abc"), "abc");
+    }
+
+    /// A plain encoder to compare with.
+    fn base64(bytes: &[u8]) -> String {
+        let mut out = String::new();
+        for group in bytes.chunks(3) {
+            let mut three = [0; 3];
+            three[..group.len()].copy_from_slice(group);
+            let number = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+            for (index, shift) in [18, 12, 6, 0].into_iter().enumerate() {
+                let six = usize::try_from(number >> shift & 63).unwrap();
+                out.push(if index <= group.len() {
+                    char::from(STANDARD[six])
+                } else {
+                    '='
+                });
+            }
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn base64_of_any_text_around_the_secret_is_masked(
+            before in ".{0,20}", secret in "[A-Za-z0-9_-]{20,60}", after in ".{0,20}"
+        ) {
+            let encoded = base64(format!("{before}{secret}{after}").as_bytes());
+            let left = Mask::new(&secret).apply_to_text(&encoded);
+            // At most the characters that share bits with the neighbours stay.
+            prop_assert!(left.len() + secret.len() * 4 / 3 <= encoded.len() + 3 + 3);
+            prop_assert!(left.contains("***"));
+        }
+
+        #[test]
+        fn no_text_keeps_the_secret(
+            before in "[ -~]{0,40}", secret in "[A-Za-z0-9_-]{8,60}", after in "[ -~]{0,40}"
+        ) {
+            let left = Mask::new(&secret).apply_to_text(&format!("{before}{secret}{after}"));
+            prop_assert!(!left.contains(&secret));
+        }
+
+        #[test]
+        fn any_bytes_can_be_masked(text in proptest::collection::vec(any::<u8>(), 0..300), secret in ".{0,20}") {
+            let mask = Mask::new(&secret);
+            let left = mask.apply(&text);
+            prop_assert!(left.len() <= text.len() * 3);
+        }
+    }
+}
