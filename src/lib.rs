@@ -4,7 +4,10 @@
 //! - [`engine`]: the pure core. What is believed, what differs, when to send it.
 //! - [`detect`]: asking sources for the host's addresses.
 //! - [`cloudflare`]: asking Cloudflare.
+//! - `sandbox`: a simulated Cloudflare to try all of it with (a cargo feature, on by default).
 
 pub mod cloudflare;
 pub mod detect;
 pub mod engine;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
