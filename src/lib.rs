@@ -5,8 +5,11 @@
 //! - [`detect`]: asking sources for the host's addresses.
 //! - [`cloudflare`]: asking Cloudflare.
 //! - [`outbound`]: the one way out of the process that both of these take.
+//! - `sandbox`: a simulated Cloudflare to try all of it with (a cargo feature, on by default).
 
 pub mod cloudflare;
 pub mod detect;
 pub mod engine;
 pub mod outbound;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;

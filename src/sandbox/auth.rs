@@ -1,0 +1,477 @@
+//! Who asks, what they may do, and how often: tokens, the global key, permissions, the rate limit.
+//!
+//! The answers differ from endpoint to endpoint, as they do in reality. Deliberately unknown: records.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+use super::quirks::Quirks;
+use super::reply::{Refusal, Stamp, Success};
+use super::zones::Zone;
+
+/// An API token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The secret itself.
+    pub value: String,
+    /// Who owns it.
+    pub owner: Owner,
+    /// Whether it works.
+    pub state: TokenState,
+    /// What it may do with records.
+    pub dns: Access,
+    /// Whether it has Zone · Zone · Read.
+    pub zone_read: bool,
+    /// Identifiers of the zones that it is limited to; `None`: all that its owner has.
+    pub zones: Option<Vec<String>>,
+    /// The addresses that it may be used from; empty: everywhere.
+    pub client_addresses: Vec<IpNet>,
+    /// When it expires, on the world's clock.
+    pub expires: Option<Duration>,
+}
+
+impl Token {
+    /// A user's token with Zone · DNS · Edit for all zones, as the dashboard's template makes it.
+    #[must_use]
+    pub fn editing(value: &str) -> Token {
+        Token {
+            value: value.to_owned(),
+            owner: Owner::User("user@example.com".to_owned()),
+            state: TokenState::Active,
+            dns: Access::Edit,
+            zone_read: false,
+            zones: None,
+            client_addresses: Vec::new(),
+            expires: None,
+        }
+    }
+
+    /// The identifier that verification tells.
+    #[must_use]
+    pub fn id(&self) -> String {
+        identify(&self.value)
+    }
+
+    fn state_at(&self, now: Duration) -> TokenState {
+        match self.expires {
+            Some(end) if self.state == TokenState::Active && now >= end => TokenState::Expired,
+            _ => self.state,
+        }
+    }
+}
+
+/// Made from the text itself, so that it is the same in every world.
+fn identify(secret: &str) -> String {
+    let seed = secret
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    format!("{:032x}", fastrand::Rng::with_seed(seed).u128(..))
+}
+
+/// Who owns a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A user, by e-mail address; all tokens of one user share one rate limit.
+    User(String),
+    /// An account, by identifier; only its zones are seen.
+    Account(String),
+}
+
+/// Whether a token works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenState {
+    /// It does.
+    Active,
+    /// Switched off in the dashboard.
+    Disabled,
+    /// Past its end.
+    Expired,
+    /// Deleted: as if it had never been.
+    Revoked,
+}
+
+/// A permission on records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// None.
+    None,
+    /// Zone · DNS · Read.
+    Read,
+    /// Zone · DNS · Edit.
+    Edit,
+}
+
+/// The Global API Key of the one user who has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GlobalKey {
+    /// The user.
+    pub email: String,
+    /// The secret.
+    pub key: String,
+}
+
+/// Everything that decides whether a request is served. With neither tokens nor a global key, any
+/// well-formed credential may do everything.
+#[derive(Clone, Debug, Default)]
+pub struct Doors {
+    /// The tokens.
+    pub tokens: Vec<Token>,
+    /// The global key.
+    pub global_key: Option<GlobalKey>,
+    buckets: BTreeMap<String, Bucket>,
+    failures: VecDeque<Duration>,
+}
+
+/// Requests of one user in the running window.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    start: Duration,
+    used: u32,
+    blocked_until: Option<Duration>,
+}
+
+/// So many requests in so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// How many.
+    pub requests: u32,
+    /// In how long, and for how long everything is blocked after one too many.
+    pub window: Duration,
+}
+
+/// What is left of a rate limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    pub(super) left: u32,
+    pub(super) reset: Duration,
+    pub(super) blocked: bool,
+}
+
+/// The part of the API that is asked: each words its refusals in its own way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Zones,
+    Records,
+    Verify,
+}
+
+/// Somebody who was let in.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    /// How the log calls them; never the secret.
+    pub(super) label: String,
+    /// Whose rate limit it is.
+    pub(super) bucket: String,
+    dns: Access,
+    zone_read: bool,
+    zones: Option<Vec<String>>,
+    account: Option<String>,
+}
+
+impl Caller {
+    fn almighty(label: &str, bucket: &str) -> Caller {
+        Caller {
+            label: label.to_owned(),
+            bucket: bucket.to_owned(),
+            dns: Access::Edit,
+            zone_read: true,
+            zones: None,
+            account: None,
+        }
+    }
+
+    fn with_token(token: &Token) -> Caller {
+        let (bucket, account) = match &token.owner {
+            Owner::User(email) => (email.clone(), None),
+            Owner::Account(id) => (token.id(), Some(id.clone())),
+        };
+        Caller {
+            label: token.id(),
+            bucket,
+            dns: token.dns,
+            zone_read: token.zone_read,
+            zones: token.zones.clone(),
+            account,
+        }
+    }
+
+    /// Whether the zone is one of theirs.
+    pub(super) fn sees(&self, zone: &Zone) -> bool {
+        let listed = |ids: &Vec<String>| ids.contains(&zone.id);
+        let owned = |id: &String| *id == zone.account.id;
+        self.zones.as_ref().is_none_or(listed) && self.account.as_ref().is_none_or(owned)
+    }
+
+    /// Whether they may look at zones at all.
+    pub(super) fn reads_zones(&self, quirks: &Quirks) -> bool {
+        self.zone_read || quirks.dns_edit_lists_zones && self.dns == Access::Edit
+    }
+
+    /// Whether they may do this with records.
+    pub(super) fn may(&self, access: Access) -> bool {
+        self.dns >= access
+    }
+
+    /// In the words of a zone's `permissions`.
+    pub(super) fn permissions(&self) -> Vec<&'static str> {
+        let mut words = Vec::new();
+        if self.dns == Access::Edit {
+            words.push("#dns_records:edit");
+        }
+        if self.dns >= Access::Read {
+            words.push("#dns_records:read");
+        }
+        if self.zone_read {
+            words.push("#zone:read");
+        }
+        words
+    }
+}
+
+/// What a request shows to prove who it is from.
+enum Credential<'a> {
+    Token(&'a str),
+    Key(&'a str, &'a str),
+}
+
+/// A request at the door.
+pub(super) struct Visitor<'a> {
+    pub(super) headers: &'a [(String, String)],
+    pub(super) place: Place,
+    /// The address that Cloudflare sees.
+    pub(super) from: Option<IpAddr>,
+    pub(super) now: Duration,
+    /// No credential is any good, because a fault says so.
+    pub(super) revoked: bool,
+}
+
+impl Visitor<'_> {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    fn credential(&self) -> Result<Credential<'_>, Refusal> {
+        let bad_header = |code, text: &str| {
+            Refusal::chained(
+                400,
+                (6003, "Invalid request headers"),
+                (code, text.to_owned()),
+            )
+        };
+        if let Some(text) = self.header("authorization") {
+            return text
+                .strip_prefix("Bearer ")
+                .filter(|token| has_token_form(token))
+                .map(Credential::Token)
+                .ok_or_else(|| bad_header(6111, "Invalid format for Authorization header"));
+        }
+        if self.place == Place::Verify {
+            let message = "Missing \"Authorization\" header";
+            return Err(Refusal::new(400, 1001, message));
+        }
+        let (Some(email), Some(key)) = (self.header("x-auth-email"), self.header("x-auth-key"))
+        else {
+            let message = "Missing X-Auth-Key, X-Auth-Email or Authorization headers";
+            return Err(Refusal::new(400, 9106, message));
+        };
+        if !email.contains('@') {
+            return Err(bad_header(6102, "Invalid format for X-Auth-Email header"));
+        }
+        let is_key = key.starts_with("cfk_") || is_old_key(key);
+        if !is_key {
+            return Err(bad_header(6103, "Invalid format for X-Auth-Key header"));
+        }
+        Ok(Credential::Key(email, key))
+    }
+
+    fn unknown(&self, quirks: &Quirks) -> Refusal {
+        match self.place {
+            Place::Zones => Refusal::new(403, 9109, "Invalid access token"),
+            Place::Records => {
+                Refusal::new(quirks.unknown_token_status, 10_000, "Authentication error")
+            }
+            Place::Verify => Refusal::new(401, 1000, "Invalid API Token"),
+        }
+    }
+}
+
+/// 37 hexadecimal digits, the old form of a global key.
+fn is_old_key(text: &str) -> bool {
+    text.len() == 37 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// The length is not looked at, so that a sandbox's token can be a word.
+fn has_token_form(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with("cfk_")
+        && !is_old_key(text)
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+impl Doors {
+    fn are_open(&self) -> bool {
+        self.tokens.is_empty() && self.global_key.is_none()
+    }
+
+    /// The token of this value, to change what it may do.
+    pub fn token_mut(&mut self, value: &str) -> Option<&mut Token> {
+        self.tokens.iter_mut().find(|token| token.value == value)
+    }
+
+    /// Lets a request in, or says why not.
+    pub(super) fn admit(
+        &mut self,
+        visitor: &Visitor<'_>,
+        quirks: &Quirks,
+    ) -> Result<Caller, Refusal> {
+        let outcome = self.recognise(visitor, quirks);
+        let Some(most) = quirks.auth_failures else {
+            return outcome;
+        };
+        let since = visitor.now.saturating_sub(Duration::from_secs(300));
+        self.failures.retain(|at| *at >= since);
+        if outcome.is_ok() {
+            return outcome;
+        }
+        self.failures.push_back(visitor.now);
+        if self.failures.len() > usize::try_from(most).unwrap_or(usize::MAX) {
+            self.failures.pop_front();
+            return Err(Refusal::new(403, 9109, "Max auth failures reached"));
+        }
+        outcome
+    }
+
+    fn recognise(&self, visitor: &Visitor<'_>, quirks: &Quirks) -> Result<Caller, Refusal> {
+        let value = match visitor.credential()? {
+            Credential::Key(email, key) => return self.recognise_key(email, key, visitor.revoked),
+            Credential::Token(value) => value,
+        };
+        if visitor.revoked {
+            return Err(visitor.unknown(quirks));
+        }
+        if self.are_open() {
+            return Ok(Caller::almighty("anyone", "anyone"));
+        }
+        let token = self
+            .tokens
+            .iter()
+            .find(|token| token.value == value)
+            .filter(|token| token.state != TokenState::Revoked)
+            .ok_or_else(|| visitor.unknown(quirks))?;
+        let active = token.state_at(visitor.now) == TokenState::Active;
+        let told = visitor.place == Place::Verify && !quirks.verify_hides_inactive;
+        if !active && !told {
+            return Err(visitor.unknown(quirks));
+        }
+        let welcome = |from: &IpAddr| token.client_addresses.iter().any(|net| net.contains(from));
+        if !token.client_addresses.is_empty() && !visitor.from.as_ref().is_some_and(welcome) {
+            let from = visitor
+                .from
+                .map_or_else(String::new, |from| from.to_string());
+            let message = format!("Cannot use the access token from location: {from}");
+            return Err(Refusal::new(403, 9109, message));
+        }
+        Ok(Caller::with_token(token))
+    }
+
+    fn recognise_key(&self, email: &str, key: &str, revoked: bool) -> Result<Caller, Refusal> {
+        let known = self
+            .global_key
+            .as_ref()
+            .is_some_and(|known| known.email.eq_ignore_ascii_case(email) && known.key == key);
+        if revoked || !(known || self.are_open()) {
+            let message = "Unknown X-Auth-Key or X-Auth-Email";
+            return Err(Refusal::new(403, 9103, message));
+        }
+        Ok(Caller::almighty(email, email))
+    }
+
+    /// `GET /user/tokens/verify` (`account`: none) and `GET /accounts/{id}/tokens/verify`, once let in.
+    pub(super) fn verify(
+        &self,
+        visitor: &Visitor<'_>,
+        account: Option<&str>,
+        epoch: Stamp,
+    ) -> Result<Success, Refusal> {
+        let value = match visitor.credential()? {
+            Credential::Token(value) => value,
+            Credential::Key(..) => "",
+        };
+        let unknown = || Refusal::new(401, 1000, "Invalid API Token");
+        let token = self.tokens.iter().find(|token| token.value == value);
+        if token.is_none() && !self.are_open() {
+            return Err(unknown());
+        }
+        // Each endpoint knows only its own kind of token.
+        let asked = account.map(str::to_owned);
+        let owner = token.map(|token| match &token.owner {
+            Owner::User(_) => None,
+            Owner::Account(id) => Some(id.clone()),
+        });
+        if owner.is_some_and(|owner| owner != asked) {
+            return Err(unknown());
+        }
+        let state = token.map_or(TokenState::Active, |token| token.state_at(visitor.now));
+        let (status, message) = match state {
+            TokenState::Active => ("active", "This API Token is valid and active"),
+            TokenState::Disabled => ("disabled", "This API Token is disabled"),
+            TokenState::Expired | TokenState::Revoked => ("expired", "This API Token is expired"),
+        };
+        let mut result = json!({"id": identify(value), "status": status});
+        if let Some(end) = token.and_then(|token| token.expires) {
+            let micros = i64::try_from(end.as_secs().saturating_mul(1_000_000)).unwrap_or(0);
+            result["expires_on"] = Stamp(epoch.0.saturating_add(micros)).to_string().into();
+        }
+        Ok(Success {
+            result,
+            paging: None,
+            messages: json!([{"code": 10_000, "message": message, "type": Value::Null}]),
+        })
+    }
+
+    /// Counts requests of this user, and says what is left.
+    pub(super) fn spend(
+        &mut self,
+        user: &str,
+        requests: u32,
+        limit: RateLimit,
+        now: Duration,
+    ) -> Allowance {
+        let fresh = Bucket {
+            start: now,
+            used: 0,
+            blocked_until: None,
+        };
+        let bucket = self.buckets.entry(user.to_owned()).or_insert(fresh);
+        let over = match bucket.blocked_until {
+            Some(until) => now >= until,
+            None => now >= bucket.start.saturating_add(limit.window),
+        };
+        if over {
+            *bucket = fresh;
+        }
+        bucket.used = bucket.used.saturating_add(requests);
+        if bucket.used > limit.requests && bucket.blocked_until.is_none() {
+            bucket.blocked_until = Some(now.saturating_add(limit.window));
+        }
+        let end = bucket
+            .blocked_until
+            .unwrap_or(bucket.start.saturating_add(limit.window));
+        Allowance {
+            left: limit.requests.saturating_sub(bucket.used),
+            reset: end.saturating_sub(now),
+            blocked: bucket.blocked_until.is_some(),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A faithful simulated Cloudflare: the API, the echoes that tell a host its address, and what goes
+//! wrong with both. For `stayput sandbox`, `--sandbox` and the tests.
+//!
+//! [`World`] is a pure state machine (no socket, no clock, no entropy) that answers an [`HttpRequest`]
+//! with a [`Reply`]; [`Server`] puts it on loopback. What nobody has seen Cloudflare do for certain is a
+//! switch in [`Quirks`]. Simulated are the lists of zones and of records, one record by POST, GET, PUT,
+//! PATCH and DELETE, batches, both token verifications and the list of Cloudflare's ranges, below
+//! [`API_PATH`]; not simulated are import, export, account lists and everything else.
+//!
+//! # Echoes
+//!
+//! `/cdn-cgi/trace` answers as Cloudflare's does; `/echo/NAME` answers with the address of the family of
+//! the socket as plain text, for whatever operator NAME one likes (`/echo/cloudflare` is the trace).
+//!
+//! # Controls
+//!
+//! A server also has these, which are not Cloudflare's and which no fault or limit touches:
+//!
+//! | request | effect |
+//! |---|---|
+//! | `GET /sandbox` | the state as JSON: clock, addresses, counters, faults, zones and records |
+//! | `PUT /sandbox/faults/NAME[:COUNT]` or `…/NAME:PERCENT%25` | switches a fault on; its value is the body |
+//! | `DELETE /sandbox/faults[/NAME]` | switches it off, or all of them |
+//! | `PUT /sandbox/address/ipv4`, `…/ipv6` | changes the address to the body's, or to `none` |
+//! | `POST /sandbox/zones` | adds a zone: `{"name", "id"?, "status"?, "type"?, "plan"?, "account"?}` |
+//! | `DELETE /sandbox/zones/ZONE` | removes it; ZONE is an identifier or a name |
+//! | `POST /sandbox/zones/ZONE/records`, `PATCH` and `DELETE …/ID` | what a person does in the dashboard |
+//! | `POST /sandbox/tokens` | adds a token: `{"value", "dns"?: "edit"\|"read"\|"none", "zone-read"?, "zones"?: [ID…]}`; from then on only known ones are accepted |
+//!
+//! Faults are written `NAME[:COUNT|:PERCENT%][=VALUE]`; [`FAULTS`] lists them.
+
+mod api;
+mod auth;
+mod control;
+mod demo;
+mod echo;
+mod edits;
+mod faults;
+mod listing;
+mod query;
+mod quirks;
+mod records;
+mod reply;
+mod server;
+#[cfg(test)]
+mod tests;
+mod world;
+mod zones;
+
+pub use auth::{Access, Doors, GlobalKey, Owner, RateLimit, Token, TokenState};
+pub use echo::{Addresses, other_address};
+pub use faults::{Armed, BadFault, FAULTS, Fault, Faults, RetryAfter};
+pub use quirks::{ErrorShape, Quirks};
+pub use records::Record;
+pub use reply::{Fate, Reply, Stamp};
+pub use server::Server;
+pub use world::{HttpRequest, Kind, Refused, Seen, World, WorldOptions};
+pub use zones::{Account, NewZone, Plan, Zone};
+
+/// Where the API begins in a URL's path.
+pub const API_PATH: &str = "/client/v4";

@@ -1,0 +1,213 @@
+//! Query strings, and the paging and text filters that all lists of the API share.
+//!
+//! Deliberately unknown: what is listed.
+
+use serde_json::{Value, json};
+
+use super::reply::Refusal;
+
+/// The parameters of a request, decoded, in the order in which they were sent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Splits a target into its path (as sent) and its parameters.
+    pub(super) fn split(target: &str) -> (&str, Query) {
+        let (path, text) = target.split_once('?').unwrap_or((target, ""));
+        let pairs = text
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(name, value)| (decode(name), decode(value)))
+            .collect();
+        (path, Query(pairs))
+    }
+
+    /// The value of a parameter; the last one counts.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// All parameters.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// Whether `direction=desc`.
+    pub(super) fn descends(&self) -> bool {
+        self.get("direction") == Some("desc")
+    }
+
+    /// Whether one matching filter is enough (`match=any`).
+    pub(super) fn any_is_enough(&self) -> bool {
+        self.get("match") == Some("any")
+    }
+}
+
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let hex = tail
+            .get(..2)
+            .filter(|_| first == b'%')
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match hex {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = tail.get(2..).unwrap_or(&[]);
+            }
+            None => {
+                bytes.push(if first == b'+' { b' ' } else { first });
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Which part of a list is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Paging {
+    pub(super) page: usize,
+    pub(super) per_page: usize,
+}
+
+/// What a list allows of `per_page`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PageSize {
+    pub(super) least: usize,
+    pub(super) most: usize,
+    pub(super) default: usize,
+    /// Out of range: taken as the nearest allowed number instead of refused.
+    pub(super) clamps: bool,
+}
+
+impl Paging {
+    pub(super) fn of(query: &Query, size: PageSize) -> Result<Paging, Refusal> {
+        let refused = |what: &str| Refusal::new(400, 1101, format!("request was invalid: {what}"));
+        let number = |name: &str, default: usize| match query.get(name) {
+            None => Ok(default),
+            Some(text) => text.parse::<usize>().map_err(|_| refused(name)),
+        };
+        let page = number("page", 1)?;
+        let per_page = number("per_page", size.default)?;
+        if page == 0 {
+            return Err(refused("page"));
+        }
+        if !size.clamps && !(size.least..=size.most).contains(&per_page) {
+            return Err(refused("per_page"));
+        }
+        Ok(Paging {
+            page,
+            per_page: per_page.clamp(size.least, size.most),
+        })
+    }
+
+    /// The entries of the page, and the `result_info` that goes with it. Past the end there are none.
+    pub(super) fn cut<T>(self, all: &[T]) -> (&[T], Value) {
+        let start = (self.page - 1).saturating_mul(self.per_page).min(all.len());
+        let end = start.saturating_add(self.per_page).min(all.len());
+        let part = &all[start..end];
+        let info = json!({
+            "page": self.page,
+            "per_page": self.per_page,
+            "count": part.len(),
+            "total_count": all.len(),
+            "total_pages": all.len().div_ceil(self.per_page),
+        });
+        (part, info)
+    }
+}
+
+/// How a text filter compares; all of them ignore case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compare {
+    Exact,
+    Contains,
+    StartsWith,
+    EndsWith,
+}
+
+impl Compare {
+    /// The predicate that a parameter such as `name.startswith` ends in.
+    pub(super) fn named(predicate: &str) -> Option<Compare> {
+        Some(match predicate {
+            "exact" => Compare::Exact,
+            "contains" => Compare::Contains,
+            "startswith" => Compare::StartsWith,
+            "endswith" => Compare::EndsWith,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn holds(self, text: &str, wanted: &str) -> bool {
+        let (text, wanted) = (text.to_lowercase(), wanted.to_lowercase());
+        match self {
+            Compare::Exact => text == wanted,
+            Compare::Contains => text.contains(&wanted),
+            Compare::StartsWith => text.starts_with(&wanted),
+            Compare::EndsWith => text.ends_with(&wanted),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_decoded_and_broken_escapes_are_left_alone() {
+        let (path, query) = Query::split("/zones?name=b%C3%BCcher+x&flag&bad=%zz&cut=%4");
+        assert_eq!(path, "/zones");
+        assert_eq!(query.get("name"), Some("bücher x"));
+        assert_eq!(query.get("flag"), Some(""));
+        assert_eq!(query.get("bad"), Some("%zz"));
+        assert_eq!(query.get("cut"), Some("%4"));
+    }
+
+    #[test]
+    fn pages_past_the_end_are_empty_and_the_counts_add_up() {
+        let all: Vec<u32> = (0..45).collect();
+        let paging = |page| Paging { page, per_page: 20 };
+        let (last, info) = paging(3).cut(&all);
+        assert_eq!(last, [40, 41, 42, 43, 44]);
+        assert_eq!(info["count"], 5);
+        assert_eq!(info["total_count"], 45);
+        assert_eq!(info["total_pages"], 3);
+        let (none, info) = paging(4).cut(&all);
+        assert!(none.is_empty());
+        assert_eq!(info["count"], 0);
+        assert!(paging(usize::MAX).cut(&all).0.is_empty());
+    }
+
+    #[test]
+    fn a_page_size_out_of_range_is_refused_or_clamped() {
+        let size = |clamps| PageSize {
+            least: 5,
+            most: 50,
+            default: 20,
+            clamps,
+        };
+        let query = |text: &str| Query::split(text).1;
+        for bad in ["?per_page=51", "?per_page=4", "?page=0", "?page=x"] {
+            assert_eq!(
+                Paging::of(&query(bad), size(false)).unwrap_err().status,
+                400
+            );
+        }
+        assert_eq!(
+            Paging::of(&query("?per_page=1000"), size(true))
+                .unwrap()
+                .per_page,
+            50
+        );
+        let default = Paging::of(&query(""), size(false)).unwrap();
+        assert_eq!((default.page, default.per_page), (1, 20));
+    }
+}

@@ -1,0 +1,575 @@
+//! What a DNS record is, and which ones Cloudflare accepts.
+//!
+//! Fields of a request are read (`Fields`), laid over what is there or over the defaults (`Draft`), and
+//! checked and normalised (`Draft::checked`). Deliberately unknown: other records of the zone, requests.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
+
+use ipnet::IpNet;
+use serde_json::{Map, Value, json};
+
+use super::echo;
+use super::quirks::{ErrorShape, Quirks};
+use super::reply::{Refusal, Stamp};
+use super::zones::Plan;
+
+/// A record, as the simulated Cloudflare keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// Punycode, lower case, no trailing dot.
+    pub name: String,
+    /// `A`, `AAAA`, `CNAME`, …
+    pub kind: String,
+    /// Canonical.
+    pub content: String,
+    /// Seconds, or 1 for automatic.
+    pub ttl: u32,
+    /// Whether Cloudflare's proxy answers for it.
+    pub proxied: bool,
+    /// Never empty.
+    pub comment: Option<String>,
+    /// `name:value` or `name`.
+    pub tags: Vec<String>,
+    /// Of MX and URI records.
+    pub priority: Option<u16>,
+    /// The parts of a record that is not plain text, such as SRV.
+    pub data: Option<Value>,
+    /// An object.
+    pub settings: Value,
+    /// When it was created.
+    pub created: Stamp,
+    /// When it was last written.
+    pub modified: Stamp,
+    /// When the comment was last set; `None` without a comment.
+    pub comment_modified: Option<Stamp>,
+    /// When the tags were last set; `None` without tags.
+    pub tags_modified: Option<Stamp>,
+}
+
+impl Record {
+    /// The object of the API.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut object = json!({
+            "id": self.id,
+            "name": self.name,
+            "type": self.kind,
+            "content": self.content,
+            "proxiable": proxiable(&self.kind, &self.content),
+            "proxied": self.proxied,
+            "ttl": self.ttl,
+            "settings": self.settings,
+            "meta": {},
+            "comment": self.comment,
+            "tags": self.tags,
+            "created_on": self.created.to_string(),
+            "modified_on": self.modified.to_string(),
+        });
+        let mut add = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                object[name] = value;
+            }
+        };
+        add("priority", self.priority.map(Value::from));
+        add("data", self.data.clone());
+        let stamp = |stamp: Option<Stamp>| stamp.map(|stamp| stamp.to_string().into());
+        add("comment_modified_on", stamp(self.comment_modified));
+        add("tags_modified_on", stamp(self.tags_modified));
+        object
+    }
+
+    /// Whether the two mean the same in DNS: name, type and content.
+    pub(super) fn says_the_same(&self, draft: &Draft) -> bool {
+        self.name == draft.name
+            && self.kind == draft.kind
+            && self.content == draft.content
+            && self.priority == draft.priority
+    }
+}
+
+/// The fields of a request body that are there; `null` counts as absent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fields {
+    kind: Option<String>,
+    name: Option<String>,
+    content: Option<String>,
+    ttl: Option<i64>,
+    proxied: Option<bool>,
+    comment: Option<String>,
+    tags: Option<Vec<String>>,
+    priority: Option<u16>,
+    data: Option<Value>,
+    settings: Option<Value>,
+}
+
+/// The answer to a body that is no JSON, or has the wrong shape.
+pub(super) fn bad_body() -> Refusal {
+    Refusal::new(400, 9207, "Request body is invalid.")
+}
+
+impl Fields {
+    /// Reads a body. Unknown fields are ignored.
+    pub(super) fn read(body: &Value) -> Result<Fields, Refusal> {
+        let object = body.as_object().ok_or_else(bad_body)?;
+        let there = |name: &str| object.get(name).filter(|value| !value.is_null());
+        let text = |name: &str| match there(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(bad_body()),
+        };
+        let map = |name: &str| match there(name) {
+            None => Ok(None),
+            Some(value) if value.is_object() => Ok(Some(value.clone())),
+            Some(_) => Err(bad_body()),
+        };
+        Ok(Fields {
+            kind: text("type")?,
+            name: text("name")?,
+            content: text("content")?,
+            ttl: there("ttl").map(read_ttl).transpose()?,
+            proxied: match there("proxied") {
+                None => None,
+                Some(value) => Some(value.as_bool().ok_or_else(bad_body)?),
+            },
+            comment: text("comment")?,
+            tags: there("tags").map(read_tags).transpose()?,
+            priority: match there("priority") {
+                None => None,
+                Some(value) => Some(
+                    value
+                        .as_u64()
+                        .and_then(|number| u16::try_from(number).ok())
+                        .ok_or_else(bad_body)?,
+                ),
+            },
+            data: map("data")?,
+            settings: map("settings")?,
+        })
+    }
+}
+
+/// A string has been refused since June 2024, a fraction (even `60.0`) was in August 2026.
+fn read_ttl(value: &Value) -> Result<i64, Refusal> {
+    match value {
+        Value::String(_) => Err(Refusal::new(
+            400,
+            9022,
+            "TTL must be a number, not a string.",
+        )),
+        Value::Number(number) if number.is_f64() => Err(Refusal::new(
+            400,
+            9208,
+            "Failed to parse. ttl must be a number.",
+        )),
+        Value::Number(number) => Ok(number.as_i64().unwrap_or(i64::MAX)),
+        _ => Err(bad_body()),
+    }
+}
+
+fn read_tags(value: &Value) -> Result<Vec<String>, Refusal> {
+    let entries = value.as_array().ok_or_else(bad_body)?;
+    entries
+        .iter()
+        .map(|entry| entry.as_str().map(str::to_owned).ok_or_else(bad_body))
+        .collect()
+}
+
+/// A record that is to be, before it has an identity.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Draft {
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) content: String,
+    pub(super) ttl: i64,
+    pub(super) proxied: bool,
+    pub(super) comment: String,
+    pub(super) tags: Vec<String>,
+    pub(super) priority: Option<u16>,
+    pub(super) data: Option<Value>,
+    pub(super) settings: Option<Value>,
+}
+
+impl Draft {
+    /// A new record: what is left out has its default.
+    pub(super) fn fresh(fields: Fields) -> Draft {
+        Draft {
+            kind: fields.kind.unwrap_or_default(),
+            name: fields.name.unwrap_or_default(),
+            content: fields.content.unwrap_or_default(),
+            ttl: fields.ttl.unwrap_or(1),
+            proxied: fields.proxied.unwrap_or(false),
+            comment: fields.comment.unwrap_or_default(),
+            tags: fields.tags.unwrap_or_default(),
+            priority: fields.priority,
+            data: fields.data,
+            settings: fields.settings,
+        }
+    }
+
+    /// A record that is there, with the named fields changed.
+    pub(super) fn over(record: &Record, fields: Fields) -> Draft {
+        let kind = fields.kind.unwrap_or_else(|| record.kind.clone());
+        // The settings of another type would be of no use.
+        let settings = (kind == record.kind).then(|| record.settings.clone());
+        Draft {
+            name: fields.name.unwrap_or_else(|| record.name.clone()),
+            content: fields.content.unwrap_or_else(|| record.content.clone()),
+            ttl: fields.ttl.unwrap_or(i64::from(record.ttl)),
+            proxied: fields.proxied.unwrap_or(record.proxied),
+            comment: fields
+                .comment
+                .unwrap_or_else(|| record.comment.clone().unwrap_or_default()),
+            tags: fields.tags.unwrap_or_else(|| record.tags.clone()),
+            priority: fields.priority.or(record.priority),
+            data: fields.data.or_else(|| record.data.clone()),
+            settings: fields.settings.or(settings),
+            kind,
+        }
+    }
+
+    /// The record as Cloudflare would keep it in the zone `zone` (ASCII), or why it refuses.
+    pub(super) fn checked(
+        mut self,
+        zone: &str,
+        plan: Plan,
+        quirks: &Quirks,
+    ) -> Result<Draft, Refusal> {
+        self.kind.make_ascii_uppercase();
+        if !TYPES.contains(&&*self.kind) {
+            return Err(invalid(quirks, 9002, "DNS record type is invalid."));
+        }
+        self.name = full_name(&self.name, zone)
+            .ok_or_else(|| invalid(quirks, 9000, "DNS name is invalid."))?;
+        self.check_content(quirks)?;
+        self.check_ttl(plan, quirks)?;
+        self.check_proxy(quirks)?;
+        self.check_comment(plan, quirks)?;
+        self.check_tags(plan, quirks)?;
+        if self.proxied {
+            self.ttl = 1;
+        }
+        if self.kind != "MX" && self.kind != "URI" {
+            self.priority = None;
+        }
+        Ok(self)
+    }
+
+    fn check_content(&mut self, quirks: &Quirks) -> Result<(), Refusal> {
+        let bad = |code, message: String| Err(invalid(quirks, code, message));
+        match &*self.kind {
+            "A" => match self.content.parse::<Ipv4Addr>() {
+                Ok(address) => self.content = address.to_string(),
+                Err(_) => {
+                    return bad(
+                        9005,
+                        "Content for A record must be a valid IPv4 address.".to_owned(),
+                    );
+                }
+            },
+            "AAAA" => match self.content.parse::<Ipv6Addr>() {
+                Ok(address)
+                    if !(quirks.refuses_mapped_ipv6 && address.to_ipv4_mapped().is_some()) =>
+                {
+                    self.content = address.to_string();
+                }
+                _ => {
+                    return bad(
+                        9006,
+                        "Content for AAAA record must be a valid IPv6 address.".to_owned(),
+                    );
+                }
+            },
+            "CNAME" | "NS" | "MX" | "PTR" => {
+                self.content.make_ascii_lowercase();
+                if let Some(bare) = self.content.strip_suffix('.') {
+                    self.content = bare.to_owned();
+                }
+                let fits = !self.content.is_empty()
+                    && self.content.len() <= 253
+                    && !self.content.contains(char::is_whitespace)
+                    && !self.content.split('.').any(str::is_empty);
+                if !fits {
+                    return bad(
+                        9007,
+                        format!("Content for {} record is invalid.", self.kind),
+                    );
+                }
+                if self.kind == "MX" && self.priority.is_none() {
+                    return Err(bad_body());
+                }
+            }
+            "TXT" | "OPENPGPKEY" => {
+                if self.content.is_empty() {
+                    return bad(
+                        9007,
+                        format!("Content for {} record is invalid.", self.kind),
+                    );
+                }
+            }
+            _ => match &self.data {
+                Some(Value::Object(parts)) => self.content = written_out(parts),
+                _ => return Err(bad_body()),
+            },
+        }
+        Ok(())
+    }
+
+    fn check_ttl(&self, plan: Plan, quirks: &Quirks) -> Result<(), Refusal> {
+        if self.ttl == 1 || (plan.least_ttl()..=86_400).contains(&self.ttl) {
+            return Ok(());
+        }
+        let least = plan.least_ttl();
+        Err(invalid(
+            quirks,
+            9021,
+            format!("Invalid TTL. Must be between {least} and 86400 seconds, or 1 for Automatic."),
+        ))
+    }
+
+    fn check_proxy(&self, quirks: &Quirks) -> Result<(), Refusal> {
+        if !self.proxied || proxiable(&self.kind, &self.content) {
+            return Ok(());
+        }
+        if !CAN_BE_PROXIED.contains(&&*self.kind) {
+            return Err(invalid(quirks, 9004, "This record type cannot be proxied."));
+        }
+        Err(invalid(
+            quirks,
+            9003,
+            format!(
+                "Target {} is not allowed for a proxied record.",
+                self.content
+            ),
+        ))
+    }
+
+    fn check_comment(&self, plan: Plan, quirks: &Quirks) -> Result<(), Refusal> {
+        let most = plan.longest_comment();
+        if self.comment.chars().count() > most {
+            let message =
+                format!("DNS record comment exceeds the maximum length of {most} characters.");
+            return Err(invalid(quirks, 9313, message));
+        }
+        if self.comment.contains(['\n', '\r']) {
+            return Err(bad_body());
+        }
+        Ok(())
+    }
+
+    fn check_tags(&self, plan: Plan, quirks: &Quirks) -> Result<(), Refusal> {
+        let (count, quota) = (self.tags.len(), plan.most_tags());
+        if count > quota {
+            let message = format!("DNS record has {count} tags, exceeding the quota of {quota}.");
+            return Err(invalid(quirks, 9300, message));
+        }
+        let fits = |tag: &String| {
+            let (name, value) = tag.split_once(':').unwrap_or((tag, ""));
+            (1..=32).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+                && value.chars().count() <= 100
+        };
+        if self.tags.iter().all(fits) {
+            Ok(())
+        } else {
+            Err(bad_body())
+        }
+    }
+
+    /// The record with its identity; `before` is the record that it takes the place of.
+    pub(super) fn settle(self, id: String, at: Stamp, before: Option<&Record>) -> Record {
+        let comment = Some(self.comment).filter(|comment| !comment.is_empty());
+        // A stamp stays while what it is about stays.
+        let since = |same: bool, old: Option<Stamp>, empty: bool| match (empty, same) {
+            (true, _) => None,
+            (false, true) => old,
+            (false, false) => Some(at),
+        };
+        let settings = self.settings.unwrap_or_else(|| {
+            if self.kind == "CNAME" {
+                json!({"flatten_cname": false})
+            } else {
+                json!({})
+            }
+        });
+        Record {
+            comment_modified: since(
+                before.is_some_and(|old| old.comment == comment),
+                before.and_then(|old| old.comment_modified),
+                comment.is_none(),
+            ),
+            tags_modified: since(
+                before.is_some_and(|old| old.tags == self.tags),
+                before.and_then(|old| old.tags_modified),
+                self.tags.is_empty(),
+            ),
+            id,
+            name: self.name,
+            kind: self.kind,
+            content: self.content,
+            ttl: u32::try_from(self.ttl).unwrap_or(1),
+            proxied: self.proxied,
+            comment,
+            tags: self.tags,
+            priority: self.priority,
+            data: self.data,
+            settings,
+            created: before.map_or(at, |old| old.created),
+            modified: at,
+        }
+    }
+}
+
+/// A refusal of a record's content, in the shape in which such a one was recorded.
+pub(super) fn invalid(quirks: &Quirks, code: i64, message: impl Into<String>) -> Refusal {
+    let wrapped = match quirks.error_shape {
+        ErrorShape::Plain => false,
+        ErrorShape::Wrapped => true,
+        ErrorShape::AsRecorded => matches!(code, 9000 | 9021 | 9300 | 9313),
+    };
+    if wrapped {
+        Refusal::chained(400, (1004, "DNS Validation Error"), (code, message.into()))
+    } else {
+        Refusal::new(400, code, message)
+    }
+}
+
+const TYPES: [&str; 21] = [
+    "A",
+    "AAAA",
+    "CAA",
+    "CERT",
+    "CNAME",
+    "DNSKEY",
+    "DS",
+    "HTTPS",
+    "LOC",
+    "MX",
+    "NAPTR",
+    "NS",
+    "OPENPGPKEY",
+    "PTR",
+    "SMIMEA",
+    "SRV",
+    "SSHFP",
+    "SVCB",
+    "TLSA",
+    "TXT",
+    "URI",
+];
+
+const CAN_BE_PROXIED: [&str; 3] = ["A", "AAAA", "CNAME"];
+
+/// The name as it is kept: completed with the zone's name where it does not end in it, which is no
+/// error; lower case, punycode, without the trailing dot. `None` if it can be no name.
+pub(super) fn full_name(text: &str, zone: &str) -> Option<String> {
+    let text = text.strip_suffix('.').unwrap_or(text);
+    if text.is_empty() {
+        return None;
+    }
+    if text == "@" {
+        return Some(zone.to_owned());
+    }
+    let ascii = if text.is_ascii() {
+        text.to_ascii_lowercase()
+    } else {
+        to_ascii(text)?
+    };
+    let within = ascii
+        .strip_suffix(zone)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let full = if within {
+        ascii
+    } else {
+        format!("{ascii}.{zone}")
+    };
+    let label_fits = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && b != b'@' && b != b'/')
+    };
+    (full.len() <= 253 && full.split('.').all(label_fits)).then_some(full)
+}
+
+/// Label by label, so that a `*` or an underscore beside a Unicode label does no harm.
+pub(super) fn to_ascii(name: &str) -> Option<String> {
+    let labels: Option<Vec<String>> = name
+        .split(['.', '。'])
+        .map(|label| {
+            if label.is_ascii() {
+                Some(label.to_ascii_lowercase())
+            } else {
+                idna::domain_to_ascii(label).ok()
+            }
+        })
+        .collect();
+    labels.map(|labels| labels.join("."))
+}
+
+/// Whether a record could be proxied: what the proxy cannot or must not reach is refused.
+fn proxiable(kind: &str, content: &str) -> bool {
+    if !CAN_BE_PROXIED.contains(&kind) {
+        return false;
+    }
+    match content.parse::<IpAddr>() {
+        Err(_) => true,
+        Ok(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
+            Some(inner) => can_be_origin(IpAddr::V4(inner)),
+            None => can_be_origin(IpAddr::V6(address)),
+        },
+        Ok(address) => can_be_origin(address),
+    }
+}
+
+/// The documentation ranges and `100::` are not here: people use them as placeholders of proxied
+/// names, and Cloudflare accepts them. Multicast and Cloudflare's own ranges were not seen tried.
+fn can_be_origin(address: IpAddr) -> bool {
+    static CLOSED: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
+        [
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "224.0.0.0/3",
+            "1.1.1.1/32",
+            "1.0.0.1/32",
+            "::/127",
+            "fc00::/7",
+            "fe80::/10",
+            "ff00::/8",
+        ]
+        .iter()
+        .chain(&echo::CLOUDFLARE_V4)
+        .chain(&echo::CLOUDFLARE_V6)
+        .filter_map(|range| range.parse().ok())
+        .collect()
+    });
+    !CLOSED.iter().any(|range| range.contains(&address))
+}
+
+/// The content of a record that is given in parts, such as `10 5 8806 host.example.com`.
+fn written_out(parts: &Map<String, Value>) -> String {
+    // In the order of the text form; what is not named here follows in the order of its keys.
+    const FIRST: [&str; 6] = ["priority", "weight", "port", "flags", "tag", "target"];
+    let known = FIRST.iter().filter_map(|name| parts.get(*name));
+    let others = parts
+        .iter()
+        .filter(|(name, _)| !FIRST.contains(&name.as_str()))
+        .map(|(_, value)| value);
+    let words: Vec<String> = known
+        .chain(others)
+        .map(|value| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        })
+        .collect();
+    words.join(" ")
+}

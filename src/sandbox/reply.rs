@@ -1,0 +1,279 @@
+//! What the world answers with: the envelope of the API, its errors, and what becomes of the bytes.
+//!
+//! Deliberately unknown: what a request asks for, and who asks.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// An answer, as it would travel over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// Header names in lower case, and values.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// What becomes of an answer on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It arrives.
+    Deliver,
+    /// It arrives so much later.
+    DeliverAfter(Duration),
+    /// The connection is cut before a byte of it arrives; whatever the request asked for may be done.
+    DropBeforeReply,
+    /// Status, headers and the body arrive, but the body promised to be longer, and breaks off.
+    Cut,
+    /// There was no connection: nothing was done, nothing arrives.
+    Unreachable,
+}
+
+impl Reply {
+    /// An answer that arrives.
+    pub(super) fn new(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Reply {
+        Reply {
+            status,
+            headers: vec![("content-type".to_owned(), kind.to_owned())],
+            body: body.into(),
+            fate: Fate::Deliver,
+        }
+    }
+
+    /// Plain text.
+    pub(super) fn text(status: u16, body: impl Into<Vec<u8>>) -> Reply {
+        Reply::new(status, "text/plain", body)
+    }
+
+    /// JSON.
+    pub(super) fn json(status: u16, body: &Value) -> Reply {
+        Reply::new(status, "application/json", body.to_string())
+    }
+
+    /// No answer at all.
+    pub(super) fn nothing(fate: Fate) -> Reply {
+        Reply {
+            status: 0,
+            headers: Vec::new(),
+            body: Vec::new(),
+            fate,
+        }
+    }
+
+    /// The same answer with one more header.
+    #[must_use]
+    pub(super) fn with(mut self, name: &str, value: impl Into<String>) -> Reply {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The value of a header, by its name in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The body as JSON; `Null` if it is none.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+}
+
+/// A success of the API.
+#[derive(Clone, Debug)]
+pub(super) struct Success {
+    pub(super) result: Value,
+    pub(super) paging: Option<Value>,
+    pub(super) messages: Value,
+}
+
+impl Success {
+    pub(super) fn of(result: Value) -> Success {
+        Success {
+            result,
+            paging: None,
+            messages: json!([]),
+        }
+    }
+
+    pub(super) fn into_reply(self) -> Reply {
+        let mut body = json!({
+            "success": true,
+            "errors": [],
+            "messages": self.messages,
+            "result": self.result,
+        });
+        if let Some(paging) = self.paging {
+            body["result_info"] = paging;
+        }
+        Reply::json(200, &body)
+    }
+}
+
+/// A refusal of the API: an HTTP status, and the entries of `errors`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) errors: Vec<Value>,
+}
+
+impl Refusal {
+    /// One code and text.
+    pub(super) fn new(status: u16, code: i64, message: impl Into<String>) -> Refusal {
+        Refusal {
+            status,
+            errors: vec![json!({"code": code, "message": message.into()})],
+        }
+    }
+
+    /// A code whose meaning is in its `error_chain`.
+    pub(super) fn chained(status: u16, outer: (i64, &str), inner: (i64, String)) -> Refusal {
+        Refusal {
+            status,
+            errors: vec![json!({
+                "code": outer.0,
+                "message": outer.1,
+                "error_chain": [{"code": inner.0, "message": inner.1}],
+            })],
+        }
+    }
+
+    /// The same refusal with one more entry.
+    #[must_use]
+    pub(super) fn and(mut self, code: i64, message: &str) -> Refusal {
+        self.errors.push(json!({"code": code, "message": message}));
+        self
+    }
+
+    pub(super) fn into_reply(self) -> Reply {
+        Reply::json(
+            self.status,
+            &json!({"success": false, "errors": self.errors, "messages": [], "result": null}),
+        )
+    }
+}
+
+/// An instant in microseconds since 1970, as Cloudflare writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp(pub i64);
+
+impl Stamp {
+    /// Year, month, day, and the seconds of that day.
+    fn civil(self) -> (i64, i64, i64, i64) {
+        let seconds = self.0.div_euclid(1_000_000);
+        let days = seconds.div_euclid(86_400);
+        // Howard Hinnant's days-to-civil: the year is counted from March, in eras of 400 years.
+        let shifted = days + 719_468;
+        let era = shifted.div_euclid(146_097);
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let march_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+        let month = if march_month < 10 {
+            march_month + 3
+        } else {
+            march_month - 9
+        };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        (year, month, day, seconds.rem_euclid(86_400))
+    }
+
+    /// As in an HTTP header: `Wed, 21 Oct 2026 07:28:00 GMT`.
+    pub(super) fn http_date(self) -> String {
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: [&str; 12] = [
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+        ];
+        let pick = |names: &[&'static str], at: i64| {
+            usize::try_from(at)
+                .ok()
+                .and_then(|at| names.get(at).copied())
+                .unwrap_or("")
+        };
+        let (year, month, day, second) = self.civil();
+        let weekday = self.0.div_euclid(86_400_000_000).rem_euclid(7);
+        format!(
+            "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
+            pick(&DAYS, weekday),
+            pick(&MONTHS, month - 1),
+            second / 3_600,
+            second / 60 % 60,
+            second % 60
+        )
+    }
+}
+
+impl std::fmt::Display for Stamp {
+    /// RFC 3339 with microseconds whose trailing zeros are trimmed, so the length varies.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (year, month, day, second) = self.civil();
+        let (hour, minute) = (second / 3_600, second / 60 % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}",
+            second % 60
+        )?;
+        let micros = format!("{:06}", self.0.rem_euclid(1_000_000));
+        match micros.trim_end_matches('0') {
+            "" => f.write_str("Z"),
+            digits => write!(f, ".{digits}Z"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_stamps_have_microseconds_without_trailing_zeros() {
+        let base = 1_738_001_472_000_000; // 2025-01-27T18:11:12Z
+        assert_eq!(Stamp(base).to_string(), "2025-01-27T18:11:12Z");
+        assert_eq!(
+            Stamp(base + 123_450).to_string(),
+            "2025-01-27T18:11:12.12345Z"
+        );
+        assert_eq!(Stamp(base + 7).to_string(), "2025-01-27T18:11:12.000007Z");
+        assert_eq!(Stamp(0).to_string(), "1970-01-01T00:00:00Z");
+        // The last second of February in a leap year.
+        assert_eq!(
+            Stamp(1_709_251_199_000_000).to_string(),
+            "2024-02-29T23:59:59Z"
+        );
+    }
+
+    #[test]
+    fn dates_in_headers_name_the_right_day_of_the_week() {
+        assert_eq!(
+            Stamp(1_792_567_680_000_000).http_date(),
+            "Wed, 21 Oct 2026 07:28:00 GMT"
+        );
+    }
+
+    #[test]
+    fn a_refusal_keeps_its_chain_and_has_a_null_result() {
+        let reply = Refusal::chained(
+            400,
+            (1004, "DNS Validation Error"),
+            (9021, "Invalid TTL.".into()),
+        )
+        .into_reply();
+        assert_eq!(
+            reply.value(),
+            json!({"success": false, "messages": [], "result": null, "errors": [{"code": 1004,
+                "message": "DNS Validation Error",
+                "error_chain": [{"code": 9021, "message": "Invalid TTL."}]}]})
+        );
+    }
+}

@@ -1,0 +1,318 @@
+//! A thin HTTP/1.1 server in front of a world, on loopback only.
+//!
+//! It knows sockets and the clock, and nothing of what is asked.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::HOST;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::API_PATH;
+use super::reply::{Fate, Reply};
+use super::world::{HttpRequest, World};
+use crate::engine::names::Family;
+
+/// The most connections at a time; further ones wait.
+const MOST_CONNECTIONS: usize = 64;
+/// The largest request body that is read, in bytes.
+const LARGEST_BODY: usize = 1 << 20;
+/// How long a client may take to send its request line and headers.
+const HEADER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running server. Dropping it ends it and cuts its connections.
+#[derive(Debug)]
+pub struct Server {
+    port: u16,
+    has_ipv6: bool,
+    started: Instant,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Serves a world on `127.0.0.1` and, where the host has it, on `[::1]` at the same port (0: any
+    /// free one). Must be called inside a tokio runtime. The world's clock begins now.
+    ///
+    /// # Errors
+    /// What the system says if the port cannot be had.
+    pub fn start(world: Arc<Mutex<World>>, port: u16) -> io::Result<Server> {
+        let (first, second) = bind(port)?;
+        let port = first.local_addr()?.port();
+        let has_ipv6 = second.is_some();
+        let started = Instant::now();
+        let door = Door { world, started };
+        let tasks = [Some((first, Family::V4)), second.map(|it| (it, Family::V6))]
+            .into_iter()
+            .flatten()
+            .map(|(listener, family)| tokio::spawn(accept(listener, family, door.clone())))
+            .collect();
+        Ok(Server {
+            port,
+            has_ipv6,
+            started,
+            tasks,
+        })
+    }
+
+    /// The base URL of the API, as a configuration's `api`.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://127.0.0.1:{}{API_PATH}", self.port)
+    }
+
+    /// Where an operator's echo is asked over a family; `None` if the host has no `::1`.
+    #[must_use]
+    pub fn echo_url(&self, operator: &str, family: Family) -> Option<String> {
+        let path = match operator {
+            "cloudflare" => "/cdn-cgi/trace".to_owned(),
+            other => format!("/echo/{other}"),
+        };
+        match family {
+            Family::V4 => Some(format!("http://127.0.0.1:{}{path}", self.port)),
+            Family::V6 if self.has_ipv6 => Some(format!("http://[::1]:{}{path}", self.port)),
+            Family::V6 => None,
+        }
+    }
+
+    /// Where the state is seen and faults are switched.
+    #[must_use]
+    pub fn control_url(&self) -> String {
+        format!("http://127.0.0.1:{}/sandbox", self.port)
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What the world's clock says.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Both listeners at one port. Where the port was free to choose, a few are tried until both families
+/// have it.
+fn bind(port: u16) -> io::Result<(TcpListener, Option<TcpListener>)> {
+    let mut tries = if port == 0 { 16 } else { 1 };
+    loop {
+        tries -= 1;
+        let first = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+        let same = first.local_addr()?.port();
+        match listen(SocketAddr::from((Ipv6Addr::LOCALHOST, same))) {
+            Ok(second) => return Ok((first, Some(second))),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+            // No IPv6 here.
+            Err(_) => return Ok((first, None)),
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+#[derive(Clone)]
+struct Door {
+    world: Arc<Mutex<World>>,
+    started: Instant,
+}
+
+impl Door {
+    /// A panic elsewhere leaves the world as it was.
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn accept(listener: TcpListener, family: Family, door: Door) {
+    let seats = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    // Dropped with this task, and all connections with it.
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else {
+            return;
+        };
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        match stream {
+            Ok((stream, _)) => {
+                let door = door.clone();
+                connections.spawn(async move {
+                    serve(stream, family, door).await;
+                    drop(seat);
+                });
+            }
+            // Out of descriptors, most likely: some will be free soon.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, family: Family, door: Door) {
+    let service = service_fn(move |request| {
+        let door = door.clone();
+        async move { answer(request, family, &door).await }
+    });
+    // An error is a client that went away, or a fault that cuts the connection.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_PATIENCE)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+/// The connection is to be cut.
+#[derive(Debug)]
+struct CutOff;
+
+impl fmt::Display for CutOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cut off on purpose")
+    }
+}
+
+impl std::error::Error for CutOff {}
+
+async fn answer(
+    request: Request<Incoming>,
+    family: Family,
+    door: &Door,
+) -> Result<Response<Payload>, CutOff> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, LARGEST_BODY).collect().await else {
+        let mut response = Response::new(Payload::whole(Vec::new()));
+        *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+        return Ok(response);
+    };
+    let body = body.to_bytes();
+    let mut headers: Vec<(String, String)> = head
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        })
+        .collect();
+    // A request to a proxy names its host in the target instead.
+    if let (None, Some(host)) = (head.headers.get(HOST), head.uri.host()) {
+        headers.push(("host".to_owned(), host.to_owned()));
+    }
+    let path = head
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    let request = HttpRequest {
+        method: head.method.as_str(),
+        path,
+        headers: &headers,
+        body: &body,
+        over: family,
+    };
+    let reply = door.world().answer(&request, door.started.elapsed());
+    match reply.fate {
+        Fate::DropBeforeReply | Fate::Unreachable => return Err(CutOff),
+        Fate::DeliverAfter(span) => tokio::time::sleep(span).await,
+        Fate::Deliver | Fate::Cut => {}
+    }
+    Ok(response(reply))
+}
+
+fn response(reply: Reply) -> Response<Payload> {
+    let payload = match reply.fate {
+        Fate::Cut => Payload::cut(reply.body),
+        _ => Payload::whole(reply.body),
+    };
+    let mut builder = Response::builder().status(reply.status);
+    for (name, value) in &reply.headers {
+        builder = builder.header(name, value);
+    }
+    // A fault may ask for a header value that HTTP does not have.
+    builder.body(payload).unwrap_or_else(|_| {
+        let mut failed = Response::new(Payload::whole(Vec::new()));
+        *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        failed
+    })
+}
+
+/// A body that is all there, or promises more than there is.
+struct Payload {
+    bytes: Option<Bytes>,
+    missing: u64,
+}
+
+impl Payload {
+    fn whole(body: Vec<u8>) -> Payload {
+        Payload {
+            bytes: Some(body.into()).filter(|bytes: &Bytes| !bytes.is_empty()),
+            missing: 0,
+        }
+    }
+
+    fn cut(body: Vec<u8>) -> Payload {
+        Payload {
+            missing: 64,
+            ..Payload::whole(body)
+        }
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = CutOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        match self.bytes.take() {
+            Some(bytes) => {
+                // So that what there is leaves before the connection is cut.
+                context.waker().wake_by_ref();
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            None if self.missing > 0 => {
+                self.missing = 0;
+                Poll::Ready(Some(Err(CutOff)))
+            }
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none() && self.missing == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let there = self.bytes.as_ref().map_or(0, Bytes::len);
+        let there = u64::try_from(there).unwrap_or(u64::MAX);
+        SizeHint::with_exact(there.saturating_add(self.missing))
+    }
+}

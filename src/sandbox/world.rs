@@ -1,0 +1,395 @@
+//! The simulated Cloudflare as a pure state machine: a request and an instant in, an answer out.
+//!
+//! This file has the state and the way of a request through it. It is deterministic: two worlds with the
+//! same options that are asked the same answer the same. Deliberately unknown: sockets, clocks, entropy.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::auth::{Doors, RateLimit};
+use super::echo::{self, Addresses};
+use super::edits::Desk;
+use super::faults::{Fault, Faults};
+use super::quirks::Quirks;
+use super::records::Record;
+use super::reply::{Refusal, Reply, Stamp};
+use super::zones::{Account, NewZone, Zone};
+use super::{API_PATH, control};
+use crate::engine::names::Family;
+
+/// A request, as it would travel over HTTP.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpRequest<'a> {
+    /// `GET`, `POST`, …
+    pub method: &'a str,
+    /// The path with its query, from the first slash.
+    pub path: &'a str,
+    /// Header names in lower case, and values.
+    pub headers: &'a [(String, String)],
+    /// The body.
+    pub body: &'a [u8],
+    /// The family of the socket that the caller uses.
+    pub over: Family,
+}
+
+impl<'a> HttpRequest<'a> {
+    /// The value of a header, by its name in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// How a world begins.
+#[derive(Clone, Debug)]
+pub struct WorldOptions {
+    /// Everything that is made up comes from it.
+    pub seed: u64,
+    /// The date at which the world's clock begins.
+    pub epoch: Stamp,
+    /// What nobody knows for certain.
+    pub quirks: Quirks,
+    /// The rate limit of each user.
+    pub limit: RateLimit,
+}
+
+impl Default for WorldOptions {
+    /// Seed 0, New Year 2026, 1,200 requests in 300 s.
+    fn default() -> WorldOptions {
+        WorldOptions {
+            seed: 0,
+            epoch: Stamp(1_767_225_600_000_000),
+            quirks: Quirks::default(),
+            limit: RateLimit {
+                requests: 1_200,
+                window: Duration::from_secs(300),
+            },
+        }
+    }
+}
+
+/// What was asked of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is named after its request")]
+pub enum Kind {
+    ListZones,
+    GetZone,
+    ListRecords,
+    GetRecord,
+    CreateRecord,
+    OverwriteRecord,
+    PatchRecord,
+    DeleteRecord,
+    Batch,
+    VerifyToken,
+    Ips,
+    /// Something that the API does not have.
+    Unroutable,
+}
+
+impl Kind {
+    /// Whether it changes anything.
+    #[must_use]
+    pub fn writes(self) -> bool {
+        matches!(
+            self,
+            Kind::CreateRecord
+                | Kind::OverwriteRecord
+                | Kind::PatchRecord
+                | Kind::DeleteRecord
+                | Kind::Batch
+        )
+    }
+}
+
+/// A request to the API that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// When, on the world's clock.
+    pub at: Duration,
+    /// What was asked.
+    pub kind: Kind,
+    /// Who asked: a token's identifier, an e-mail address, `anyone`, or `stranger`.
+    pub caller: String,
+    /// The status of the answer; 0 if the request did not arrive.
+    pub status: u16,
+    /// The path and query.
+    pub path: String,
+}
+
+/// The simulated Cloudflare, and the internet as far as it tells a host its address.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// What nobody knows for certain.
+    pub quirks: Quirks,
+    /// What goes wrong on purpose.
+    pub faults: Faults,
+    /// Who may do what.
+    pub doors: Doors,
+    /// The host's addresses, and what is told of them.
+    pub addresses: Addresses,
+    pub(super) limit: RateLimit,
+    pub(super) epoch: Stamp,
+    pub(super) now: Duration,
+    pub(super) rng: fastrand::Rng,
+    accounts: Vec<Account>,
+    pub(super) zones: Vec<Zone>,
+    seen: VecDeque<Seen>,
+    requests: BTreeMap<Kind, u64>,
+    echoes: BTreeMap<String, u64>,
+}
+
+/// The log forgets its beginning beyond so many requests; the counts stay.
+const LONGEST_LOG: usize = 100_000;
+
+impl World {
+    /// A world without zones, in which any well-formed token may do everything.
+    #[must_use]
+    pub fn new(options: WorldOptions) -> World {
+        let mut rng = fastrand::Rng::with_seed(options.seed);
+        World {
+            quirks: options.quirks,
+            faults: Faults::new(rng.u64(..)),
+            doors: Doors::default(),
+            addresses: Addresses::new(rng.u64(..)),
+            limit: options.limit,
+            epoch: options.epoch,
+            now: Duration::ZERO,
+            rng,
+            accounts: Vec::new(),
+            zones: Vec::new(),
+            seen: VecDeque::new(),
+            requests: BTreeMap::new(),
+            echoes: BTreeMap::new(),
+        }
+    }
+
+    /// Answers a request that arrives so long after the world began.
+    pub fn answer(&mut self, request: &HttpRequest<'_>, now: Duration) -> Reply {
+        self.advance(now);
+        let path = request.path.split('?').next().unwrap_or("");
+        if let Some(below) = request.path.strip_prefix(API_PATH) {
+            return self.api(request, below);
+        }
+        if path == "/sandbox" || path.starts_with("/sandbox/") {
+            return control::answer(self, request);
+        }
+        match echo::operator_of(path) {
+            Some(operator) if request.method == "GET" => {
+                *self.echoes.entry(operator.to_owned()).or_default() += 1;
+                let clock = (self.now, self.stamp());
+                echo::answer(operator, request, &self.addresses, &mut self.faults, clock)
+            }
+            _ => Reply::text(404, "There is nothing here; see GET /sandbox.\n"),
+        }
+    }
+
+    /// Lets the world's clock move on; it never goes back.
+    pub fn advance(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+        self.addresses.advance(self.now);
+    }
+
+    /// The latest instant that the world was told.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// Adds a zone; the answer is its identifier.
+    pub fn add_zone(&mut self, new: NewZone) -> String {
+        let known = self.accounts.iter().find(|known| known.name == new.account);
+        let account = match known {
+            Some(known) => known.clone(),
+            None => {
+                let account = Account {
+                    id: self.made_up_id(),
+                    name: new.account.clone(),
+                };
+                self.accounts.push(account.clone());
+                account
+            }
+        };
+        let id = new.id.clone().unwrap_or_else(|| self.made_up_id());
+        let zone = Zone::new(new, id.clone(), account, self.stamp());
+        self.zones.push(zone);
+        id
+    }
+
+    /// Removes a zone with its records, and says whether it was there.
+    pub fn remove_zone(&mut self, zone: &str) -> bool {
+        let before = self.zones.len();
+        self.zones.retain(|known| known.id != zone);
+        self.zones.len() < before
+    }
+
+    /// The zones.
+    #[must_use]
+    pub fn zones(&self) -> &[Zone] {
+        &self.zones
+    }
+
+    /// A zone by its identifier or its ASCII name.
+    #[must_use]
+    pub fn zone(&self, key: &str) -> Option<&Zone> {
+        self.zones
+            .iter()
+            .find(|zone| zone.id == key || zone.name == key)
+    }
+
+    /// A zone by its identifier or its ASCII name, to change its status or plan.
+    pub fn zone_mut(&mut self, key: &str) -> Option<&mut Zone> {
+        self.zones
+            .iter_mut()
+            .find(|zone| zone.id == key || zone.name == key)
+    }
+
+    /// The records of a zone, sorted by name, type and content; none if there is no such zone.
+    #[must_use]
+    pub fn records(&self, zone: &str) -> Vec<Record> {
+        let mut records: Vec<Record> = self
+            .zone(zone)
+            .map(|zone| zone.records().values().cloned().collect())
+            .unwrap_or_default();
+        records.sort_by(|a, b| (&a.name, &a.kind, &a.content).cmp(&(&b.name, &b.kind, &b.content)));
+        records
+    }
+
+    /// What a person does in the dashboard: adds a record, given as in a request body.
+    ///
+    /// # Errors
+    /// Cloudflare's code and words: the dashboard has the same rules.
+    pub fn add_record(&mut self, zone: &str, body: &Value) -> Result<Record, Refused> {
+        self.as_a_person(zone, |desk| desk.create(body))
+    }
+
+    /// What a person does in the dashboard: changes the named fields of a record.
+    ///
+    /// # Errors
+    /// As for [`World::add_record`].
+    pub fn edit_record(&mut self, zone: &str, id: &str, body: &Value) -> Result<Record, Refused> {
+        self.as_a_person(zone, |desk| desk.patch(id, body))
+    }
+
+    /// What a person does in the dashboard: removes a record.
+    ///
+    /// # Errors
+    /// As for [`World::add_record`].
+    pub fn remove_record(&mut self, zone: &str, id: &str) -> Result<Record, Refused> {
+        self.as_a_person(zone, |desk| desk.delete(id))
+    }
+
+    /// Uses up requests of a user's limit, as their dashboard or another program would.
+    pub fn spend(&mut self, user: &str, requests: u32) {
+        self.doors.spend(user, requests, self.limit, self.now);
+    }
+
+    /// The requests to the API, the oldest first.
+    #[must_use]
+    pub fn seen(&self) -> &VecDeque<Seen> {
+        &self.seen
+    }
+
+    /// How many requests of one kind there were.
+    #[must_use]
+    pub fn count(&self, kind: Kind) -> u64 {
+        self.requests.get(&kind).copied().unwrap_or(0)
+    }
+
+    /// How many requests to the API there were.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.requests.values().sum()
+    }
+
+    /// How often each kind was asked.
+    #[must_use]
+    pub fn counts(&self) -> &BTreeMap<Kind, u64> {
+        &self.requests
+    }
+
+    /// How often each operator's echo was asked.
+    #[must_use]
+    pub fn echoes(&self) -> &BTreeMap<String, u64> {
+        &self.echoes
+    }
+
+    fn made_up_id(&mut self) -> String {
+        format!("{:032x}", self.rng.u128(..))
+    }
+
+    /// The date, to the microsecond.
+    pub(super) fn stamp(&self) -> Stamp {
+        let micros = i64::try_from(self.now.as_micros()).unwrap_or(i64::MAX);
+        Stamp(self.epoch.0.saturating_add(micros))
+    }
+
+    fn as_a_person<T>(
+        &mut self,
+        zone: &str,
+        act: impl FnOnce(&mut Desk<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refused> {
+        let id = self.zone(zone).map(|zone| zone.id.clone());
+        // Faults are for the API's callers.
+        let faults = std::mem::replace(&mut self.faults, Faults::new(0));
+        let outcome = self.at_desk(id.as_deref().unwrap_or(""), act);
+        self.faults = faults;
+        outcome.map_err(|refusal| Refused(refusal.errors))
+    }
+
+    /// Writes to the zone of this identifier.
+    pub(super) fn at_desk<T>(
+        &mut self,
+        zone: &str,
+        act: impl FnOnce(&mut Desk<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let stale = self.staleness();
+        // What the clock cannot tell apart, the microseconds do.
+        let at = Stamp(self.stamp().0.saturating_add(self.rng.i64(..1_000)));
+        let found = self.zones.iter_mut().find(|known| known.id == zone);
+        let Some(zone) = found else {
+            return Err(Refusal::new(403, 10_000, "Authentication error"));
+        };
+        zone.keep_history(self.now, stale);
+        act(&mut Desk {
+            zone,
+            quirks: &self.quirks,
+            faults: &mut self.faults,
+            rng: &mut self.rng,
+            now: self.now,
+            at,
+        })
+    }
+
+    /// How old the lists may be for which the history is kept.
+    fn staleness(&self) -> Duration {
+        let faults = self.faults.armed().iter().map(|armed| match armed.fault {
+            Fault::StaleList(age) => age,
+            _ => Duration::ZERO,
+        });
+        faults.fold(self.quirks.stale_list, Duration::max)
+    }
+
+    pub(super) fn log(&mut self, request: &HttpRequest<'_>, kind: Kind, caller: &str, status: u16) {
+        *self.requests.entry(kind).or_default() += 1;
+        if self.seen.len() >= LONGEST_LOG {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(Seen {
+            at: self.now,
+            kind,
+            caller: caller.to_owned(),
+            status,
+            path: request.path.to_owned(),
+        });
+    }
+}
+
+/// Cloudflare's refusal of something that a person wanted: the entries of `errors`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused(pub Vec<Value>);

@@ -1,0 +1,284 @@
+//! A zone: what it says of itself, the records that it holds, and how a write is undone.
+//!
+//! Deliberately unknown: tokens, requests, which records are acceptable.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::records::{Record, to_ascii};
+use super::reply::Stamp;
+
+/// What a zone's owner pays for, as far as records are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// 200 records, comments of 100 characters, no tags.
+    Free,
+    /// 3,500 records, comments of 500 characters, 20 tags a record.
+    Pro,
+    /// As `Pro`, and a TTL from 30 s.
+    Enterprise,
+}
+
+impl Plan {
+    pub(super) fn least_ttl(self) -> i64 {
+        if self == Plan::Enterprise { 30 } else { 60 }
+    }
+
+    pub(super) fn longest_comment(self) -> usize {
+        if self == Plan::Free { 100 } else { 500 }
+    }
+
+    pub(super) fn most_tags(self) -> usize {
+        if self == Plan::Free { 0 } else { 20 }
+    }
+
+    pub(super) fn most_records(self) -> usize {
+        if self == Plan::Free { 200 } else { 3_500 }
+    }
+
+    pub(super) fn most_operations(self) -> usize {
+        if self == Plan::Free { 200 } else { 3_500 }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Plan::Free => "free",
+            Plan::Pro => "pro",
+            Plan::Enterprise => "enterprise",
+        }
+    }
+}
+
+/// A zone to be.
+#[derive(Clone, Debug)]
+pub struct NewZone {
+    /// Its name, in Unicode or punycode.
+    pub name: String,
+    /// 32 hexadecimal digits; `None`: made up.
+    pub id: Option<String>,
+    /// `active`, `pending`, `moved`, `initializing`.
+    pub status: String,
+    /// `full`, `partial`, `secondary`, `internal`.
+    pub kind: String,
+    /// Whether the zone is paused.
+    pub paused: bool,
+    /// What its owner pays for.
+    pub plan: Plan,
+    /// How many records it may hold; `None`: what the plan has.
+    pub quota: Option<usize>,
+    /// The name of the account that it belongs to; an account is made up for each new name.
+    pub account: String,
+    /// The deprecated list; `None`: what the caller's token may do.
+    pub permissions: Option<Vec<String>>,
+}
+
+impl NewZone {
+    /// An active, full zone on the free plan.
+    #[must_use]
+    pub fn named(name: &str) -> NewZone {
+        NewZone {
+            name: name.to_owned(),
+            id: None,
+            status: "active".to_owned(),
+            kind: "full".to_owned(),
+            paused: false,
+            plan: Plan::Free,
+            quota: None,
+            account: "Example Account".to_owned(),
+            permissions: None,
+        }
+    }
+}
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A zone.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// Punycode, lower case.
+    pub name: String,
+    /// `active`, `pending`, `moved`, `initializing`.
+    pub status: String,
+    /// `full`, `partial`, `secondary`, `internal`.
+    pub kind: String,
+    /// Whether the zone is paused.
+    pub paused: bool,
+    /// What its owner pays for.
+    pub plan: Plan,
+    /// How many records it may hold.
+    pub quota: usize,
+    /// The account that it belongs to.
+    pub account: Account,
+    /// The deprecated list; `None`: what the caller's token may do.
+    pub permissions: Option<Vec<String>>,
+    created: Stamp,
+    records: BTreeMap<String, Record>,
+    /// Former values of what the running transaction wrote.
+    journal: Vec<(String, Option<Record>)>,
+    /// What the records were until each of the recent writes; only kept while lists may be stale.
+    history: VecDeque<(Duration, BTreeMap<String, Record>)>,
+    /// Names of CNAME records deleted lately, and when; only kept while they linger.
+    lingering: Vec<(Duration, String)>,
+}
+
+impl Zone {
+    pub(super) fn new(new: NewZone, id: String, account: Account, created: Stamp) -> Zone {
+        Zone {
+            id,
+            name: to_ascii(&new.name).unwrap_or(new.name),
+            status: new.status,
+            kind: new.kind,
+            paused: new.paused,
+            plan: new.plan,
+            quota: new.quota.unwrap_or(new.plan.most_records()),
+            account,
+            permissions: new.permissions,
+            created,
+            records: BTreeMap::new(),
+            journal: Vec::new(),
+            history: VecDeque::new(),
+            lingering: Vec::new(),
+        }
+    }
+
+    /// The name in Unicode, as the API says it.
+    #[must_use]
+    pub fn shown_name(&self) -> String {
+        idna::domain_to_unicode(&self.name).0
+    }
+
+    /// The records by their identifiers.
+    #[must_use]
+    pub fn records(&self) -> &BTreeMap<String, Record> {
+        &self.records
+    }
+
+    /// The records as they were `age` before `now`, as far as the history goes.
+    pub(super) fn records_before(&self, now: Duration, age: Duration) -> &BTreeMap<String, Record> {
+        let then = now.saturating_sub(age);
+        self.history
+            .iter()
+            .find(|(until, _)| !age.is_zero() && *until > then)
+            .map_or(&self.records, |(_, records)| records)
+    }
+
+    /// Keeps what the records are now for lists that are up to `age` old.
+    pub(super) fn keep_history(&mut self, now: Duration, age: Duration) {
+        while self
+            .history
+            .front()
+            .is_some_and(|(until, _)| until.saturating_add(age) <= now)
+        {
+            self.history.pop_front();
+        }
+        if !age.is_zero() {
+            self.history.push_back((now, self.records.clone()));
+        }
+    }
+
+    /// Whether a CNAME of this name was deleted less than `lag` ago.
+    pub(super) fn lingers(&self, name: &str, now: Duration, lag: Duration) -> bool {
+        self.lingering
+            .iter()
+            .any(|(at, gone)| gone == name && now < at.saturating_add(lag))
+    }
+
+    pub(super) fn put(&mut self, record: Record) {
+        let id = record.id.clone();
+        let before = self.records.insert(id.clone(), record);
+        self.journal.push((id, before));
+    }
+
+    pub(super) fn take(&mut self, id: &str) -> Option<Record> {
+        let record = self.records.remove(id)?;
+        self.journal.push((id.to_owned(), Some(record.clone())));
+        Some(record)
+    }
+
+    /// Makes everything since the last commit final.
+    pub(super) fn commit(&mut self, now: Duration, lag: Duration) {
+        let journal = std::mem::take(&mut self.journal);
+        if lag.is_zero() {
+            return;
+        }
+        self.lingering
+            .retain(|(at, _)| now < at.saturating_add(lag));
+        let gone = journal
+            .into_iter()
+            .filter(|(id, _)| !self.records.contains_key(id))
+            .filter_map(|(_, before)| before)
+            .filter(|record| record.kind == "CNAME")
+            .map(|record| (now, record.name));
+        self.lingering.extend(gone);
+    }
+
+    /// Undoes everything since the last commit.
+    pub(super) fn roll_back(&mut self) {
+        for (id, before) in std::mem::take(&mut self.journal).into_iter().rev() {
+            match before {
+                Some(record) => self.records.insert(id, record),
+                None => self.records.remove(&id),
+            };
+        }
+    }
+
+    /// The object of the API; `allowed` is what the caller may do, in the words of `permissions`.
+    pub(super) fn to_json(&self, allowed: &[&str]) -> Value {
+        let active = self.status == "active";
+        let permissions: Vec<&str> = match &self.permissions {
+            Some(listed) => listed.iter().map(String::as_str).collect(),
+            None => allowed.to_vec(),
+        };
+        json!({
+            "id": self.id,
+            "name": self.shown_name(),
+            "status": self.status,
+            "paused": self.paused,
+            "type": self.kind,
+            "development_mode": 0,
+            "name_servers": ["bob.ns.cloudflare.com", "lola.ns.cloudflare.com"],
+            "original_name_servers": null,
+            "original_registrar": null,
+            "original_dnshost": null,
+            "created_on": self.created.to_string(),
+            "modified_on": self.created.to_string(),
+            "activated_on": active.then(|| self.created.to_string()),
+            "vanity_name_servers": [],
+            "vanity_name_servers_ips": null,
+            "meta": {
+                "step": 2,
+                "custom_certificate_quota": 0,
+                "page_rule_quota": 3,
+                "phishing_detected": false,
+            },
+            "owner": {"id": null, "type": "user", "email": null},
+            "account": {"id": self.account.id, "name": self.account.name},
+            "tenant": {"id": null, "name": null},
+            "tenant_unit": {"id": null},
+            "permissions": permissions,
+            "plan": {
+                "id": "0feeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+                "name": "Website",
+                "price": 0,
+                "currency": "USD",
+                "frequency": "",
+                "is_subscribed": false,
+                "can_subscribe": false,
+                "legacy_id": self.plan.word(),
+                "legacy_discount": false,
+                "externally_managed": false,
+            },
+        })
+    }
+}
