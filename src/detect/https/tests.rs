@@ -106,10 +106,11 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}")
 }
 
-const LIMIT: Duration = Duration::from_millis(400);
+const LIMIT: Duration = Duration::from_millis(600);
 
-/// A detector in a hurry.
-fn detector() -> Detector {
+/// A detector in a hurry. Only for looks that are to end at the limit: on a busy machine the others
+/// may need more.
+fn hasty() -> Detector {
     Detector {
         limits: Limits {
             connect: LIMIT / 2,
@@ -128,7 +129,7 @@ fn source(url: &str) -> Source {
 }
 
 async fn ask_url(url: &str, family: Family) -> Result<IpAddr, Unheard> {
-    detector().ask(&source(url), family).await
+    Detector::new().ask(&source(url), family).await
 }
 
 fn home() -> Result<IpAddr, Unheard> {
@@ -260,7 +261,7 @@ async fn an_endless_answer_is_cut_off_at_once() {
             matches!(answer, Err(Unheard::TooLong | Unheard::Unreachable(_))),
             "{head:?}: {answer:?}"
         );
-        assert!(begin.elapsed() < LIMIT);
+        assert!(begin.elapsed() < Duration::from_secs(5));
         let written = server.written.load(Ordering::SeqCst);
         assert!(written < 50_000_000, "{head:?}: it took {written} bytes");
     }
@@ -295,12 +296,10 @@ async fn a_server_that_is_slow_or_silent_is_given_up_in_time() {
     .await;
     for server in [silent, drips, drips_headers, stops] {
         let begin = Instant::now();
-        assert_eq!(server.ask_v4().await, Err(Unheard::TimedOut));
-        assert!(
-            (LIMIT..LIMIT * 3).contains(&begin.elapsed()),
-            "{:?}",
-            begin.elapsed()
-        );
+        let answer = hasty().ask(&source(&server.url), Family::V4).await;
+        assert_eq!(answer, Err(Unheard::TimedOut));
+        let after = begin.elapsed();
+        assert!((LIMIT..LIMIT * 8).contains(&after), "{after:?}");
     }
 }
 
@@ -339,7 +338,7 @@ async fn each_look_has_a_connection_of_its_own() {
         while peer.hear().await && peer.say(answer("200 OK", "", "91.7.1.2").as_bytes()).await {}
     })
     .await;
-    let detector = detector();
+    let detector = Detector::new();
     for looks in 1..=4 {
         assert_eq!(detector.ask(&source(&server.url), Family::V4).await, home());
         assert_eq!(server.connections(), looks);
@@ -350,7 +349,7 @@ async fn each_look_has_a_connection_of_its_own() {
 async fn looks_at_the_same_time_do_not_wait_for_each_other() {
     let silent = Server::new(async |mut peer| while peer.hear().await {}).await;
     let server = Server::with_body("91.7.1.2").await;
-    let (detector, hangs, answers) = (detector(), source(&silent.url), source(&server.url));
+    let (detector, hangs, answers) = (hasty(), source(&silent.url), source(&server.url));
     let begin = Instant::now();
     let both = async {
         let answer = detector.ask(&answers, Family::V4).await;
