@@ -405,10 +405,11 @@ struct Turn;
 impl Turn {
     fn take() -> Option<Turn> {
         let more = |now| (now < LOOK_UPS).then_some(now + 1);
-        LOOKING_UP
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .is_ok()
-            .then_some(Turn)
+        // A Turn that is made and not given out would take one away when it is dropped.
+        match LOOKING_UP.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
+            Ok(_) => Some(Turn),
+            Err(_) => None,
+        }
     }
 }
 
