@@ -353,7 +353,7 @@ fn is_printable(c: char) -> bool {
 struct LookUp;
 
 /// A look-up cannot be called off. So many may hang at once before further ones fail.
-const LOOK_UPS: usize = 8;
+const LOOK_UPS: usize = 16;
 static LOOKING_UP: AtomicUsize = AtomicUsize::new(0);
 
 /// More addresses of a name than this are not tried.
@@ -364,18 +364,19 @@ impl Resolve for LookUp {
         let name = name.as_str().to_owned();
         Box::pin(async move {
             let (tell, told) = tokio::sync::oneshot::channel();
-            let turn = Turn::take().ok_or_else(|| LookUpFailed("the resolver hangs".to_owned()))?;
+            let turn = Turn::take()
+                .ok_or_else(|| LookUpFailed("too many look-ups are under way".to_owned()))?;
             std::thread::Builder::new()
                 .name("look-up".to_owned())
                 .spawn(move || {
-                    let answer = (name.as_str(), 0).to_socket_addrs();
+                    let answer = look_up(&name);
                     // Before the answer, so that whoever reads it can have the turn.
                     drop(turn);
                     // Nobody may be waiting any more.
-                    let _ = tell.send(answer.map(|all| all.take(ADDRESSES).collect::<Vec<_>>()));
+                    let _ = tell.send(answer);
                 })
                 .map_err(|error| LookUpFailed(error.to_string()))?;
-            let addresses: Vec<SocketAddr> = told
+            let addresses = told
                 .await
                 .map_err(|_| LookUpFailed("the resolver failed".to_owned()))?
                 .map_err(|error| LookUpFailed::because(&error))?;
@@ -384,16 +385,31 @@ impl Resolve for LookUp {
     }
 }
 
+/// The addresses of a name. An IPv4 address that is written as IPv6 would slip past the pinned
+/// family, and is nothing that a name should have.
+fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
+    let mapped = |address: &SocketAddr| match address.ip() {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
+    };
+    let all = (name, 0).to_socket_addrs()?;
+    Ok(all
+        .filter(|address| !mapped(address))
+        .take(ADDRESSES)
+        .collect())
+}
+
 /// The right to look up a name.
 struct Turn;
 
 impl Turn {
     fn take() -> Option<Turn> {
         let more = |now| (now < LOOK_UPS).then_some(now + 1);
-        LOOKING_UP
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .is_ok()
-            .then_some(Turn)
+        // A Turn that is made and not given out would take one away when it is dropped.
+        match LOOKING_UP.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
+            Ok(_) => Some(Turn),
+            Err(_) => None,
+        }
     }
 }
 

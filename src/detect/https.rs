@@ -23,6 +23,13 @@ pub(super) async fn ask(client: &Client, url: &str, family: Family) -> Result<Ip
         .send()
         .await
         .map_err(|error| unheard(outbound::trouble(&error).0))?;
+    // An IPv6 socket that was given an IPv4-mapped address speaks IPv4.
+    let over = response
+        .remote_addr()
+        .map(|peer| answer::of_family(peer.ip(), family));
+    if over.is_some_and(|over| over.is_err()) {
+        return Err(Unheard::NoRoute);
+    }
     match response.status() {
         StatusCode::OK => {}
         status if status.is_redirection() => return Err(Unheard::Redirect(status.as_u16())),

@@ -1,1 +1,427 @@
+//! What errors mean and what is never followed, with real sockets on loopback. The certificates
+//! are made here and checked at a time that the test chooses.
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use proptest::prelude::*;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
+
+use super::*;
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+
+fn way() -> Way {
+    Way {
+        family: Some(Family::V4),
+        pool: Pool::Never,
+        connect: Duration::from_millis(1500),
+        total: Duration::from_millis(2000),
+    }
+}
+
+/// Serves one connection after the other on loopback, for as long as the test runs.
+fn serve(what: impl Fn(TcpStream) + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || listener.incoming().flatten().for_each(what));
+    port
+}
+
+/// A server that reads a request and says `answer`.
+fn saying(answer: &'static str) -> u16 {
+    serve(move |mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(answer.as_bytes());
+    })
+}
+
+async fn get(client: &reqwest::Client, url: String) -> Result<Vec<u8>, (Trouble, Sent)> {
+    let response = client
+        .get(url)
+        .send()
+        .await
+        .map_err(|error| trouble(&error))?;
+    read_capped(response, 4096)
+        .await
+        .map_err(|unread| match unread {
+            Unread::TooLong => panic!("too long"),
+            Unread::Trouble(trouble) => (trouble, Sent::Maybe),
+        })
+}
+
+async fn plain(port: u16) -> Result<Vec<u8>, (Trouble, Sent)> {
+    let client = client(&way()).unwrap();
+    get(&client, format!("http://127.0.0.1:{port}/p?key=hidden")).await
+}
+
+#[tokio::test]
+async fn an_answer_arrives_and_we_say_who_we_are() {
+    let port = serve(|mut stream| {
+        let mut request = [0; 4096];
+        let length = stream.read(&mut request).unwrap();
+        let request = String::from_utf8_lossy(&request[..length]).to_lowercase();
+        let body = request.contains("\r\nuser-agent: stayput/0.1.0\r\n")
+            && request.starts_with("get /p?key=hidden http/1.1\r\n")
+            && !request.contains("accept-encoding")
+            && !request.contains("cookie");
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{body:5}");
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    assert_eq!(plain(port).await, Ok(b"true ".to_vec()));
+}
+
+#[tokio::test]
+async fn what_never_left_is_told_from_what_may_have_arrived() {
+    let nobody = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let refused = plain(nobody).await.unwrap_err();
+    assert!(
+        matches!(&refused, (Trouble::Connect(why), Sent::Never) if why.contains("refused")),
+        "{refused:?}"
+    );
+
+    for answer in [
+        "",
+        "HTTP/1.1 200 OK\r\ncontent-le",
+        "SSH-2.0-OpenSSH_9.2\r\n",
+    ] {
+        let broken = plain(saying(answer)).await.unwrap_err();
+        assert!(
+            matches!(broken, (Trouble::Transfer(_), Sent::Maybe)),
+            "{broken:?}"
+        );
+    }
+
+    let cut = saying("HTTP/1.1 200 OK\r\ncontent-length: 3000\r\n\r\n91.7.1.2");
+    let cut = plain(cut).await.unwrap_err();
+    assert!(
+        matches!(cut, (Trouble::Transfer(_), Sent::Maybe)),
+        "{cut:?}"
+    );
+}
+
+#[tokio::test]
+async fn silence_ends_at_the_limit_and_counts_as_unsent_only_while_connecting() {
+    let port = serve(|mut stream| {
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let short = Way {
+        connect: Duration::from_millis(150),
+        total: Duration::from_millis(300),
+        ..way()
+    };
+    let client = client(&short).unwrap();
+    let plain = get(&client, format!("http://127.0.0.1:{port}")).await;
+    assert_eq!(plain, Err((Trouble::TimedOut, Sent::Maybe)));
+    let tls = get(&client, format!("https://127.0.0.1:{port}")).await;
+    assert_eq!(tls, Err((Trouble::TimedOut, Sent::Never)));
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_looked_up_is_said_and_asks_nobody() {
+    // Longer than DNS allows for a label: the resolver refuses by itself.
+    let url = format!("http://{}.invalid/?key=hidden", "a".repeat(70));
+    let (trouble, sent) = get(&client(&way()).unwrap(), url).await.unwrap_err();
+    assert_eq!(sent, Sent::Never);
+    assert!(matches!(trouble, Trouble::Dns(_)), "{trouble:?}");
+    assert!(!trouble.to_string().contains("hidden"));
+}
+
+#[tokio::test]
+async fn many_look_ups_at_once_are_answered_or_refused_and_leave_nothing_behind() {
+    let port = saying(OK);
+    let client = client(&way()).unwrap();
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..60 {
+        let client = client.clone();
+        all.spawn(async move { get(&client, format!("http://localhost:{port}")).await });
+    }
+    let mut answered = 0;
+    while let Some(answer) = all.join_next().await {
+        match answer.unwrap() {
+            Ok(body) => {
+                assert_eq!(body, b"hi");
+                answered += 1;
+            }
+            Err(why) => assert_eq!(
+                why,
+                (
+                    Trouble::Dns("too many look-ups are under way".to_owned()),
+                    Sent::Never
+                )
+            ),
+        }
+    }
+    // Other tests of this process may look something up at the same time.
+    assert!(answered >= LOOK_UPS / 2, "only {answered} were answered");
+    assert_eq!(
+        get(&client, format!("http://localhost:{port}")).await,
+        Ok(b"hi".to_vec())
+    );
+}
+
+#[tokio::test]
+async fn a_url_that_is_none_fails_before_anything_is_sent() {
+    let answer = get(&client(&way()).unwrap(), "http://?key=hidden".to_owned()).await;
+    let (Trouble::Setup(why), Sent::Never) = answer.unwrap_err() else {
+        panic!("it was sent")
+    };
+    assert!(!why.contains("hidden"), "{why}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_shown_and_not_followed() {
+    let port = saying("HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n");
+    let client = client(&way()).unwrap();
+    let response = client
+        .get(format!("http://127.0.0.1:{port}"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status().as_u16(), 302);
+}
+
+#[tokio::test]
+async fn a_cap_holds_whether_the_length_is_announced_or_not() {
+    let client = client(&way()).unwrap();
+    let announced = saying("HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\nx");
+    let until_the_end = saying("HTTP/1.1 200 OK\r\n\r\n0123456789");
+    let in_chunks = saying(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n",
+    );
+    for (port, cap, expected) in [
+        (announced, 10, Err(Unread::TooLong)),
+        (until_the_end, 10, Ok(b"0123456789".to_vec())),
+        (until_the_end, 9, Err(Unread::TooLong)),
+        (in_chunks, 10, Ok(b"0123456789".to_vec())),
+        (in_chunks, 9, Err(Unread::TooLong)),
+    ] {
+        let response = client
+            .get(format!("http://127.0.0.1:{port}"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(read_capped(response, cap).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_serves_the_next_request_and_an_unkept_one_does_not() {
+    for (pool, connections) in [(Pool::Idle(Duration::from_secs(60)), 1), (Pool::Never, 3)] {
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let count = accepted.clone();
+        let port = serve(move |mut stream| {
+            count.fetch_add(1, Ordering::SeqCst);
+            thread::spawn(move || {
+                while stream.read(&mut [0; 4096]).is_ok_and(|length| length > 0) {
+                    stream.write_all(OK.as_bytes()).unwrap();
+                }
+            });
+        });
+        let client = client(&Way { pool, ..way() }).unwrap();
+        for _ in 0..3 {
+            let answer = get(&client, format!("http://127.0.0.1:{port}")).await;
+            assert_eq!(answer, Ok(b"hi".to_vec()));
+        }
+        assert_eq!(accepted.load(Ordering::SeqCst), connections, "{pool:?}");
+    }
+}
+
+/// A certificate's subject and years, and the year in which it is looked at.
+struct Case {
+    host: &'static str,
+    valid: (i32, i32),
+    now: i32,
+}
+
+#[derive(Debug)]
+struct Year(i32);
+
+impl rustls::time_provider::TimeProvider for Year {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = date_time_ymd(self.0, 6, 1).unix_timestamp();
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(
+            seconds.try_into().unwrap(),
+        )))
+    }
+}
+
+/// An authority, and a certificate that it signed.
+fn issue(case: &Case) -> (CertificateDer<'static>, rustls::ServerConfig) {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, "the test's authority");
+    let key = KeyPair::generate().unwrap();
+    let root = authority.self_signed(&key).unwrap();
+    let issuer = Issuer::new(authority, key);
+
+    let mut leaf = CertificateParams::new([case.host.to_owned()]).unwrap();
+    leaf.not_before = date_time_ymd(case.valid.0, 1, 1);
+    leaf.not_after = date_time_ymd(case.valid.1, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let leaf = leaf.signed_by(&key, &issuer).unwrap();
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key.into())
+        .unwrap();
+    (root.der().clone(), server)
+}
+
+/// Serves one answer over TLS to each who likes the certificate.
+fn serve_tls(server: rustls::ServerConfig) -> u16 {
+    let server = Arc::new(server);
+    serve(move |stream| {
+        let tls = rustls::ServerConnection::new(server.clone()).unwrap();
+        let mut stream = rustls::StreamOwned::new(tls, stream);
+        if stream.read(&mut [0; 4096]).is_ok() {
+            stream.write_all(OK.as_bytes()).unwrap();
+        }
+    })
+}
+
+/// Asks a server with this certificate, whose authority is trusted.
+async fn over_tls(case: Case) -> Result<Vec<u8>, (Trouble, Sent)> {
+    let (root, server) = issue(&case);
+    let mut roots = RootCertStore::empty();
+    roots.add(root).unwrap();
+    let mut tls = trusting(roots).unwrap();
+    tls.time_provider = Arc::new(Year(case.now));
+    let client = build(&way(), tls).unwrap();
+    get(&client, format!("https://127.0.0.1:{}", serve_tls(server))).await
+}
+
+#[tokio::test]
+async fn a_good_certificate_is_accepted() {
+    let case = Case {
+        host: "127.0.0.1",
+        valid: (2026, 2028),
+        now: 2027,
+    };
+    assert_eq!(over_tls(case).await, Ok(b"hi".to_vec()));
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused_and_both_names_are_said() {
+    let case = Case {
+        host: "other.example",
+        valid: (2026, 2028),
+        now: 2027,
+    };
+    let (trouble, sent) = over_tls(case).await.unwrap_err();
+    assert_eq!(sent, Sent::Never);
+    let Trouble::Certificate(why) = trouble else {
+        panic!("{trouble:?}")
+    };
+    assert!(
+        why.contains("127.0.0.1") && why.contains("other.example"),
+        "{why}"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_unknown_authority_is_refused() {
+    let case = Case {
+        host: "127.0.0.1",
+        valid: (2000, 2100),
+        now: 2027,
+    };
+    let port = serve_tls(issue(&case).1);
+    let answer = get(
+        &client(&way()).unwrap(),
+        format!("https://127.0.0.1:{port}"),
+    )
+    .await;
+    let (trouble, sent) = answer.unwrap_err();
+    assert_eq!(sent, Sent::Never);
+    assert!(
+        matches!(&trouble, Trouble::Certificate(why) if why.contains("signed by nobody")),
+        "{trouble:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_the_servers_fault_unless_the_clock_is_decades_off() {
+    let expired = |now| {
+        over_tls(Case {
+            host: "127.0.0.1",
+            valid: (2001, 2003),
+            now,
+        })
+    };
+    let why = "it expired on 2003-01-01T00:00:00Z, and here it is 2027-06-01T00:00:00Z";
+    assert_eq!(
+        expired(2027).await,
+        Err((Trouble::Certificate(why.to_owned()), Sent::Never))
+    );
+    for now in [2010, 2090] {
+        let (trouble, sent) = expired(now).await.unwrap_err();
+        assert_eq!(sent, Sent::Never);
+        assert!(matches!(&trouble, Trouble::Clock(_)), "{trouble:?}");
+        assert!(trouble.to_string().contains("clock"), "{trouble}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_from_the_future_is_a_question_to_the_clock() {
+    for now in [1971, 2027] {
+        let case = Case {
+            host: "127.0.0.1",
+            valid: (2029, 2031),
+            now,
+        };
+        let why = format!(
+            "it is not valid before 2029-01-01T00:00:00Z, and here it is {now}-06-01T00:00:00Z"
+        );
+        assert_eq!(
+            over_tls(case).await,
+            Err((Trouble::Clock(why), Sent::Never))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_speak_tls_is_told_from_one_with_a_bad_certificate() {
+    let answer = get(
+        &client(&way()).unwrap(),
+        format!("https://127.0.0.1:{}", saying(OK)),
+    )
+    .await;
+    assert!(
+        matches!(answer, Err((Trouble::Tls(_), Sent::Never))),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn dates_beyond_the_calendar_are_words() {
+    assert_eq!(date(0), "1970-01-01T00:00:00Z");
+    assert_eq!(date(u64::MAX), "a date after the year 9999");
+}
+
+proptest! {
+    #[test]
+    fn an_excerpt_is_one_short_printable_line(text in prop::collection::vec(any::<u8>(), 0..400), most in 0..100_usize) {
+        let excerpt = excerpt(&text, most);
+        prop_assert!(excerpt.chars().count() <= most);
+        prop_assert!(!excerpt.chars().any(|c| c.is_control() || c.is_whitespace() && c != ' '));
+        prop_assert_eq!(excerpt.trim(), &excerpt);
+    }
+
+    #[test]
+    fn an_excerpt_of_plain_words_is_the_words(words in "[!-~]{1,5}( [!-~]{1,5}){0,5}", most in 0..60_usize) {
+        let expected: String = words.chars().take(most).collect();
+        prop_assert_eq!(excerpt(words.as_bytes(), most), expected.trim_end());
+    }
+}

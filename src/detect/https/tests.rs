@@ -1,1 +1,442 @@
+//! What servers and those in between can do to a look, with real sockets on loopback.
 
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::detect::{Detector, Source};
+
+/// A server on loopback that counts its connections and the bytes it got rid of.
+struct Server {
+    url: String,
+    connections: Arc<AtomicUsize>,
+    written: Arc<AtomicUsize>,
+}
+
+impl Server {
+    /// Deals with each connection as `what` says.
+    async fn new<F>(what: impl Fn(Peer) -> F + Send + 'static) -> Server
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Server::at("127.0.0.1:0", what).await
+    }
+
+    async fn at<F>(at: &str, what: impl Fn(Peer) -> F + Send + 'static) -> Server
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(at).await.unwrap();
+        let server = Server {
+            url: format!("http://{}/", listener.local_addr().unwrap()),
+            connections: Arc::default(),
+            written: Arc::default(),
+        };
+        let (connections, written) = (server.connections.clone(), server.written.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.fetch_add(1, Ordering::SeqCst);
+                let written = written.clone();
+                tokio::spawn(what(Peer { stream, written }));
+            }
+        });
+        server
+    }
+
+    /// Says the same to everybody, word for word, and hangs up.
+    async fn saying(answer: impl Into<Vec<u8>>) -> Server {
+        let answer = Arc::new(answer.into());
+        Server::new(move |mut peer| {
+            let answer = answer.clone();
+            async move {
+                peer.hear().await;
+                peer.say(&answer).await;
+            }
+        })
+        .await
+    }
+
+    /// Says this body with status 200.
+    async fn with_body(body: &str) -> Server {
+        Server::saying(answer("200 OK", "", body)).await
+    }
+
+    async fn ask(&self, family: Family) -> Result<IpAddr, Unheard> {
+        ask_url(&self.url, family).await
+    }
+
+    async fn ask_v4(&self) -> Result<IpAddr, Unheard> {
+        self.ask(Family::V4).await
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+struct Peer {
+    stream: TcpStream,
+    written: Arc<AtomicUsize>,
+}
+
+impl Peer {
+    /// Reads what fits into one packet: a whole request, here. False: the other side hung up.
+    async fn hear(&mut self) -> bool {
+        let heard = self.stream.read(&mut [0; 4096]).await;
+        heard.is_ok_and(|length| length > 0)
+    }
+
+    /// False: nobody listens any more.
+    async fn say(&mut self, what: &[u8]) -> bool {
+        let said = self.stream.write_all(what).await.is_ok();
+        if said {
+            self.written.fetch_add(what.len(), Ordering::SeqCst);
+        }
+        said
+    }
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}")
+}
+
+const LIMIT: Duration = Duration::from_millis(600);
+
+/// A detector in a hurry. Only for looks that are to end at the limit: on a busy machine the others
+/// may need more.
+fn hasty() -> Detector {
+    Detector {
+        limits: Limits {
+            connect: LIMIT / 2,
+            total: LIMIT,
+        },
+        web: Clients::default(),
+    }
+}
+
+fn source(url: &str) -> Source {
+    Source::Url {
+        label: url.into(),
+        operator: "127.0.0.1".into(),
+        url: url.into(),
+    }
+}
+
+async fn ask_url(url: &str, family: Family) -> Result<IpAddr, Unheard> {
+    Detector::new().ask(&source(url), family).await
+}
+
+fn home() -> Result<IpAddr, Unheard> {
+    Ok("91.7.1.2".parse().unwrap())
+}
+
+fn is_no_address(answer: &Result<IpAddr, Unheard>, beginning: &str) -> bool {
+    matches!(answer, Err(Unheard::NotAnAddress(excerpt)) if excerpt.starts_with(beginning))
+}
+
+#[tokio::test]
+async fn an_address_and_a_trace_are_heard() {
+    assert_eq!(Server::with_body("91.7.1.2\n").await.ask_v4().await, home());
+    let trace = "fl=1\nh=127.0.0.1\nip=91.7.1.2\nwarp=off\ngateway=off\n";
+    assert_eq!(Server::with_body(trace).await.ask_v4().await, home());
+    let chunked =
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\n91.7\r\n4\r\n.1.2\r\n0\r\n\r\n";
+    assert_eq!(Server::saying(chunked).await.ask_v4().await, home());
+}
+
+#[tokio::test]
+async fn a_page_an_error_and_a_redirect_say_nothing_even_with_an_address_in_them() {
+    let page = "<!DOCTYPE html>\n<html><body>Welcome to Hotel WLAN, 91.7.1.2</body></html>";
+    let page = Server::with_body(page).await.ask_v4().await;
+    assert!(
+        is_no_address(&page, "<!DOCTYPE html> <html><body>Welcome"),
+        "{page:?}"
+    );
+
+    for (line, status) in [
+        ("404 Not Found", 404),
+        ("403 Forbidden", 403),
+        ("429 Too Many Requests", 429),
+        ("500 Internal Server Error", 500),
+        ("522 Origin", 522),
+        ("201 Created", 201),
+        ("206 Partial Content", 206),
+        ("511 Network Authentication Required", 511),
+    ] {
+        let server = Server::saying(answer(line, "retry-after: 1\r\n", "91.7.1.2")).await;
+        assert_eq!(server.ask_v4().await, Err(Unheard::Status(status)));
+        assert_eq!(server.connections(), 1, "nothing is asked again by itself");
+    }
+
+    let portal = Server::with_body("91.7.1.2").await;
+    for (line, status) in [
+        ("301 Moved Permanently", 301),
+        ("302 Found", 302),
+        ("307 Temporary", 307),
+        ("308 P", 308),
+    ] {
+        let to = format!("location: {}\r\n", portal.url);
+        let server = Server::saying(answer(line, &to, "91.7.1.2")).await;
+        assert_eq!(server.ask_v4().await, Err(Unheard::Redirect(status)));
+    }
+    assert_eq!(portal.connections(), 0);
+}
+
+#[tokio::test]
+async fn only_the_body_is_read_whatever_the_headers_hold() {
+    let cookie = "set-cookie: __cf_bm=1.0.1.1-abc; path=/\r\nx-ip: 1.0.1.1\r\n";
+    let server = Server::saying(answer("200 OK", cookie, "91.7.1.2\n")).await;
+    assert_eq!(server.ask_v4().await, home());
+    let server = Server::saying(answer("200 OK", cookie, "")).await;
+    assert!(is_no_address(&server.ask_v4().await, "(nothing"));
+}
+
+#[tokio::test]
+async fn the_answer_must_be_of_the_family_that_was_asked_for() {
+    for other in ["2a02:8070::1", "::ffff:91.7.1.2"] {
+        let answer = Server::with_body(other).await.ask_v4().await;
+        assert_eq!(answer, Err(Unheard::WrongFamily(other.parse().unwrap())));
+    }
+}
+
+#[tokio::test]
+async fn a_trace_that_is_not_ours_is_refused() {
+    let ask = async |body: &str| Server::with_body(body).await.ask_v4().await;
+    let elsewhere = ask("h=1.1.1.1\nip=91.7.1.2\nwarp=off\n").await;
+    assert_eq!(elsewhere, Err(Unheard::WrongHost("1.1.1.1".to_owned())));
+    assert_eq!(
+        ask("h=127.0.0.1\nip=91.7.1.2\nwarp=on\n").await,
+        Err(Unheard::Warp)
+    );
+    assert!(is_no_address(
+        &ask("h=127.0.0.1\nip=91.7.1.2\nip=91.7.1.3\n").await,
+        "h=127.0.0.1 ip="
+    ));
+}
+
+#[tokio::test]
+async fn an_answer_is_never_longer_than_4_kib() {
+    let fits = format!("{:4096}", "91.7.1.2");
+    assert_eq!(Server::with_body(&fits).await.ask_v4().await, home());
+    let long = format!("{:5120}", "91.7.1.2");
+    assert_eq!(
+        Server::with_body(&long).await.ask_v4().await,
+        Err(Unheard::TooLong)
+    );
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut_off_at_once() {
+    for head in [
+        "HTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n280000000\r\n",
+        // Endless headers, and one endless header.
+        "HTTP/1.1 200 OK\r\nx:\r\n",
+        "HTTP/1.1 200 OK\r\nx: ",
+    ] {
+        let piece = if head.ends_with("x:\r\n") {
+            b"x:\r\n".repeat(1024)
+        } else {
+            b" ".repeat(4096)
+        };
+        let server = Server::new(move |mut peer| {
+            let piece = piece.clone();
+            async move {
+                peer.hear().await;
+                peer.say(head.as_bytes()).await;
+                while peer.say(&piece).await {}
+            }
+        })
+        .await;
+        let begin = Instant::now();
+        let answer = server.ask_v4().await;
+        assert!(
+            matches!(answer, Err(Unheard::TooLong | Unheard::Unreachable(_))),
+            "{head:?}: {answer:?}"
+        );
+        assert!(begin.elapsed() < Duration::from_secs(5));
+        let written = server.written.load(Ordering::SeqCst);
+        assert!(written < 50_000_000, "{head:?}: it took {written} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_slow_or_silent_is_given_up_in_time() {
+    let silent = Server::new(async |mut peer| while peer.hear().await {}).await;
+    let drips = Server::new(async |mut peer| {
+        peer.hear().await;
+        peer.say(b"HTTP/1.1 200 OK\r\ncontent-length: 400\r\n\r\n")
+            .await;
+        while peer.say(b" ").await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let drips_headers = Server::new(async |mut peer| {
+        peer.hear().await;
+        peer.say(b"HTTP/1.1 200 OK\r\nx: ").await;
+        while peer.say(b"y").await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let stops = Server::new(async |mut peer| {
+        peer.hear().await;
+        peer.say(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n91.7.1.2")
+            .await;
+        while peer.hear().await {}
+    })
+    .await;
+    for server in [silent, drips, drips_headers, stops] {
+        let begin = Instant::now();
+        let answer = hasty().ask(&source(&server.url), Family::V4).await;
+        assert_eq!(answer, Err(Unheard::TimedOut));
+        let after = begin.elapsed();
+        assert!((LIMIT..LIMIT * 8).contains(&after), "{after:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_says_nothing() {
+    for broken in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n91.7.1.2",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n8\r\n91.7.1.2\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-le",
+        "91.7.1.2",
+        "",
+    ] {
+        let answer = Server::saying(broken).await.ask_v4().await;
+        assert!(
+            matches!(answer, Err(Unheard::Unreachable(_))),
+            "{broken:?}: {answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_answer_was_not_asked_for_and_is_not_unpacked() {
+    let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xb3\x34\xd4\x33\xd7\x33\xd4\x33\xe2\x02\0\x91\x4d\xb2\x0f\x09\0\0\0";
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+        gzip.len()
+    );
+    let server = Server::saying([head.as_bytes(), gzip].concat()).await;
+    assert!(is_no_address(&server.ask_v4().await, ""));
+}
+
+#[tokio::test]
+async fn each_look_has_a_connection_of_its_own() {
+    // The server would be glad to go on.
+    let server = Server::new(async |mut peer| {
+        while peer.hear().await && peer.say(answer("200 OK", "", "91.7.1.2").as_bytes()).await {}
+    })
+    .await;
+    let detector = Detector::new();
+    for looks in 1..=4 {
+        assert_eq!(detector.ask(&source(&server.url), Family::V4).await, home());
+        assert_eq!(server.connections(), looks);
+    }
+}
+
+#[tokio::test]
+async fn looks_at_the_same_time_do_not_wait_for_each_other() {
+    let silent = Server::new(async |mut peer| while peer.hear().await {}).await;
+    let server = Server::with_body("91.7.1.2").await;
+    let (detector, hangs, answers) = (hasty(), source(&silent.url), source(&server.url));
+    let begin = Instant::now();
+    let both = async {
+        let answer = detector.ask(&answers, Family::V4).await;
+        (answer, begin.elapsed())
+    };
+    let (hung, (answer, after)) = tokio::join!(detector.ask(&hangs, Family::V4), both);
+    assert_eq!((hung, answer), (Err(Unheard::TimedOut), home()));
+    assert!(after < LIMIT, "{after:?}");
+}
+
+#[tokio::test]
+async fn a_source_without_an_address_of_the_family_is_not_asked_over_the_other_one() {
+    let server = Server::with_body("2a02:8070::1").await;
+    assert_eq!(server.ask(Family::V6).await, Err(Unheard::NoRoute));
+    let by_name = server.url.replace("127.0.0.1", "localhost");
+    let answer = ask_url(&by_name, Family::V6).await;
+    assert!(
+        matches!(answer, Err(Unheard::NoRoute | Unheard::Unreachable(_))),
+        "{answer:?}"
+    );
+    assert_eq!(server.connections(), 0);
+    let v6_alone = ask_url("http://[::1]:9/", Family::V4).await;
+    assert_eq!(v6_alone, Err(Unheard::NoRoute));
+    // An IPv6 socket can be made to speak IPv4 by an address like this.
+    let mapped = server.url.replace("127.0.0.1", "[::ffff:127.0.0.1]");
+    assert_eq!(ask_url(&mapped, Family::V6).await, Err(Unheard::NoRoute));
+}
+
+#[tokio::test]
+async fn over_ipv6_an_ipv6_address_is_heard() {
+    let body = answer("200 OK", "", "2a02:8070::1");
+    if TcpListener::bind("[::1]:0").await.is_err() {
+        // A host without IPv6 at all: the look must say so.
+        assert_eq!(
+            ask_url("http://[::1]:9/", Family::V6).await,
+            Err(Unheard::NoRoute)
+        );
+        return;
+    }
+    let server = Server::at("[::1]:0", move |mut peer| {
+        let body = body.clone();
+        async move {
+            peer.hear().await;
+            peer.say(body.as_bytes()).await;
+        }
+    })
+    .await;
+    assert_eq!(
+        server.ask(Family::V6).await,
+        Ok("2a02:8070::1".parse().unwrap())
+    );
+    assert_eq!(server.ask(Family::V4).await, Err(Unheard::NoRoute));
+}
+
+#[tokio::test]
+async fn nobody_at_the_other_end_is_said_so() {
+    let port = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let Err(Unheard::Unreachable(why)) =
+        ask_url(&format!("http://127.0.0.1:{port}/?key=hidden"), Family::V4).await
+    else {
+        panic!("somebody answered")
+    };
+    assert_eq!(why, "could not connect: Connection refused (os error 111)");
+}
+
+#[tokio::test]
+async fn https_to_a_server_that_speaks_none_fails_closed() {
+    let server = Server::with_body("91.7.1.2").await;
+    let answer = ask_url(&server.url.replace("http:", "https:"), Family::V4).await;
+    assert!(matches!(answer, Err(Unheard::Unreachable(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_url_is_a_local_failure() {
+    let answer = ask_url("not a URL", Family::V4).await;
+    assert!(matches!(answer, Err(Unheard::Local(_))), "{answer:?}");
+}
+
+#[test]
+fn a_bad_certificate_and_a_wrong_clock_keep_their_names() {
+    let why = || "why".to_owned();
+    assert_eq!(
+        unheard(Trouble::Certificate(why())),
+        Unheard::Certificate(why())
+    );
+    assert_eq!(unheard(Trouble::Clock(why())), Unheard::Clock(why()));
+}
