@@ -337,3 +337,6 @@ fn log_answer(received: &Received, mask: &Mask) {
 fn loggable(text: &[u8], mask: &Mask) -> String {
     outbound::excerpt(&mask.apply(text), MOST_LOGGED)
 }
+
+#[cfg(test)]
+mod tests;

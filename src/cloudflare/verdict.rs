@@ -130,3 +130,6 @@ fn no_such_zone(errors: &[ApiError]) -> bool {
                     .contains("zone identifier")
     })
 }
+
+#[cfg(test)]
+mod tests;

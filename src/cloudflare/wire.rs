@@ -277,3 +277,6 @@ fn post_body(post: &Post) -> RecordBody<'_> {
         tags: Some(&*post.tags).filter(|tags| !tags.is_empty()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,646 @@
+//! What is asked, and what is read of answers that succeed. Refusals are tested beside `verdict`.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::engine::names::{AccountId, Record, ZoneId};
+use crate::engine::request::{Listed, TokenStatus, Zone};
+
+const ZONE: &str = "023e105f4ecef8ad9ca31a8372d0c353";
+const ACCOUNT: &str = "f037e56e89293a057740de681ac9abbe";
+const RECORD: &str = "372e67954025e0ba6aaa6d586b9e0b59";
+const OTHER: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+fn zone_id() -> ZoneId {
+    ZoneId::parse(ZONE).unwrap()
+}
+
+fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+fn ask_zones() -> Request {
+    Request::Zones {
+        page: 1,
+        name: None,
+    }
+}
+
+fn ask_records() -> Request {
+    Request::Records {
+        zone: zone_id(),
+        name: None,
+        page: 1,
+        per_page: 100,
+    }
+}
+
+fn batch() -> Batch {
+    Batch {
+        deletes: vec![RecordId::parse(OTHER).unwrap()],
+        patches: vec![Patch {
+            id: RecordId::parse(RECORD).unwrap(),
+            name: name("home.example.com"),
+            content: "203.0.113.8".parse().unwrap(),
+            proxied: None,
+            ttl: None,
+            comment: None,
+            tags: None,
+        }],
+        posts: vec![Post {
+            name: name("*.example.com"),
+            content: "2001:db8::8".parse().unwrap(),
+            proxied: false,
+            ttl: Ttl::Seconds(300),
+            comment: "stayput".into(),
+            tags: Vec::new(),
+        }],
+    }
+}
+
+fn ask_batch() -> Request {
+    Request::Batch {
+        zone: zone_id(),
+        batch: batch(),
+    }
+}
+
+fn answer(request: &Request, body: &[u8]) -> Result<Found, Failure> {
+    let http = HttpAnswer {
+        status: 200,
+        headers: Vec::new(),
+        body,
+        took: Duration::ZERO,
+    };
+    decode(request, &http).outcome
+}
+
+/// A success with this result.
+fn result(request: &Request, result: &serde_json::Value) -> Result<Found, Failure> {
+    let body = json!({"success": true, "errors": [], "messages": [], "result": result});
+    answer(request, body.to_string().as_bytes())
+}
+
+fn records(result_of: &serde_json::Value) -> Result<Page<Listed>, Failure> {
+    result(&ask_records(), result_of).map(|found| match found {
+        Found::Records(page) => page,
+        other => panic!("{other:?}"),
+    })
+}
+
+fn address_record() -> Record {
+    Record {
+        id: RecordId::parse(RECORD).unwrap(),
+        name: name("home.example.com"),
+        content: "203.0.113.7".parse().unwrap(),
+        ttl: Ttl::Auto,
+        proxied: false,
+        comment: None,
+        tags: Vec::new(),
+    }
+}
+
+#[test]
+fn reads_are_asked_for_by_their_paths() {
+    let path = |request: &Request| {
+        let http = encode(request);
+        assert_eq!((http.method, http.body), ("GET", None));
+        http.path
+    };
+    assert_eq!(path(&ask_zones()), "/zones?page=1&per_page=50");
+    let by_name = Request::Zones {
+        page: 2,
+        name: Some(name("bücher.example")),
+    };
+    assert_eq!(
+        path(&by_name),
+        "/zones?page=2&per_page=50&name=xn--bcher-kva.example"
+    );
+    assert_eq!(path(&Request::Zone(zone_id())), format!("/zones/{ZONE}"));
+    assert_eq!(
+        path(&ask_records()),
+        format!("/zones/{ZONE}/dns_records?page=1&per_page=100")
+    );
+    let one_name = Request::Records {
+        zone: zone_id(),
+        name: Some(name("*.a_b.example.com")),
+        page: 3,
+        per_page: 5_000,
+    };
+    assert_eq!(
+        path(&one_name),
+        format!("/zones/{ZONE}/dns_records?page=3&per_page=5000&name.exact=*.a_b.example.com")
+    );
+    assert_eq!(path(&Request::Verify(None)), "/user/tokens/verify");
+    let account = AccountId::parse(ACCOUNT);
+    assert_eq!(
+        path(&Request::Verify(account)),
+        format!("/accounts/{ACCOUNT}/tokens/verify")
+    );
+}
+
+fn body_of(batch: Batch) -> serde_json::Value {
+    let http = encode(&Request::Batch {
+        zone: zone_id(),
+        batch,
+    });
+    assert_eq!(http.method, "POST");
+    assert_eq!(http.path, format!("/zones/{ZONE}/dns_records/batch"));
+    serde_json::from_str(&http.body.unwrap()).unwrap()
+}
+
+#[test]
+fn a_patch_carries_what_changes_and_nothing_else() {
+    assert_eq!(
+        body_of(batch()),
+        json!({
+            "deletes": [{"id": OTHER}],
+            "patches": [{"id": RECORD, "type": "A", "name": "home.example.com", "content": "203.0.113.8"}],
+            "posts": [{"type": "AAAA", "name": "*.example.com", "content": "2001:db8::8", "ttl": 300,
+                "proxied": false, "comment": "stayput"}],
+        })
+    );
+}
+
+#[test]
+fn what_is_set_is_sent_and_empty_arrays_are_not() {
+    let mut full = batch();
+    full.deletes.clear();
+    full.posts.clear();
+    let patch = &mut full.patches[0];
+    patch.proxied = Some(true);
+    patch.ttl = Some(Ttl::Auto);
+    patch.comment = Some("".into());
+    patch.tags = Some(Vec::new());
+    assert_eq!(
+        body_of(full),
+        json!({"patches": [{"id": RECORD, "type": "A", "name": "home.example.com", "content": "203.0.113.8",
+            "proxied": true, "ttl": 1, "comment": "", "tags": []}]}),
+        "an empty comment and no tags are settings, too"
+    );
+    let mut post = batch();
+    post.deletes.clear();
+    post.patches.clear();
+    post.posts[0].comment = "".into();
+    post.posts[0].tags = vec!["owner:attic".into()];
+    assert_eq!(
+        body_of(post),
+        json!({"posts": [{"type": "AAAA", "name": "*.example.com", "content": "2001:db8::8", "ttl": 300,
+            "proxied": false, "tags": ["owner:attic"]}]})
+    );
+    assert_eq!(body_of(Batch::default()), json!({}));
+}
+
+#[test]
+fn records_are_read_as_cloudflare_writes_them() {
+    let body = br#"{"result":[
+        {"id":"372e67954025e0ba6aaa6d586b9e0b59","name":"home.example.com","type":"A","content":"203.0.113.7",
+         "proxiable":true,"proxied":false,"ttl":1,"settings":{},"meta":{},"comment":null,"tags":[],
+         "created_on":"2025-01-27T10:11:12.12345Z","modified_on":"2025-01-27T10:11:12.12345Z"},
+        {"id":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","zone_id":"023e105f4ecef8ad9ca31a8372d0c353","zone_name":"example.com",
+         "name":"Home.Example.com","type":"AAAA","content":"2001:DB8:0:0:0:0:0:8","proxied":true,"ttl":300,"locked":false,
+         "comment":"caf\u00e9 \"stayput\"","tags":["owner:attic","x"],"comment_modified_on":"2025-01-27T10:11:12Z"},
+        {"id":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","name":"www.example.com","type":"CNAME","content":"home.example.com",
+         "settings":{"flatten_cname":false}},
+        {"id":"cccccccccccccccccccccccccccccccc","name":"example.com","type":"MX","content":"mail.example.com","priority":10},
+        {"id":"dddddddddddddddddddddddddddddddd","name":"_sip._tcp.example.com","type":"SRV","data":{"port":5060}}],
+      "success":true,"errors":[],"messages":[],
+      "result_info":{"page":1,"per_page":100,"count":5,"total_count":5,"total_pages":1}}"#;
+    let Ok(Found::Records(page)) = answer(&ask_records(), body) else {
+        panic!("not read");
+    };
+    let second = Record {
+        id: RecordId::parse(OTHER).unwrap(),
+        content: "2001:db8::8".parse().unwrap(),
+        ttl: Ttl::Seconds(300),
+        proxied: true,
+        comment: Some("café \"stayput\"".into()),
+        tags: vec!["owner:attic".into(), "x".into()],
+        ..address_record()
+    };
+    assert_eq!(
+        page.items,
+        [
+            Listed::Address(address_record()),
+            Listed::Address(second),
+            Listed::Alias(name("www.example.com"))
+        ]
+    );
+    assert_eq!((page.entries, page.total), (5, Some(5)));
+}
+
+#[test]
+fn fields_that_do_not_matter_may_be_missing_or_of_any_kind() {
+    let least =
+        json!({"id": RECORD, "type": "A", "name": "home.example.com", "content": "203.0.113.7"});
+    let mut odd = least.clone();
+    let more = json!({"ttl": -1.5, "proxied": "no", "comment": {"a": [1]}, "tags": "x", "meta": 7, "settings": null,
+        "created_on": 0, "new_thing": [[[{}]]]});
+    odd.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    let mut written = least.clone();
+    written["ttl"] = json!("1");
+    written["tags"] = json!(null);
+    written["comment"] = json!("");
+    for raw in [least, odd, written] {
+        let page = records(&json!([raw.clone()])).unwrap();
+        assert_eq!(page.items, [Listed::Address(address_record())], "{raw}");
+    }
+    for info in [
+        json!(null),
+        json!(7),
+        json!([]),
+        json!({"total_count": "many"}),
+        json!({"total_count": -1}),
+    ] {
+        let body = json!({"success": true, "result": [], "result_info": info, "errors": null, "messages": "x"});
+        let found = answer(&ask_records(), body.to_string().as_bytes()).unwrap();
+        let none = Page {
+            items: Vec::new(),
+            entries: 0,
+            total: None,
+        };
+        assert_eq!(found, Found::Records(none), "{info}");
+    }
+}
+
+#[test]
+fn a_list_with_a_malformed_address_record_is_not_half_believed() {
+    let good =
+        json!({"id": RECORD, "type": "A", "name": "home.example.com", "content": "203.0.113.7"});
+    let spoilt = [
+        ("id", json!(null)),
+        ("id", json!("372E67954025E0BA6AAA6D586B9E0B59")),
+        ("id", json!("../../user")),
+        ("id", json!(7)),
+        ("type", json!(null)),
+        ("type", json!(1)),
+        ("type", json!("AAAA")),
+        ("name", json!(null)),
+        ("name", json!(["home.example.com"])),
+        ("content", json!(null)),
+        ("content", json!("")),
+        ("content", json!("203.0.113.7 ")),
+        ("content", json!("203.0.113.07")),
+        ("content", json!("error code: 1020")),
+        ("content", json!("2001:db8::1")),
+    ];
+    for (key, value) in spoilt {
+        let mut bad = good.clone();
+        bad[key] = value.clone();
+        let failure = records(&json!([good, bad])).unwrap_err();
+        assert_eq!(failure.class, Class::NotSent, "{key} {value}");
+        assert!(
+            failure.detail.starts_with("the answer cannot be used"),
+            "{failure}"
+        );
+        let mut missing = good.clone();
+        missing.as_object_mut().unwrap().remove(key);
+        assert!(records(&json!([good, missing])).is_err(), "no {key}");
+    }
+    for entry in [json!(null), json!("A"), json!(1)] {
+        assert!(records(&json!([good, entry])).is_err(), "{entry}");
+    }
+}
+
+#[test]
+fn records_of_other_types_may_look_like_anything() {
+    let page = records(&json!([
+        {"type": "TXT", "name": "", "id": 3, "content": {"a": 1}},
+        {"type": "CNAME", "name": "not a name"},
+        {"type": "CNAME", "name": 3},
+        {"type": "A", "id": RECORD, "name": "-odd-.example.com", "content": "203.0.113.7"},
+        {"type": "LOC"}
+    ]))
+    .unwrap();
+    assert_eq!((page.items, page.entries), (vec![], 5));
+}
+
+#[test]
+fn totals_are_read_or_reckoned_and_nonsense_is_not_believed() {
+    let total = |info: serde_json::Value, page: u32| {
+        let body = json!({"success": true, "result": [], "result_info": info}).to_string();
+        shapes::total(body.as_bytes(), page, 20)
+    };
+    assert_eq!(
+        total(
+            json!({"total_count": 2000, "total_pages": 100, "per_page": 20}),
+            1
+        ),
+        Some(2_000)
+    );
+    assert_eq!(total(json!({"total_count": "21"}), 1), Some(21));
+    assert_eq!(
+        total(json!({"total_pages": 3, "per_page": 50}), 1),
+        Some(150),
+        "at most"
+    );
+    assert_eq!(
+        total(json!({"total_pages": 3, "per_page": 50}), 3),
+        Some(120),
+        "exactly"
+    );
+    assert_eq!(total(json!({"total_pages": 3}), 1), None);
+    assert_eq!(
+        total(json!({"total_count": 3}), 1),
+        None,
+        "fewer than on the page"
+    );
+    assert_eq!(total(json!({"total_count": 1e30}), 1), None);
+    assert_eq!(
+        total(
+            json!({"total_pages": 4_000_000_000u32, "per_page": 4_000_000_000u32}),
+            1
+        ),
+        None
+    );
+    assert_eq!(total(json!({"cursors": {"after": "x"}}), 1), None);
+}
+
+fn raw_zone() -> serde_json::Value {
+    json!({"id": ZONE, "name": "bücher.example", "status": "active", "paused": false, "type": "full",
+        "development_mode": 0, "name_servers": ["a.ns.cloudflare.com"], "original_name_servers": null,
+        "meta": {"step": 2}, "owner": {"id": null, "type": "user", "email": null},
+        "account": {"name": "Somebody's Account", "id": ACCOUNT}, "permissions": ["#dns_records:edit", "#zone:read"],
+        "plan": {"legacy_id": "free"}})
+}
+
+fn zone() -> Zone {
+    Zone {
+        id: zone_id(),
+        name: name("xn--bcher-kva.example"),
+        account: AccountId::parse(ACCOUNT),
+        status: "active".into(),
+        kind: "full".into(),
+        paused: false,
+        permissions: Some(vec!["#dns_records:edit".into(), "#zone:read".into()]),
+    }
+}
+
+#[test]
+fn zones_are_read_with_their_names_in_ascii() {
+    let list =
+        json!([raw_zone(), {"id": OTHER, "name": "localhost"}, {"id": OTHER, "name": "a..b"}]);
+    let page = Page {
+        items: vec![zone()],
+        entries: 3,
+        total: None,
+    };
+    assert_eq!(result(&ask_zones(), &list), Ok(Found::Zones(page)));
+    let one = Request::Zone(zone_id());
+    assert_eq!(result(&one, &raw_zone()), Ok(Found::Zone(zone())));
+    let least = Zone {
+        account: None,
+        status: "unknown".into(),
+        kind: "unknown".into(),
+        permissions: None,
+        ..zone()
+    };
+    for raw in [
+        json!({"id": ZONE, "name": "bücher.example"}),
+        json!({"id": ZONE, "name": "BÜCHER.example", "account": "x", "status": 1, "type": [], "paused": 0, "permissions": {}}),
+        json!({"id": ZONE, "name": "xn--bcher-kva.example", "account": {"id": 7}}),
+    ] {
+        assert_eq!(result(&one, &raw), Ok(Found::Zone(least.clone())), "{raw}");
+    }
+}
+
+#[test]
+fn malformed_zones_are_refused() {
+    for bad in [
+        json!({"id": ZONE}),
+        json!({"id": ZONE, "name": 1}),
+        json!({"name": "example.com"}),
+        json!({"id": "example.com", "name": "example.com"}),
+        json!(null),
+    ] {
+        let failure = result(&ask_zones(), &json!([raw_zone(), bad])).unwrap_err();
+        assert_eq!(failure.class, Class::NotSent, "{bad}");
+    }
+    let one = Request::Zone(zone_id());
+    for bad in [
+        json!(null),
+        json!([]),
+        json!([raw_zone()]),
+        json!({"id": OTHER, "name": "example.com"}),
+        json!({"id": ZONE, "name": "localhost"}),
+    ] {
+        assert_eq!(
+            result(&one, &bad).unwrap_err().class,
+            Class::NotSent,
+            "{bad}"
+        );
+    }
+}
+
+fn written() -> serde_json::Value {
+    json!({
+        "deletes": [{"id": OTHER, "type": "A", "name": "old.example.com", "content": "203.0.113.1"}],
+        "patches": [{"id": RECORD, "type": "A", "name": "home.example.com", "content": "203.0.113.8", "ttl": 1, "proxied": true}],
+        "posts": [{"id": ACCOUNT, "type": "AAAA", "name": "*.example.com", "content": "2001:db8:0::8", "ttl": 300,
+            "proxied": false, "comment": "stayput"}],
+        "puts": []
+    })
+}
+
+#[test]
+fn what_a_batch_did_is_read_as_cloudflare_says_it() {
+    let Ok(Found::Written(read)) = result(&ask_batch(), &written()) else {
+        panic!("not read");
+    };
+    assert_eq!(read.deleted, batch().deletes);
+    assert!(read.patched[0].proxied);
+    assert_eq!(read.patched[0].content, batch().patches[0].content);
+    assert_eq!(read.posted[0].id.as_str(), ACCOUNT);
+    assert_eq!(read.posted[0].comment.as_deref(), Some("stayput"));
+    let nothing = Request::Batch {
+        zone: zone_id(),
+        batch: Batch::default(),
+    };
+    for empty in [
+        json!({}),
+        json!({"deletes": null, "patches": [], "posts": []}),
+    ] {
+        assert_eq!(
+            result(&nothing, &empty),
+            Ok(Found::Written(Written::default()))
+        );
+    }
+}
+
+#[test]
+fn an_answer_that_does_not_match_the_batch_leaves_us_unsure() {
+    let spoilt = [
+        ("/deletes", json!([])),
+        ("/deletes", json!(null)),
+        ("/deletes/0/id", json!(RECORD)),
+        ("/deletes/0/id", json!(null)),
+        ("/patches", json!([])),
+        ("/patches/0/id", json!(OTHER)),
+        ("/patches/0/content", json!("203.0.113.7")),
+        ("/patches/0/type", json!("CNAME")),
+        ("/patches/0/name", json!("other.example.com")),
+        ("/patches/0/content", json!(null)),
+        ("/posts", json!([])),
+        ("/posts", json!({})),
+        ("/posts/0/name", json!("*.example.com.example.com")),
+        ("/posts/0/name", json!("no name")),
+        ("/posts/0/id", json!("x")),
+        ("", json!(null)),
+        ("", json!([])),
+        ("", json!("done")),
+    ];
+    for (path, value) in spoilt {
+        let mut bad = written();
+        *bad.pointer_mut(path).unwrap() = value.clone();
+        let failure = result(&ask_batch(), &bad).unwrap_err();
+        assert_eq!(failure.class, Class::Unsure, "{path} {value}");
+    }
+    let twice = json!([written()["patches"][0], written()["patches"][0]]);
+    let mut bad = written();
+    bad["patches"] = twice;
+    assert_eq!(result(&ask_batch(), &bad).unwrap_err().class, Class::Unsure);
+}
+
+#[test]
+fn a_verified_token_has_a_status() {
+    let body = br#"{"result":{"id":"ed17574386854bf78a67040be0a770b0","status":"active","expires_on":"2027-01-01T00:00:00Z"},
+        "success":true,"errors":[],"messages":[{"code":10000,"message":"This API Token is valid and active","type":null}]}"#;
+    let token = TokenStatus {
+        status: "active".into(),
+        expires_on: Some("2027-01-01T00:00:00Z".into()),
+    };
+    assert_eq!(
+        answer(&Request::Verify(None), body),
+        Ok(Found::Token(token))
+    );
+    let nothing = result(&Request::Verify(None), &json!({"id": "x"})).unwrap_err();
+    assert_eq!(nothing.class, Class::NotSent);
+}
+
+#[test]
+fn limits_and_time_are_handed_on_whatever_the_outcome() {
+    for (status, body) in [
+        (200, &br#"{"success":true,"result":[]}"#[..]),
+        (502, b"<html>"),
+    ] {
+        let http = HttpAnswer {
+            status,
+            headers: vec![("ratelimit".into(), r#""default";r=7;t=9"#.into())],
+            body,
+            took: Duration::from_millis(123),
+        };
+        let answer = decode(&ask_records(), &http);
+        assert_eq!(answer.took, http.took);
+        assert_eq!(answer.limits.len(), 1);
+        assert_eq!(answer.limits[0].remaining, 7);
+    }
+}
+
+fn any_request() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        Just(ask_zones()),
+        Just(Request::Zone(zone_id())),
+        Just(ask_records()),
+        Just(ask_batch()),
+        Just(Request::Verify(None)),
+    ]
+}
+
+/// JSON that is often nearly right.
+fn any_json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<f64>().prop_map(|number| json!(number).to_string()),
+        ".{0,12}".prop_map(|text| json!(text).to_string()),
+        Just(json!(RECORD).to_string()),
+        Just("\"A\"".to_owned()),
+        Just("\"203.0.113.7\"".to_owned()),
+        Just("\"a.example.com\"".to_owned()),
+        Just("\"\\ud800\"".to_owned()),
+    ];
+    let key = prop_oneof![
+        Just("id"),
+        Just("type"),
+        Just("name"),
+        Just("content"),
+        Just("result"),
+        Just("success"),
+        Just("errors"),
+        Just("code"),
+        Just("message"),
+        Just("error_chain"),
+        Just("posts"),
+        Just("patches"),
+        Just("deletes"),
+    ];
+    leaf.prop_recursive(5, 60, 6, move |inner| {
+        let pair =
+            (key.clone(), inner.clone()).prop_map(|(key, value)| format!("\"{key}\":{value}"));
+        prop_oneof![
+            proptest::collection::vec(inner, 0..6).prop_map(|all| format!("[{}]", all.join(","))),
+            proptest::collection::vec(pair, 0..8).prop_map(|all| format!("{{{}}}", all.join(","))),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_answer_whatever_panics_or_makes_a_read_unsure(
+        request in any_request(),
+        status in 100u16..1_000,
+        body in prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..300),
+            any_json().prop_map(String::into_bytes),
+            any_json().prop_map(|json| format!("{{\"success\":true,\"result\":{json}}}").into_bytes()),
+            any_json().prop_map(|json| format!("{{\"success\":false,\"errors\":{json}}}").into_bytes()),
+            (any_json(), 0usize..200).prop_map(|(json, cut)| json.into_bytes().into_iter().take(cut).collect()),
+        ],
+        headers in proptest::collection::vec(("(retry-after|date|ratelimit|cf-ray|location)", ".{0,40}"), 0..5),
+    ) {
+        let http = HttpAnswer { status, headers, body: &body, took: Duration::ZERO };
+        if let Err(failure) = decode(&request, &http).outcome {
+            let of_writes = matches!(failure.class, Class::Unsure | Class::Content | Class::CopyWrong);
+            prop_assert!(request.writes() || !of_writes, "{failure:?}");
+            prop_assert!(!(request.writes() && failure.class == Class::NotSent), "an answer came: {failure:?}");
+            prop_assert!(failure.errors.len() <= 20);
+            let shown = failure.to_string();
+            prop_assert!(shown.len() <= 40_000 && !shown.chars().any(char::is_control), "{shown:?}");
+        } else {
+            prop_assert!((200..300).contains(&status));
+        }
+    }
+
+    #[test]
+    fn deep_nesting_does_not_exhaust_the_stack(depth in 0usize..50_000, errors in any::<bool>()) {
+        let open = if errors { "{\"errors\":[{\"code\":1,\"error_chain\":" } else { "[" };
+        let body = format!("{{\"success\":true,\"result\":{}", open.repeat(depth));
+        prop_assert!(answer(&ask_records(), body.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_record_that_is_written_is_read(
+        content in any::<IpAddr>(), ttl in prop_oneof![Just(1u32), 30u32..86_401], proxied in any::<bool>(),
+        comment in proptest::option::of(".{1,20}"), tags in proptest::collection::vec("[a-z:]{1,9}", 0..3),
+        host in "[a-z0-9_]{1,9}",
+    ) {
+        let record = Record {
+            id: RecordId::parse(RECORD).unwrap(),
+            name: name(&format!("{host}.example.com")),
+            content,
+            ttl: Ttl::from_api(ttl),
+            proxied,
+            comment: comment.as_deref().map(Into::into),
+            tags: tags.iter().map(|tag| tag.as_str().into()).collect(),
+        };
+        let page = records(&json!([{
+            "id": RECORD, "type": Family::of(content).record_type(), "name": record.name.as_str(), "ttl": ttl,
+            "content": content.to_string(), "proxied": proxied, "comment": comment, "tags": tags,
+        }])).unwrap();
+        prop_assert_eq!(page.items, [Listed::Address(record)]);
+    }
+}
