@@ -127,3 +127,11 @@ fn the_example_has_three_zones_and_lets_a_person_work_in_them() {
     assert!(world.remove_record("example.com", &record.id).is_err());
     assert!(world.add_record("absent.example", &body).is_err());
 }
+
+#[test]
+fn the_clock_of_a_world_never_goes_back() {
+    let mut world = World::new(WorldOptions::default());
+    world.advance(Duration::from_secs(10));
+    world.advance(Duration::from_secs(3));
+    assert_eq!(world.now(), Duration::from_secs(10));
+}
