@@ -23,10 +23,7 @@ impl World {
     pub(super) fn api(&mut self, request: &HttpRequest<'_>, below: &str) -> Reply {
         let (path, query) = Query::split(below);
         let route = Route::of(path);
-        let kind = route
-            .as_ref()
-            .and_then(|route| route.kind(request.method))
-            .unwrap_or(Kind::Unroutable);
+        let kind = route.as_ref().and_then(|route| route.kind(request.method)).unwrap_or(Kind::Unroutable);
         let lost = self.faults.pick(|fault| match fault {
             Fault::Offline => Some(Fate::Unreachable),
             Fault::LostRequest => Some(Fate::DropBeforeReply),
@@ -36,11 +33,7 @@ impl World {
             self.log(request, kind, "stranger", 0);
             return Reply::nothing(fate);
         }
-        let mut trail = Trail {
-            caller: "stranger".to_owned(),
-            limits: None,
-            retry_after: None,
-        };
+        let mut trail = Trail { caller: "stranger".to_owned(), limits: None, retry_after: None };
         let reply = match self.edge(request) {
             Some(reply) => reply,
             None => match self.serve(request, route, &query, &mut trail) {
@@ -91,8 +84,7 @@ impl World {
     ) -> Result<Success, Refusal> {
         let path = request.path.split('?').next().unwrap_or("");
         let Some(route) = route else {
-            let message =
-                format!("Could not route to {path}, perhaps your object identifier is invalid?");
+            let message = format!("Could not route to {path}, perhaps your object identifier is invalid?");
             let status = self.quirks.unroutable_status;
             return Err(Refusal::new(status, 7003, message).and(7000, "No route for that URI"));
         };
@@ -174,9 +166,10 @@ impl World {
             return serde_json::from_slice(request.body).map_err(|_| bad_body());
         }
         if self.quirks.content_type_at_gateway {
-            let message = "Invalid Content-Type header, valid values are application/json,multipart/form-data";
+            let message =
+                "Invalid Content-Type header, valid values are application/json,multipart/form-data";
             let outer = (6003, "Invalid request headers");
-            return Err(Refusal::chained(400, outer, (6105, message.to_owned())));
+            return Err(Refusal::chained(400, outer, (6105, message)));
         }
         let message = "Content-type must be application/json.";
         Err(Refusal::new(400, 9207, message))
@@ -199,11 +192,7 @@ impl World {
                 .map(|zone| Success::of(zone.to_json(&caller.permissions())))
                 .ok_or_else(no_access),
             Route::Records(zone) | Route::Record(zone, _) | Route::Batch(zone) => {
-                let access = if kind.writes() {
-                    Access::Edit
-                } else {
-                    Access::Read
-                };
+                let access = if kind.writes() { Access::Edit } else { Access::Read };
                 let theirs = |known: &Zone| known.id == **zone && caller.sees(known);
                 if !caller.may(access) || !self.zones.iter().any(theirs) {
                     return Err(Refusal::new(403, 10_000, "Authentication error"));
@@ -237,11 +226,7 @@ impl World {
             Kind::PatchRecord => desk.patch(id, body),
             _ => desk.delete(id),
         })?;
-        Ok(Success::of(if kind == Kind::DeleteRecord {
-            json!({"id": record.id})
-        } else {
-            record.to_json()
-        }))
+        Ok(Success::of(if kind == Kind::DeleteRecord { json!({"id": record.id}) } else { record.to_json() }))
     }
 
     fn list_zones(&mut self, caller: &Caller, query: &Query) -> Result<Success, Refusal> {
@@ -250,12 +235,7 @@ impl World {
         }
         let paging = Paging::of(
             query,
-            PageSize {
-                least: 5,
-                most: 50,
-                default: 20,
-                clamps: self.quirks.clamps_page_size,
-            },
+            PageSize { least: 5, most: 50, default: 20, clamps: self.quirks.clamps_page_size },
         )?;
         let visible = self.zones.iter().filter(|zone| caller.sees(zone)).collect();
         let found = select_zones(visible, query);
@@ -312,10 +292,7 @@ impl World {
             info["total_pages"] = pages.into();
             info["total_count"] = u64::from(pages).saturating_mul(per_page).into();
         }
-        Success {
-            paging: Some(info),
-            ..Success::of(Value::Array(result))
-        }
+        Success { paging: Some(info), ..Success::of(Value::Array(result)) }
     }
 
     /// The headers that every answer of the API has.
@@ -325,23 +302,12 @@ impl World {
             .with("cf-ray", ray)
             .with("cf-cache-status", "DYNAMIC")
             .with("server", "cloudflare")
-            .with(
-                "cache-control",
-                "no-store, no-cache, must-revalidate, post-check=0, pre-check=0",
-            );
-        let (left, reset) = trail
-            .limits
-            .unwrap_or((self.limit.requests, self.limit.window));
+            .with("cache-control", "no-store, no-cache, must-revalidate, post-check=0, pre-check=0");
+        let (left, reset) = trail.limits.unwrap_or((self.limit.requests, self.limit.window));
         let (quota, window) = (self.limit.requests, self.limit.window.as_secs());
         reply = reply
-            .with(
-                "ratelimit",
-                format!("\"default\";r={left};t={}", seconds_up(reset)),
-            )
-            .with(
-                "ratelimit-policy",
-                format!("\"default\";q={quota};w={window}"),
-            );
+            .with("ratelimit", format!("\"default\";r={left};t={}", seconds_up(reset)))
+            .with("ratelimit-policy", format!("\"default\";q={quota};w={window}"));
         match &trail.retry_after {
             Some(text) => reply.with("retry-after", text.clone()),
             None => reply,
@@ -352,11 +318,9 @@ impl World {
     fn spoil(&mut self, mut reply: Reply, kind: Kind) -> Reply {
         let spoilt = self.faults.pick(|fault| match fault {
             Fault::LostReply => kind.writes().then_some(Fault::LostReply),
-            Fault::Delay(_)
-            | Fault::Garbage
-            | Fault::Truncated
-            | Fault::Cut
-            | Fault::NullResult => Some(fault.clone()),
+            Fault::Delay(_) | Fault::Garbage | Fault::Truncated | Fault::Cut | Fault::NullResult => {
+                Some(fault.clone())
+            }
             _ => None,
         });
         match spoilt {
@@ -370,8 +334,7 @@ impl World {
             }
             Some(Fault::NullResult) => {
                 reply.status = 200;
-                reply.body =
-                    br#"{"success":true,"errors":[],"messages":[],"result":null}"#.to_vec();
+                reply.body = br#"{"success":true,"errors":[],"messages":[],"result":null}"#.to_vec();
             }
             _ => {}
         }
@@ -403,13 +366,9 @@ impl Route<'_> {
             ["zones", zone] if id(zone) => Route::Zone(zone),
             ["zones", zone, "dns_records"] if id(zone) => Route::Records(zone),
             ["zones", zone, "dns_records", "batch"] if id(zone) => Route::Batch(zone),
-            ["zones", zone, "dns_records", record] if id(zone) && id(record) => {
-                Route::Record(zone, record)
-            }
+            ["zones", zone, "dns_records", record] if id(zone) && id(record) => Route::Record(zone, record),
             ["user", "tokens", "verify"] => Route::Verify(None),
-            ["accounts", account, "tokens", "verify"] if id(account) => {
-                Route::Verify(Some(account))
-            }
+            ["accounts", account, "tokens", "verify"] if id(account) => Route::Verify(Some(account)),
             ["ips"] => Route::Ips,
             _ => return None,
         })
@@ -449,10 +408,7 @@ struct Trail {
 }
 
 fn seconds_up(span: Duration) -> u64 {
-    span.as_millis()
-        .div_ceil(1_000)
-        .try_into()
-        .unwrap_or(u64::MAX)
+    span.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX)
 }
 
 fn throttled() -> Refusal {

@@ -66,11 +66,9 @@ impl Token {
 
 /// Made from the text itself, so that it is the same in every world.
 fn identify(secret: &str) -> String {
-    let seed = secret
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+    let seed = secret.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     format!("{:032x}", fastrand::Rng::with_seed(seed).u128(..))
 }
 
@@ -253,20 +251,12 @@ pub(super) struct Visitor<'a> {
 
 impl Visitor<'_> {
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     fn credential(&self) -> Result<Credential<'_>, Refusal> {
-        let bad_header = |code, text: &str| {
-            Refusal::chained(
-                400,
-                (6003, "Invalid request headers"),
-                (code, text.to_owned()),
-            )
-        };
+        let bad_header =
+            |code, text: &str| Refusal::chained(400, (6003, "Invalid request headers"), (code, text));
         if let Some(text) = self.header("authorization") {
             return text
                 .strip_prefix("Bearer ")
@@ -278,8 +268,7 @@ impl Visitor<'_> {
             let message = "Missing \"Authorization\" header";
             return Err(Refusal::new(400, 1001, message));
         }
-        let (Some(email), Some(key)) = (self.header("x-auth-email"), self.header("x-auth-key"))
-        else {
+        let (Some(email), Some(key)) = (self.header("x-auth-email"), self.header("x-auth-key")) else {
             let message = "Missing X-Auth-Key, X-Auth-Email or Authorization headers";
             return Err(Refusal::new(400, 9106, message));
         };
@@ -296,9 +285,7 @@ impl Visitor<'_> {
     fn unknown(&self, quirks: &Quirks) -> Refusal {
         match self.place {
             Place::Zones => Refusal::new(403, 9109, "Invalid access token"),
-            Place::Records => {
-                Refusal::new(quirks.unknown_token_status, 10_000, "Authentication error")
-            }
+            Place::Records => Refusal::new(quirks.unknown_token_status, 10_000, "Authentication error"),
             Place::Verify => Refusal::new(401, 1000, "Invalid API Token"),
         }
     }
@@ -314,9 +301,7 @@ fn has_token_form(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with("cfk_")
         && !is_old_key(text)
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 impl Doors {
@@ -330,11 +315,7 @@ impl Doors {
     }
 
     /// Lets a request in, or says why not.
-    pub(super) fn admit(
-        &mut self,
-        visitor: &Visitor<'_>,
-        quirks: &Quirks,
-    ) -> Result<Caller, Refusal> {
+    pub(super) fn admit(&mut self, visitor: &Visitor<'_>, quirks: &Quirks) -> Result<Caller, Refusal> {
         let outcome = self.recognise(visitor, quirks);
         let Some(most) = quirks.auth_failures else {
             return outcome;
@@ -376,9 +357,7 @@ impl Doors {
         }
         let welcome = |from: &IpAddr| token.client_addresses.iter().any(|net| net.contains(from));
         if !token.client_addresses.is_empty() && !visitor.from.as_ref().is_some_and(welcome) {
-            let from = visitor
-                .from
-                .map_or_else(String::new, |from| from.to_string());
+            let from = visitor.from.map_or_else(String::new, |from| from.to_string());
             let message = format!("Cannot use the access token from location: {from}");
             return Err(Refusal::new(403, 9109, message));
         }
@@ -441,18 +420,8 @@ impl Doors {
     }
 
     /// Counts requests of this user, and says what is left.
-    pub(super) fn spend(
-        &mut self,
-        user: &str,
-        requests: u32,
-        limit: RateLimit,
-        now: Duration,
-    ) -> Allowance {
-        let fresh = Bucket {
-            start: now,
-            used: 0,
-            blocked_until: None,
-        };
+    pub(super) fn spend(&mut self, user: &str, requests: u32, limit: RateLimit, now: Duration) -> Allowance {
+        let fresh = Bucket { start: now, used: 0, blocked_until: None };
         let bucket = self.buckets.entry(user.to_owned()).or_insert(fresh);
         let over = match bucket.blocked_until {
             Some(until) => now >= until,
@@ -465,9 +434,7 @@ impl Doors {
         if bucket.used > limit.requests && bucket.blocked_until.is_none() {
             bucket.blocked_until = Some(now.saturating_add(limit.window));
         }
-        let end = bucket
-            .blocked_until
-            .unwrap_or(bucket.start.saturating_add(limit.window));
+        let end = bucket.blocked_until.unwrap_or(bucket.start.saturating_add(limit.window));
         Allowance {
             left: limit.requests.saturating_sub(bucket.used),
             reset: end.saturating_sub(now),

@@ -31,12 +31,12 @@ pub(super) fn answer(world: &mut World, request: &HttpRequest<'_>) -> Reply {
         ("POST", ["tokens"]) => with_object(body, |object| add_token(world, object)),
         ("POST", ["zones"]) => with_object(body, |object| add_zone(world, object)),
         ("DELETE", ["zones", zone]) => remove_zone(world, zone),
-        ("POST", ["zones", zone, "records"]) => with_object(body, |object| {
-            told(world.add_record(zone, &Value::Object(object.clone())))
-        }),
-        ("PATCH", ["zones", zone, "records", id]) => with_object(body, |object| {
-            told(world.edit_record(zone, id, &Value::Object(object.clone())))
-        }),
+        ("POST", ["zones", zone, "records"]) => {
+            with_object(body, |object| told(world.add_record(zone, &Value::Object(object.clone()))))
+        }
+        ("PATCH", ["zones", zone, "records", id]) => {
+            with_object(body, |object| told(world.edit_record(zone, id, &Value::Object(object.clone()))))
+        }
         ("DELETE", ["zones", zone, "records", id]) => told(world.remove_record(zone, id)),
         _ => Reply::text(404, "There is no such control; see the documentation.\n"),
     }
@@ -47,11 +47,7 @@ fn state(world: &World) -> Value {
         .zones()
         .iter()
         .map(|zone| {
-            let records: Vec<Value> = world
-                .records(&zone.id)
-                .iter()
-                .map(Record::to_json)
-                .collect();
+            let records: Vec<Value> = world.records(&zone.id).iter().map(Record::to_json).collect();
             json!({
                 "id": zone.id,
                 "name": zone.name,
@@ -97,11 +93,7 @@ fn state(world: &World) -> Value {
 
 /// The path has the name, and the count if there is one; the body has the value.
 fn arm(world: &mut World, name: &str, value: &str) -> Reply {
-    let text = if value.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{name}={value}")
-    };
+    let text = if value.is_empty() { name.to_owned() } else { format!("{name}={value}") };
     match text.parse::<Armed>() {
         Ok(armed) => {
             world.faults.arm(armed);
@@ -151,11 +143,9 @@ fn add_zone(world: &mut World, object: &Map<String, Value>) -> Reply {
     };
     let mut new = NewZone::named(name);
     new.id = text("id").map(str::to_owned);
-    for (field, place) in [
-        ("status", &mut new.status),
-        ("type", &mut new.kind),
-        ("account", &mut new.account),
-    ] {
+    for (field, place) in
+        [("status", &mut new.status), ("type", &mut new.kind), ("account", &mut new.account)]
+    {
         if let Some(value) = text(field) {
             value.clone_into(place);
         }

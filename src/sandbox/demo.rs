@@ -36,9 +36,7 @@ impl World {
         let wanderer = options.seed;
         let mut world = World::new(options);
         let seconds = Duration::from_secs;
-        world
-            .addresses
-            .wander(seconds(6), seconds(10), seconds(20), wanderer);
+        world.addresses.wander(seconds(6), seconds(10), seconds(20), wanderer);
         let taken: BTreeSet<&Name> = settings.records.keys().map(|key| &key.name).collect();
         for (turn, (key, wanted)) in settings.records.iter().enumerate() {
             let zone = zone_for(&mut world, key, &wanted.zone, &taken);
@@ -74,11 +72,7 @@ fn zone_for(world: &mut World, key: &Key, hint: &ZoneHint, taken: &BTreeSet<&Nam
 
 /// The last two labels, or three where the last two look like a country's suffix, such as `co.uk`.
 fn likely_zone(name: &Name) -> String {
-    let labels: Vec<&str> = name
-        .as_str()
-        .split('.')
-        .filter(|label| *label != "*")
-        .collect();
+    let labels: Vec<&str> = name.as_str().split('.').filter(|label| *label != "*").collect();
     let country = matches!(labels.as_slice(),
         [.., second, last] if last.len() == 2 && second.len() <= 3 && labels.len() > 2);
     let count = if country { 3 } else { 2 };
@@ -94,10 +88,8 @@ fn beginning(world: &World, key: &Key, turn: usize) -> Option<Value> {
         0 => Some(json!({"type": kind, "name": name, "content": stale, "ttl": 300})),
         1 => None,
         2 => Some(json!({"type": kind, "name": name, "content": right})),
-        _ => Some(
-            json!({"type": kind, "name": name, "content": stale, "proxied": true,
-            "comment": "made by hand, ask Kim before changing"}),
-        ),
+        _ => Some(json!({"type": kind, "name": name, "content": stale, "proxied": true,
+            "comment": "made by hand, ask Kim before changing"})),
     }
 }
 
@@ -106,22 +98,10 @@ fn furnish(world: &mut World, zone: &str, taken: &BTreeSet<&Name>) {
     let name = world.zone(zone).map(|zone| zone.name.clone());
     let name = name.unwrap_or_default();
     for (label, mut record) in [
-        (
-            "",
-            json!({"type": "MX", "content": "mx.example.net", "priority": 10}),
-        ),
-        (
-            "",
-            json!({"type": "TXT", "content": "\"v=spf1 -all\"", "ttl": 3600}),
-        ),
-        (
-            "www.",
-            json!({"type": "CNAME", "content": name, "proxied": true}),
-        ),
-        (
-            "mail.",
-            json!({"type": "A", "content": "198.51.100.25", "comment": "the old mail server"}),
-        ),
+        ("", json!({"type": "MX", "content": "mx.example.net", "priority": 10})),
+        ("", json!({"type": "TXT", "content": "\"v=spf1 -all\"", "ttl": 3600})),
+        ("www.", json!({"type": "CNAME", "content": name, "proxied": true})),
+        ("mail.", json!({"type": "A", "content": "198.51.100.25", "comment": "the old mail server"})),
     ] {
         let full = format!("{label}{name}");
         let is_taken = taken.iter().any(|taken| taken.as_str() == full);

@@ -103,8 +103,7 @@ impl Addresses {
 
     /// Lets one operator's echo tell something else, until told `None`.
     pub fn lie(&mut self, operator: &str, family: Family, address: Option<IpAddr>) {
-        self.lies
-            .retain(|(liar, about, _)| !(liar == operator && *about == family));
+        self.lies.retain(|(liar, about, _)| !(liar == operator && *about == family));
         let lie = address.map(|address| (operator.to_owned(), family, address));
         self.lies.extend(lie);
     }
@@ -116,12 +115,8 @@ impl Addresses {
 
     /// From `first` on lets one of the families change, or both, every `least` to `most`.
     pub fn wander(&mut self, first: Duration, least: Duration, most: Duration, seed: u64) {
-        self.wander = Some(Wander {
-            next: first,
-            least,
-            most: most.max(least),
-            rng: fastrand::Rng::with_seed(seed),
-        });
+        self.wander =
+            Some(Wander { next: first, least, most: most.max(least), rng: fastrand::Rng::with_seed(seed) });
     }
 
     /// When the next change that is known happens.
@@ -218,8 +213,7 @@ pub(super) fn operator_of(path: &str) -> Option<&str> {
     if path == "/cdn-cgi/trace" {
         return Some("cloudflare");
     }
-    path.strip_prefix("/echo/")
-        .filter(|name| !name.is_empty() && !name.contains('/'))
+    path.strip_prefix("/echo/").filter(|name| !name.is_empty() && !name.contains('/'))
 }
 
 /// What an echo answers.
@@ -262,11 +256,7 @@ fn trace(address: IpAddr, request: &HttpRequest<'_>, faults: &mut Faults, at: St
     } else {
         request.header("host").unwrap_or("")
     };
-    let warp = if faults.fire(|fault| *fault == Fault::Warp) {
-        "on"
-    } else {
-        "off"
-    };
+    let warp = if faults.fire(|fault| *fault == Fault::Warp) { "on" } else { "off" };
     let agent = request.header("user-agent").unwrap_or("");
     let (seconds, millis) = (at.0 / 1_000_000, at.0 / 1_000 % 1_000);
     let body = format!(
@@ -344,31 +334,13 @@ mod tests {
         let truth = addresses.get(Family::V4);
         let other = Some(other_address(Family::V4));
         addresses.lie("ipify", Family::V4, other);
-        assert_eq!(
-            addresses.told("ipify", Family::V4, seconds(0), &mut faults),
-            other
-        );
-        assert_eq!(
-            addresses.told("amazon", Family::V4, seconds(0), &mut faults),
-            truth
-        );
+        assert_eq!(addresses.told("ipify", Family::V4, seconds(0), &mut faults), other);
+        assert_eq!(addresses.told("amazon", Family::V4, seconds(0), &mut faults), truth);
         addresses.lie("ipify", Family::V4, None);
-        assert_eq!(
-            addresses.told("ipify", Family::V4, seconds(0), &mut faults),
-            truth
-        );
+        assert_eq!(addresses.told("ipify", Family::V4, seconds(0), &mut faults), truth);
         faults.arm("flap=60".parse().unwrap());
-        assert_eq!(
-            addresses.told("ipify", Family::V4, seconds(59), &mut faults),
-            truth
-        );
-        assert_eq!(
-            addresses.told("ipify", Family::V4, seconds(61), &mut faults),
-            other
-        );
-        assert_eq!(
-            addresses.told("ipify", Family::V4, seconds(121), &mut faults),
-            truth
-        );
+        assert_eq!(addresses.told("ipify", Family::V4, seconds(59), &mut faults), truth);
+        assert_eq!(addresses.told("ipify", Family::V4, seconds(61), &mut faults), other);
+        assert_eq!(addresses.told("ipify", Family::V4, seconds(121), &mut faults), truth);
     }
 }

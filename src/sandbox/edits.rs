@@ -72,8 +72,8 @@ impl Desk<'_> {
     fn steps(&mut self, body: &Value) -> Result<Value, Refusal> {
         let object = body.as_object().ok_or_else(bad_body)?;
         let list = |name: &str| match object.get(name) {
-            None | Some(Value::Null) => Ok(Vec::new()),
-            Some(Value::Array(entries)) => Ok(entries.clone()),
+            None | Some(Value::Null) => Ok(&[][..]),
+            Some(Value::Array(entries)) => Ok(entries.as_slice()),
             Some(_) => Err(bad_body()),
         };
         let (deletes, patches) = (list("deletes")?, list("patches")?);
@@ -87,22 +87,18 @@ impl Desk<'_> {
                 format!("request was invalid: {count} operations, at most {most} are allowed"),
             ));
         }
-        let check = if self.quirks.batch_checks_at_end {
-            Check::Later
-        } else {
-            Check::Now
-        };
+        let check = if self.quirks.batch_checks_at_end { Check::Later } else { Check::Now };
         let mut done: [Vec<Record>; 4] = Default::default();
-        for entry in &deletes {
+        for entry in deletes {
             done[0].push(self.step_delete(id_of(entry)?)?);
         }
-        for entry in &patches {
+        for entry in patches {
             done[1].push(self.step_patch(id_of(entry)?, entry, check)?);
         }
-        for entry in &puts {
+        for entry in puts {
             done[2].push(self.step_overwrite(id_of(entry)?, entry, check)?);
         }
-        for entry in &posts {
+        for entry in posts {
             done[3].push(self.step_create(entry, check)?);
         }
         if check == Check::Later {
@@ -148,10 +144,7 @@ impl Desk<'_> {
         let draft = self.accept(draft, Some(before), check)?;
         let mut record = draft.settle(before.id.clone(), self.at, Some(before));
         if !self.quirks.idle_writes_touch {
-            let untouched = Record {
-                modified: before.modified,
-                ..record.clone()
-            };
+            let untouched = Record { modified: before.modified, ..record.clone() };
             if untouched == *before {
                 record = untouched;
             }
@@ -161,11 +154,7 @@ impl Desk<'_> {
     }
 
     fn find(&self, id: &str) -> Result<Record, Refusal> {
-        self.zone
-            .records()
-            .get(id)
-            .cloned()
-            .ok_or_else(|| self.missing())
+        self.zone.records().get(id).cloned().ok_or_else(|| self.missing())
     }
 
     fn missing(&self) -> Refusal {
@@ -173,21 +162,13 @@ impl Desk<'_> {
     }
 
     /// The draft in the form in which it is kept, if nothing forbids it.
-    fn accept(
-        &mut self,
-        draft: Draft,
-        before: Option<&Record>,
-        check: Check,
-    ) -> Result<Draft, Refusal> {
+    fn accept(&mut self, draft: Draft, before: Option<&Record>, check: Check) -> Result<Draft, Refusal> {
         let draft = draft.checked(&self.zone.name, self.zone.plan, self.quirks)?;
-        if self
-            .faults
-            .fire(|fault| matches!(fault, Fault::Refuse(name) if *name == draft.name))
-        {
+        if self.faults.fire(|fault| matches!(fault, Fault::Refuse(name) if *name == draft.name)) {
             return Err(Refusal::chained(
                 400,
                 (1004, "DNS Validation Error"),
-                (9000, "DNS name is invalid.".to_owned()),
+                (9000, "DNS name is invalid."),
             ));
         }
         if self.quirks.refuses_type_change && before.is_some_and(|old| old.kind != draft.kind) {
@@ -217,16 +198,11 @@ impl Desk<'_> {
         }
         let is_address = |kind: &str| matches!(kind, "A" | "AAAA");
         let is_cname = |kind: &str| kind == "CNAME";
-        if is_cname(&draft.kind)
-            && beside().any(|other| is_address(&other.kind) || is_cname(&other.kind))
-        {
+        if is_cname(&draft.kind) && beside().any(|other| is_address(&other.kind) || is_cname(&other.kind)) {
             let message = "An A, AAAA, or CNAME record with that host already exists.";
             return refuse(81_053, message);
         }
-        let lingers = || {
-            self.zone
-                .lingers(&draft.name, self.now, self.quirks.cname_lag)
-        };
+        let lingers = || self.zone.lingers(&draft.name, self.now, self.quirks.cname_lag);
         if is_address(&draft.kind) && (beside().any(|other| is_cname(&other.kind)) || lingers()) {
             return refuse(81_054, CNAME_THERE);
         }

@@ -14,112 +14,32 @@ pub const FAULTS: [(&str, &str, &str); 29] = [
         "SECONDS|date|none|TEXT",
         "the API answers 429; the value is its Retry-After (default 300; date: in 60 s; none: without)",
     ),
-    (
-        "html",
-        "STATUS",
-        "the API answers with an HTML page (default 502)",
-    ),
-    (
-        "edge-code",
-        "CODE",
-        "the API answers `error code: CODE` as plain text (default 1010)",
-    ),
+    ("html", "STATUS", "the API answers with an HTML page (default 502)"),
+    ("edge-code", "CODE", "the API answers `error code: CODE` as plain text (default 1010)"),
     ("redirect", "", "the API answers 302 to another host"),
-    (
-        "lost-reply",
-        "",
-        "a write is done, and the connection cut before its answer",
-    ),
-    (
-        "lost-request",
-        "",
-        "the connection is cut before anything is done",
-    ),
-    (
-        "delay",
-        "DURATION",
-        "the API answers so much later (default 15s)",
-    ),
-    (
-        "garbage",
-        "",
-        "the request is carried out, and the answer is no JSON",
-    ),
-    (
-        "truncated",
-        "",
-        "the request is carried out, and half of the answer sent as if it were all",
-    ),
-    (
-        "cut",
-        "",
-        "the request is carried out, and the connection cut in the middle of the answer",
-    ),
-    (
-        "unsuccessful",
-        "",
-        "nothing is done; the answer is HTTP 200 with success: false",
-    ),
-    (
-        "null-result",
-        "",
-        "the request is carried out; the answer is a success without a result",
-    ),
+    ("lost-reply", "", "a write is done, and the connection cut before its answer"),
+    ("lost-request", "", "the connection is cut before anything is done"),
+    ("delay", "DURATION", "the API answers so much later (default 15s)"),
+    ("garbage", "", "the request is carried out, and the answer is no JSON"),
+    ("truncated", "", "the request is carried out, and half of the answer sent as if it were all"),
+    ("cut", "", "the request is carried out, and the connection cut in the middle of the answer"),
+    ("unsuccessful", "", "nothing is done; the answer is HTTP 200 with success: false"),
+    ("null-result", "", "the request is carried out; the answer is a success without a result"),
     ("revoked", "", "no credential is accepted"),
     ("spurious-403", "", "a good credential gets 403, code 10000"),
-    (
-        "stale-list",
-        "DURATION",
-        "lists show what was there so long ago (default 5s)",
-    ),
-    (
-        "total-pages",
-        "NUMBER",
-        "lists claim to have so many pages (default 9999)",
-    ),
+    ("stale-list", "DURATION", "lists show what was there so long ago (default 5s)"),
+    ("total-pages", "NUMBER", "lists claim to have so many pages (default 9999)"),
     ("refuse", "NAME", "a record of this name is never accepted"),
     ("full", "", "no zone takes another record (81045)"),
-    (
-        "offline",
-        "",
-        "nothing can be reached, neither the API nor an echo",
-    ),
+    ("offline", "", "nothing can be reached, neither the API nor an echo"),
     ("address", "ADDRESS", "the echoes report this address"),
-    (
-        "flap",
-        "DURATION",
-        "the address changes back and forth, each for so long (default 60s)",
-    ),
-    (
-        "lie",
-        "OPERATOR[@ADDRESS]",
-        "one operator's echo reports another address",
-    ),
-    (
-        "echo-html",
-        "OPERATOR",
-        "an echo answers with a log-in page (no value: all of them)",
-    ),
-    (
-        "echo-redirect",
-        "OPERATOR",
-        "an echo answers with a redirect (no value: all of them)",
-    ),
-    (
-        "echo-error",
-        "OPERATOR",
-        "an echo answers 503 (no value: all of them)",
-    ),
-    (
-        "echo-down",
-        "OPERATOR",
-        "an echo cannot be reached (no value: all of them)",
-    ),
-    (
-        "echo-large",
-        "OPERATOR",
-        "an echo answers with a megabyte (no value: all of them)",
-    ),
+    ("flap", "DURATION", "the address changes back and forth, each for so long (default 60s)"),
+    ("lie", "OPERATOR[@ADDRESS]", "one operator's echo reports another address"),
+    ("echo-html", "OPERATOR", "an echo answers with a log-in page (no value: all of them)"),
+    ("echo-redirect", "OPERATOR", "an echo answers with a redirect (no value: all of them)"),
+    ("echo-error", "OPERATOR", "an echo answers 503 (no value: all of them)"),
+    ("echo-down", "OPERATOR", "an echo cannot be reached (no value: all of them)"),
+    ("echo-large", "OPERATOR", "an echo answers with a megabyte (no value: all of them)"),
     ("warp", "", "traces say warp=on"),
     ("wrong-host", "", "traces are answered for another host"),
 ];
@@ -237,9 +157,7 @@ impl Fault {
                 Some("date") => RetryAfter::Date,
                 Some(text) => RetryAfter::Text(text.to_owned()),
             })),
-            "html" => status(502)
-                .filter(|status| (200..600).contains(status))
-                .map(Fault::Html),
+            "html" => status(502).filter(|status| (200..600).contains(status)).map(Fault::Html),
             "edge-code" => status(1010).map(Fault::EdgeCode),
             "redirect" => Some(Fault::Redirect),
             "lost-reply" => Some(Fault::LostReply),
@@ -346,11 +264,7 @@ impl Armed {
     /// A fault that always happens.
     #[must_use]
     pub fn always(fault: Fault) -> Armed {
-        Armed {
-            fault,
-            left: None,
-            percent: 100,
-        }
+        Armed { fault, left: None, percent: 100 }
     }
 }
 
@@ -375,9 +289,7 @@ impl FromStr for Armed {
         match often.strip_suffix('%') {
             Some(percent) => {
                 let percent: u8 = percent.parse().map_err(|_| bad())?;
-                armed.percent = Some(percent)
-                    .filter(|percent| *percent <= 100)
-                    .ok_or_else(bad)?;
+                armed.percent = Some(percent).filter(|percent| *percent <= 100).ok_or_else(bad)?;
             }
             None => {
                 let count: u32 = often.parse().map_err(|_| bad())?;
@@ -399,10 +311,7 @@ impl Faults {
     /// None; `seed` decides when those happen that only do so now and then.
     #[must_use]
     pub fn new(seed: u64) -> Faults {
-        Faults {
-            armed: Vec::new(),
-            rng: fastrand::Rng::with_seed(seed),
-        }
+        Faults { armed: Vec::new(), rng: fastrand::Rng::with_seed(seed) }
     }
 
     /// Switches one on. The same fault with the same value is not there twice.
@@ -482,24 +391,12 @@ mod tests {
     fn counts_percentages_and_values_are_read_together() {
         let three = armed("throttle:3=60");
         assert_eq!(three.left, Some(3));
-        assert_eq!(
-            three.fault,
-            Fault::Throttle(RetryAfter::Text("60".to_owned()))
-        );
+        assert_eq!(three.fault, Fault::Throttle(RetryAfter::Text("60".to_owned())));
         let lie = armed("lie:5%=ipify@3ffe::1");
         assert_eq!(lie.percent, 5);
-        assert_eq!(
-            lie.fault,
-            Fault::Lie("ipify".to_owned(), Some("3ffe::1".parse().unwrap()))
-        );
-        assert_eq!(
-            armed("delay=1m 5s").fault,
-            Fault::Delay(Duration::from_secs(65))
-        );
-        assert_eq!(
-            armed("refuse=NAS.Example.com.").fault,
-            Fault::Refuse("nas.example.com".into())
-        );
+        assert_eq!(lie.fault, Fault::Lie("ipify".to_owned(), Some("3ffe::1".parse().unwrap())));
+        assert_eq!(armed("delay=1m 5s").fault, Fault::Delay(Duration::from_secs(65)));
+        assert_eq!(armed("refuse=NAS.Example.com.").fault, Fault::Refuse("nas.example.com".into()));
     }
 
     #[test]
@@ -508,16 +405,10 @@ mod tests {
         assert!(error.contains("\"trottle\""));
         assert_eq!(error.lines().count(), 1 + FAULTS.len());
         for bad in ["html=9000", "address=here", "full=yes", "flap=0", "refuse"] {
-            assert!(
-                matches!(bad.parse::<Armed>(), Err(BadFault::Value(..))),
-                "{bad}"
-            );
+            assert!(matches!(bad.parse::<Armed>(), Err(BadFault::Value(..))), "{bad}");
         }
         for bad in ["html:x", "html:101%", "html:-1", "html:0"] {
-            assert!(
-                matches!(bad.parse::<Armed>(), Err(BadFault::Count(_))),
-                "{bad}"
-            );
+            assert!(matches!(bad.parse::<Armed>(), Err(BadFault::Count(_))), "{bad}");
         }
     }
 
@@ -525,9 +416,7 @@ mod tests {
     fn a_counted_fault_happens_so_often_and_then_is_gone() {
         let mut faults = Faults::new(1);
         faults.arm(armed("full:2"));
-        let fired = (0..5)
-            .filter(|_| faults.fire(|fault| *fault == Fault::Full))
-            .count();
+        let fired = (0..5).filter(|_| faults.fire(|fault| *fault == Fault::Full)).count();
         assert_eq!(fired, 2);
         assert!(faults.armed().is_empty());
     }
@@ -536,9 +425,7 @@ mod tests {
     fn a_fault_with_a_percentage_happens_about_that_often() {
         let mut faults = Faults::new(1);
         faults.arm(armed("full:20%"));
-        let fired = (0..1_000)
-            .filter(|_| faults.fire(|fault| *fault == Fault::Full))
-            .count();
+        let fired = (0..1_000).filter(|_| faults.fire(|fault| *fault == Fault::Full)).count();
         assert!((150..250).contains(&fired), "{fired}");
     }
 }

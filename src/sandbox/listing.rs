@@ -11,15 +11,9 @@ use super::zones::Zone;
 
 /// The records that a query selects, by type and otherwise in no order that means anything,
 /// or in the order that it asks for.
-pub(super) fn select_records<'r>(
-    records: &'r BTreeMap<String, Record>,
-    query: &Query,
-) -> Vec<&'r Record> {
+pub(super) fn select_records<'r>(records: &'r BTreeMap<String, Record>, query: &Query) -> Vec<&'r Record> {
     let filters = RecordFilters::of(query);
-    let mut found: Vec<&Record> = records
-        .values()
-        .filter(|record| filters.hold(record))
-        .collect();
+    let mut found: Vec<&Record> = records.values().filter(|record| filters.hold(record)).collect();
     let by: fn(&Record, &Record) -> Ordering = match query.get("order") {
         Some("name") => |a, b| a.name.cmp(&b.name),
         Some("content") => |a, b| a.content.cmp(&b.content),
@@ -125,9 +119,7 @@ impl RecordFilter<'_> {
         match self {
             RecordFilter::Name(how, wanted) => how.holds(&record.name, wanted),
             RecordFilter::Content(how, wanted) => how.holds(&record.content, wanted),
-            RecordFilter::Comment(how, wanted) => {
-                comment.is_some_and(|comment| how.holds(comment, wanted))
-            }
+            RecordFilter::Comment(how, wanted) => comment.is_some_and(|comment| how.holds(comment, wanted)),
             RecordFilter::HasComment(wanted) => comment.is_some() == *wanted,
             RecordFilter::Kind(wanted) => record.kind.eq_ignore_ascii_case(wanted),
             RecordFilter::Proxied(wanted) => record.proxied == *wanted,
@@ -148,10 +140,7 @@ impl TagFilter<'_> {
         };
         match self {
             TagFilter::Named(wanted, present) => {
-                let there = record
-                    .tags
-                    .iter()
-                    .any(|tag| parts(tag).0 == wanted.to_lowercase());
+                let there = record.tags.iter().any(|tag| parts(tag).0 == wanted.to_lowercase());
                 there == *present
             }
             TagFilter::Pair(how, wanted) => {
@@ -206,9 +195,7 @@ pub(super) fn select_zones<'z>(visible: Vec<&'z Zone>, query: &Query) -> Vec<&'z
 fn zone_filter(zone: &Zone, parameter: &str, value: &str) -> Option<bool> {
     match parameter {
         // The name is shown in Unicode, and found in either form.
-        "name" => {
-            Some(text_operator(&zone.name, value) || text_operator(&zone.shown_name(), value))
-        }
+        "name" => Some(text_operator(&zone.name, value) || text_operator(&zone.shown_name(), value)),
         "status" => Some(zone.status == value),
         "account.id" => Some(zone.account.id == value),
         "account.name" => Some(text_operator(&zone.account.name, value)),

@@ -25,11 +25,7 @@ impl Query {
 
     /// The value of a parameter; the last one counts.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// All parameters.
@@ -103,10 +99,7 @@ impl Paging {
         if !size.clamps && !(size.least..=size.most).contains(&per_page) {
             return Err(refused("per_page"));
         }
-        Ok(Paging {
-            page,
-            per_page: per_page.clamp(size.least, size.most),
-        })
+        Ok(Paging { page, per_page: per_page.clamp(size.least, size.most) })
     }
 
     /// The entries of the page, and the `result_info` that goes with it. Past the end there are none.
@@ -188,25 +181,12 @@ mod tests {
 
     #[test]
     fn a_page_size_out_of_range_is_refused_or_clamped() {
-        let size = |clamps| PageSize {
-            least: 5,
-            most: 50,
-            default: 20,
-            clamps,
-        };
+        let size = |clamps| PageSize { least: 5, most: 50, default: 20, clamps };
         let query = |text: &str| Query::split(text).1;
         for bad in ["?per_page=51", "?per_page=4", "?page=0", "?page=x"] {
-            assert_eq!(
-                Paging::of(&query(bad), size(false)).unwrap_err().status,
-                400
-            );
+            assert_eq!(Paging::of(&query(bad), size(false)).unwrap_err().status, 400);
         }
-        assert_eq!(
-            Paging::of(&query("?per_page=1000"), size(true))
-                .unwrap()
-                .per_page,
-            50
-        );
+        assert_eq!(Paging::of(&query("?per_page=1000"), size(true)).unwrap().per_page, 50);
         let default = Paging::of(&query(""), size(false)).unwrap();
         assert_eq!((default.page, default.per_page), (1, 20));
     }

@@ -138,12 +138,9 @@ impl Fields {
             tags: there("tags").map(read_tags).transpose()?,
             priority: match there("priority") {
                 None => None,
-                Some(value) => Some(
-                    value
-                        .as_u64()
-                        .and_then(|number| u16::try_from(number).ok())
-                        .ok_or_else(bad_body)?,
-                ),
+                Some(value) => {
+                    Some(value.as_u64().and_then(|number| u16::try_from(number).ok()).ok_or_else(bad_body)?)
+                }
             },
             data: map("data")?,
             settings: map("settings")?,
@@ -154,16 +151,10 @@ impl Fields {
 /// A string has been refused since June 2024, a fraction (even `60.0`) was in August 2026.
 fn read_ttl(value: &Value) -> Result<i64, Refusal> {
     match value {
-        Value::String(_) => Err(Refusal::new(
-            400,
-            9022,
-            "TTL must be a number, not a string.",
-        )),
-        Value::Number(number) if number.is_f64() => Err(Refusal::new(
-            400,
-            9208,
-            "Failed to parse. ttl must be a number.",
-        )),
+        Value::String(_) => Err(Refusal::new(400, 9022, "TTL must be a number, not a string.")),
+        Value::Number(number) if number.is_f64() => {
+            Err(Refusal::new(400, 9208, "Failed to parse. ttl must be a number."))
+        }
         Value::Number(number) => Ok(number.as_i64().unwrap_or(i64::MAX)),
         _ => Err(bad_body()),
     }
@@ -171,10 +162,7 @@ fn read_ttl(value: &Value) -> Result<i64, Refusal> {
 
 fn read_tags(value: &Value) -> Result<Vec<String>, Refusal> {
     let entries = value.as_array().ok_or_else(bad_body)?;
-    entries
-        .iter()
-        .map(|entry| entry.as_str().map(str::to_owned).ok_or_else(bad_body))
-        .collect()
+    entries.iter().map(|entry| entry.as_str().map(str::to_owned).ok_or_else(bad_body)).collect()
 }
 
 /// A record that is to be, before it has an identity.
@@ -219,9 +207,7 @@ impl Draft {
             content: fields.content.unwrap_or_else(|| record.content.clone()),
             ttl: fields.ttl.unwrap_or(i64::from(record.ttl)),
             proxied: fields.proxied.unwrap_or(record.proxied),
-            comment: fields
-                .comment
-                .unwrap_or_else(|| record.comment.clone().unwrap_or_default()),
+            comment: fields.comment.unwrap_or_else(|| record.comment.clone().unwrap_or_default()),
             tags: fields.tags.unwrap_or_else(|| record.tags.clone()),
             priority: fields.priority.or(record.priority),
             data: fields.data.or_else(|| record.data.clone()),
@@ -231,18 +217,13 @@ impl Draft {
     }
 
     /// The record as Cloudflare would keep it in the zone `zone` (ASCII), or why it refuses.
-    pub(super) fn checked(
-        mut self,
-        zone: &str,
-        plan: Plan,
-        quirks: &Quirks,
-    ) -> Result<Draft, Refusal> {
+    pub(super) fn checked(mut self, zone: &str, plan: Plan, quirks: &Quirks) -> Result<Draft, Refusal> {
         self.kind.make_ascii_uppercase();
         if !TYPES.contains(&&*self.kind) {
             return Err(invalid(quirks, 9002, "DNS record type is invalid."));
         }
-        self.name = full_name(&self.name, zone)
-            .ok_or_else(|| invalid(quirks, 9000, "DNS name is invalid."))?;
+        self.name =
+            full_name(&self.name, zone).ok_or_else(|| invalid(quirks, 9000, "DNS name is invalid."))?;
         self.check_content(quirks)?;
         self.check_ttl(plan, quirks)?;
         self.check_proxy(quirks)?;
@@ -263,23 +244,15 @@ impl Draft {
             "A" => match self.content.parse::<Ipv4Addr>() {
                 Ok(address) => self.content = address.to_string(),
                 Err(_) => {
-                    return bad(
-                        9005,
-                        "Content for A record must be a valid IPv4 address.".to_owned(),
-                    );
+                    return bad(9005, "Content for A record must be a valid IPv4 address.".to_owned());
                 }
             },
             "AAAA" => match self.content.parse::<Ipv6Addr>() {
-                Ok(address)
-                    if !(quirks.refuses_mapped_ipv6 && address.to_ipv4_mapped().is_some()) =>
-                {
+                Ok(address) if !(quirks.refuses_mapped_ipv6 && address.to_ipv4_mapped().is_some()) => {
                     self.content = address.to_string();
                 }
                 _ => {
-                    return bad(
-                        9006,
-                        "Content for AAAA record must be a valid IPv6 address.".to_owned(),
-                    );
+                    return bad(9006, "Content for AAAA record must be a valid IPv6 address.".to_owned());
                 }
             },
             "CNAME" | "NS" | "MX" | "PTR" => {
@@ -292,10 +265,7 @@ impl Draft {
                     && !self.content.contains(char::is_whitespace)
                     && !self.content.split('.').any(str::is_empty);
                 if !fits {
-                    return bad(
-                        9007,
-                        format!("Content for {} record is invalid.", self.kind),
-                    );
+                    return bad(9007, format!("Content for {} record is invalid.", self.kind));
                 }
                 if self.kind == "MX" && self.priority.is_none() {
                     return Err(bad_body());
@@ -303,10 +273,7 @@ impl Draft {
             }
             "TXT" | "OPENPGPKEY" => {
                 if self.content.is_empty() {
-                    return bad(
-                        9007,
-                        format!("Content for {} record is invalid.", self.kind),
-                    );
+                    return bad(9007, format!("Content for {} record is invalid.", self.kind));
                 }
             }
             _ => match &self.data {
@@ -336,21 +303,13 @@ impl Draft {
         if !CAN_BE_PROXIED.contains(&&*self.kind) {
             return Err(invalid(quirks, 9004, "This record type cannot be proxied."));
         }
-        Err(invalid(
-            quirks,
-            9003,
-            format!(
-                "Target {} is not allowed for a proxied record.",
-                self.content
-            ),
-        ))
+        Err(invalid(quirks, 9003, format!("Target {} is not allowed for a proxied record.", self.content)))
     }
 
     fn check_comment(&self, plan: Plan, quirks: &Quirks) -> Result<(), Refusal> {
         let most = plan.longest_comment();
         if self.comment.chars().count() > most {
-            let message =
-                format!("DNS record comment exceeds the maximum length of {most} characters.");
+            let message = format!("DNS record comment exceeds the maximum length of {most} characters.");
             return Err(invalid(quirks, 9313, message));
         }
         if self.comment.contains(['\n', '\r']) {
@@ -368,16 +327,10 @@ impl Draft {
         let fits = |tag: &String| {
             let (name, value) = tag.split_once(':').unwrap_or((tag, ""));
             (1..=32).contains(&name.len())
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
                 && value.chars().count() <= 100
         };
-        if self.tags.iter().all(fits) {
-            Ok(())
-        } else {
-            Err(bad_body())
-        }
+        if self.tags.iter().all(fits) { Ok(()) } else { Err(bad_body()) }
     }
 
     /// The record with its identity; `before` is the record that it takes the place of.
@@ -390,11 +343,7 @@ impl Draft {
             (false, false) => Some(at),
         };
         let settings = self.settings.unwrap_or_else(|| {
-            if self.kind == "CNAME" {
-                json!({"flatten_cname": false})
-            } else {
-                json!({})
-            }
+            if self.kind == "CNAME" { json!({"flatten_cname": false}) } else { json!({}) }
         });
         Record {
             comment_modified: since(
@@ -425,14 +374,15 @@ impl Draft {
 }
 
 /// A refusal of a record's content, in the shape in which such a one was recorded.
-pub(super) fn invalid(quirks: &Quirks, code: i64, message: impl Into<String>) -> Refusal {
+pub(super) fn invalid(quirks: &Quirks, code: i64, message: impl AsRef<str>) -> Refusal {
+    let message = message.as_ref();
     let wrapped = match quirks.error_shape {
         ErrorShape::Plain => false,
         ErrorShape::Wrapped => true,
         ErrorShape::AsRecorded => matches!(code, 9000 | 9021 | 9300 | 9313),
     };
     if wrapped {
-        Refusal::chained(400, (1004, "DNS Validation Error"), (code, message.into()))
+        Refusal::chained(400, (1004, "DNS Validation Error"), (code, message))
     } else {
         Refusal::new(400, code, message)
     }
@@ -474,24 +424,12 @@ pub(super) fn full_name(text: &str, zone: &str) -> Option<String> {
     if text == "@" {
         return Some(zone.to_owned());
     }
-    let ascii = if text.is_ascii() {
-        text.to_ascii_lowercase()
-    } else {
-        to_ascii(text)?
-    };
-    let within = ascii
-        .strip_suffix(zone)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    let full = if within {
-        ascii
-    } else {
-        format!("{ascii}.{zone}")
-    };
+    let ascii = if text.is_ascii() { text.to_ascii_lowercase() } else { to_ascii(text)? };
+    let within = ascii.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let full = if within { ascii } else { format!("{ascii}.{zone}") };
     let label_fits = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_graphic() && b != b'@' && b != b'/')
+            && label.bytes().all(|b| b.is_ascii_graphic() && b != b'@' && b != b'/')
     };
     (full.len() <= 253 && full.split('.').all(label_fits)).then_some(full)
 }
@@ -560,10 +498,7 @@ fn written_out(parts: &Map<String, Value>) -> String {
     // In the order of the text form; what is not named here follows in the order of its keys.
     const FIRST: [&str; 6] = ["priority", "weight", "port", "flags", "tag", "target"];
     let known = FIRST.iter().filter_map(|name| parts.get(*name));
-    let others = parts
-        .iter()
-        .filter(|(name, _)| !FIRST.contains(&name.as_str()))
-        .map(|(_, value)| value);
+    let others = parts.iter().filter(|(name, _)| !FIRST.contains(&name.as_str())).map(|(_, value)| value);
     let words: Vec<String> = known
         .chain(others)
         .map(|value| match value {

@@ -57,12 +57,7 @@ impl Reply {
 
     /// No answer at all.
     pub(super) fn nothing(fate: Fate) -> Reply {
-        Reply {
-            status: 0,
-            headers: Vec::new(),
-            body: Vec::new(),
-            fate,
-        }
+        Reply { status: 0, headers: Vec::new(), body: Vec::new(), fate }
     }
 
     /// The same answer with one more header.
@@ -75,10 +70,7 @@ impl Reply {
     /// The value of a header, by its name in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The body as JSON; `Null` if it is none.
@@ -98,11 +90,7 @@ pub(super) struct Success {
 
 impl Success {
     pub(super) fn of(result: Value) -> Success {
-        Success {
-            result,
-            paging: None,
-            messages: json!([]),
-        }
+        Success { result, paging: None, messages: json!([]) }
     }
 
     pub(super) fn into_reply(self) -> Reply {
@@ -129,14 +117,11 @@ pub(super) struct Refusal {
 impl Refusal {
     /// One code and text.
     pub(super) fn new(status: u16, code: i64, message: impl Into<String>) -> Refusal {
-        Refusal {
-            status,
-            errors: vec![json!({"code": code, "message": message.into()})],
-        }
+        Refusal { status, errors: vec![json!({"code": code, "message": message.into()})] }
     }
 
     /// A code whose meaning is in its `error_chain`.
-    pub(super) fn chained(status: u16, outer: (i64, &str), inner: (i64, String)) -> Refusal {
+    pub(super) fn chained(status: u16, outer: (i64, &str), inner: (i64, &str)) -> Refusal {
         Refusal {
             status,
             errors: vec![json!({
@@ -180,11 +165,7 @@ impl Stamp {
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let march_month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-        let month = if march_month < 10 {
-            march_month + 3
-        } else {
-            march_month - 9
-        };
+        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         (year, month, day, seconds.rem_euclid(86_400))
     }
@@ -192,14 +173,10 @@ impl Stamp {
     /// As in an HTTP header: `Wed, 21 Oct 2026 07:28:00 GMT`.
     pub(super) fn http_date(self) -> String {
         const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-        const MONTHS: [&str; 12] = [
-            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-        ];
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let pick = |names: &[&'static str], at: i64| {
-            usize::try_from(at)
-                .ok()
-                .and_then(|at| names.get(at).copied())
-                .unwrap_or("")
+            usize::try_from(at).ok().and_then(|at| names.get(at).copied()).unwrap_or("")
         };
         let (year, month, day, second) = self.civil();
         let weekday = self.0.div_euclid(86_400_000_000).rem_euclid(7);
@@ -219,11 +196,7 @@ impl std::fmt::Display for Stamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (year, month, day, second) = self.civil();
         let (hour, minute) = (second / 3_600, second / 60 % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}",
-            second % 60
-        )?;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}", second % 60)?;
         let micros = format!("{:06}", self.0.rem_euclid(1_000_000));
         match micros.trim_end_matches('0') {
             "" => f.write_str("Z"),
@@ -240,35 +213,22 @@ mod tests {
     fn time_stamps_have_microseconds_without_trailing_zeros() {
         let base = 1_738_001_472_000_000; // 2025-01-27T18:11:12Z
         assert_eq!(Stamp(base).to_string(), "2025-01-27T18:11:12Z");
-        assert_eq!(
-            Stamp(base + 123_450).to_string(),
-            "2025-01-27T18:11:12.12345Z"
-        );
+        assert_eq!(Stamp(base + 123_450).to_string(), "2025-01-27T18:11:12.12345Z");
         assert_eq!(Stamp(base + 7).to_string(), "2025-01-27T18:11:12.000007Z");
         assert_eq!(Stamp(0).to_string(), "1970-01-01T00:00:00Z");
         // The last second of February in a leap year.
-        assert_eq!(
-            Stamp(1_709_251_199_000_000).to_string(),
-            "2024-02-29T23:59:59Z"
-        );
+        assert_eq!(Stamp(1_709_251_199_000_000).to_string(), "2024-02-29T23:59:59Z");
     }
 
     #[test]
     fn dates_in_headers_name_the_right_day_of_the_week() {
-        assert_eq!(
-            Stamp(1_792_567_680_000_000).http_date(),
-            "Wed, 21 Oct 2026 07:28:00 GMT"
-        );
+        assert_eq!(Stamp(1_792_567_680_000_000).http_date(), "Wed, 21 Oct 2026 07:28:00 GMT");
     }
 
     #[test]
     fn a_refusal_keeps_its_chain_and_has_a_null_result() {
-        let reply = Refusal::chained(
-            400,
-            (1004, "DNS Validation Error"),
-            (9021, "Invalid TTL.".into()),
-        )
-        .into_reply();
+        let reply =
+            Refusal::chained(400, (1004, "DNS Validation Error"), (9021, "Invalid TTL.")).into_reply();
         assert_eq!(
             reply.value(),
             json!({"success": false, "messages": [], "result": null, "errors": [{"code": 1004,

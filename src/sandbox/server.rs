@@ -58,12 +58,7 @@ impl Server {
             .flatten()
             .map(|(listener, family)| tokio::spawn(accept(listener, family, door.clone())))
             .collect();
-        Ok(Server {
-            port,
-            has_ipv6,
-            started,
-            tasks,
-        })
+        Ok(Server { port, has_ipv6, started, tasks })
     }
 
     /// The base URL of the API, as a configuration's `api`.
@@ -225,17 +220,9 @@ async fn answer(
     if let (None, Some(host)) = (head.headers.get(HOST), head.uri.host()) {
         headers.push(("host".to_owned(), host.to_owned()));
     }
-    let path = head
-        .uri
-        .path_and_query()
-        .map_or("/", |target| target.as_str());
-    let request = HttpRequest {
-        method: head.method.as_str(),
-        path,
-        headers: &headers,
-        body: &body,
-        over: family,
-    };
+    let path = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let request =
+        HttpRequest { method: head.method.as_str(), path, headers: &headers, body: &body, over: family };
     let reply = door.world().answer(&request, door.started.elapsed());
     match reply.fate {
         Fate::DropBeforeReply | Fate::Unreachable => return Err(CutOff),
@@ -265,22 +252,28 @@ fn response(reply: Reply) -> Response<Payload> {
 /// A body that is all there, or promises more than there is.
 struct Payload {
     bytes: Option<Bytes>,
-    missing: u64,
+    cut: Cut,
+}
+
+/// What stands between the bytes and the end of the body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    Never,
+    /// After a pause in which what there is leaves.
+    Soon,
+    Now,
 }
 
 impl Payload {
+    /// How many bytes a body that is cut promises and never sends.
+    const MISSING: u64 = 64;
+
     fn whole(body: Vec<u8>) -> Payload {
-        Payload {
-            bytes: Some(body.into()).filter(|bytes: &Bytes| !bytes.is_empty()),
-            missing: 0,
-        }
+        Payload { bytes: Some(body.into()).filter(|bytes: &Bytes| !bytes.is_empty()), cut: Cut::Never }
     }
 
     fn cut(body: Vec<u8>) -> Payload {
-        Payload {
-            missing: 64,
-            ..Payload::whole(body)
-        }
+        Payload { cut: Cut::Soon, ..Payload::whole(body) }
     }
 }
 
@@ -292,27 +285,31 @@ impl Body for Payload {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
-        match self.bytes.take() {
-            Some(bytes) => {
-                // So that what there is leaves before the connection is cut.
+        if let Some(bytes) = self.bytes.take() {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        match self.cut {
+            Cut::Never => Poll::Ready(None),
+            Cut::Soon => {
+                self.cut = Cut::Now;
                 context.waker().wake_by_ref();
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
+                Poll::Pending
             }
-            None if self.missing > 0 => {
-                self.missing = 0;
-                Poll::Ready(Some(Err(CutOff)))
-            }
-            None => Poll::Ready(None),
+            Cut::Now => Poll::Ready(Some(Err(CutOff))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_none() && self.missing == 0
+        self.bytes.is_none() && self.cut == Cut::Never
     }
 
     fn size_hint(&self) -> SizeHint {
         let there = self.bytes.as_ref().map_or(0, Bytes::len);
         let there = u64::try_from(there).unwrap_or(u64::MAX);
-        SizeHint::with_exact(there.saturating_add(self.missing))
+        let missing = match self.cut {
+            Cut::Never => 0,
+            Cut::Soon | Cut::Now => Payload::MISSING,
+        };
+        SizeHint::with_exact(there.saturating_add(missing))
     }
 }

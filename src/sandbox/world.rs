@@ -38,10 +38,7 @@ impl<'a> HttpRequest<'a> {
     /// The value of a header, by its name in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -65,10 +62,7 @@ impl Default for WorldOptions {
             seed: 0,
             epoch: Stamp(1_767_225_600_000_000),
             quirks: Quirks::default(),
-            limit: RateLimit {
-                requests: 1_200,
-                window: Duration::from_secs(300),
-            },
+            limit: RateLimit { requests: 1_200, window: Duration::from_secs(300) },
         }
     }
 }
@@ -98,11 +92,7 @@ impl Kind {
     pub fn writes(self) -> bool {
         matches!(
             self,
-            Kind::CreateRecord
-                | Kind::OverwriteRecord
-                | Kind::PatchRecord
-                | Kind::DeleteRecord
-                | Kind::Batch
+            Kind::CreateRecord | Kind::OverwriteRecord | Kind::PatchRecord | Kind::DeleteRecord | Kind::Batch
         )
     }
 }
@@ -207,10 +197,7 @@ impl World {
         let account = match known {
             Some(known) => known.clone(),
             None => {
-                let account = Account {
-                    id: self.made_up_id(),
-                    name: new.account.clone(),
-                };
+                let account = Account { id: self.made_up_id(), name: new.account.clone() };
                 self.accounts.push(account.clone());
                 account
             }
@@ -237,25 +224,19 @@ impl World {
     /// A zone by its identifier or its ASCII name.
     #[must_use]
     pub fn zone(&self, key: &str) -> Option<&Zone> {
-        self.zones
-            .iter()
-            .find(|zone| zone.id == key || zone.name == key)
+        self.zones.iter().find(|zone| zone.id == key || zone.name == key)
     }
 
     /// A zone by its identifier or its ASCII name, to change its status or plan.
     pub fn zone_mut(&mut self, key: &str) -> Option<&mut Zone> {
-        self.zones
-            .iter_mut()
-            .find(|zone| zone.id == key || zone.name == key)
+        self.zones.iter_mut().find(|zone| zone.id == key || zone.name == key)
     }
 
     /// The records of a zone, sorted by name, type and content; none if there is no such zone.
     #[must_use]
     pub fn records(&self, zone: &str) -> Vec<Record> {
-        let mut records: Vec<Record> = self
-            .zone(zone)
-            .map(|zone| zone.records().values().cloned().collect())
-            .unwrap_or_default();
+        let mut records: Vec<Record> =
+            self.zone(zone).map(|zone| zone.records().values().cloned().collect()).unwrap_or_default();
         records.sort_by(|a, b| (&a.name, &a.kind, &a.content).cmp(&(&b.name, &b.kind, &b.content)));
         records
     }
@@ -350,7 +331,7 @@ impl World {
     ) -> Result<T, Refusal> {
         let stale = self.staleness();
         // What the clock cannot tell apart, the microseconds do.
-        let at = Stamp(self.stamp().0.saturating_add(self.rng.i64(..1_000)));
+        let at = Stamp(self.stamp().0.saturating_add(self.rng.i64(0..1_000)));
         let found = self.zones.iter_mut().find(|known| known.id == zone);
         let Some(zone) = found else {
             return Err(Refusal::new(403, 10_000, "Authentication error"));

@@ -175,11 +175,7 @@ impl Zone {
 
     /// Keeps what the records are now for lists that are up to `age` old.
     pub(super) fn keep_history(&mut self, now: Duration, age: Duration) {
-        while self
-            .history
-            .front()
-            .is_some_and(|(until, _)| until.saturating_add(age) <= now)
-        {
+        while self.history.front().is_some_and(|(until, _)| until.saturating_add(age) <= now) {
             self.history.pop_front();
         }
         if !age.is_zero() {
@@ -189,9 +185,7 @@ impl Zone {
 
     /// Whether a CNAME of this name was deleted less than `lag` ago.
     pub(super) fn lingers(&self, name: &str, now: Duration, lag: Duration) -> bool {
-        self.lingering
-            .iter()
-            .any(|(at, gone)| gone == name && now < at.saturating_add(lag))
+        self.lingering.iter().any(|(at, gone)| gone == name && now < at.saturating_add(lag))
     }
 
     pub(super) fn put(&mut self, record: Record) {
@@ -212,8 +206,7 @@ impl Zone {
         if lag.is_zero() {
             return;
         }
-        self.lingering
-            .retain(|(at, _)| now < at.saturating_add(lag));
+        self.lingering.retain(|(at, _)| now < at.saturating_add(lag));
         let gone = journal
             .into_iter()
             .filter(|(id, _)| !self.records.contains_key(id))
@@ -264,8 +257,8 @@ impl Zone {
             },
             "owner": {"id": null, "type": "user", "email": null},
             "account": {"id": self.account.id, "name": self.account.name},
-            "tenant": {"id": null, "name": null},
-            "tenant_unit": {"id": null},
+            "tenant": {},
+            "tenant_unit": {},
             "permissions": permissions,
             "plan": {
                 "id": "0feeeeeeeeeeeeeeeeeeeeeeeeeeeeee",

@@ -1,1 +1,0 @@
-//! The rules of the simulated Cloudflare, one by one.
