@@ -322,8 +322,8 @@ impl Rig {
             if before != after && reply.fate == Fate::DropBeforeReply {
                 self.outcome.lost_replies += 1;
             }
+            self.see_all();
         }
-        self.see_all();
         let (takes, answer) = self.answer_of(&request, &reply);
         if life == self.life {
             self.travel(takes, Travelling::Answered(account, request, answer));

@@ -217,7 +217,7 @@ fn script(
         script.push((begin, Happening::Fault(text)));
         script.push((end, Happening::Over(name)));
         // A fault matters most when something changes meanwhile.
-        if rng.bool() {
+        for _ in 0..(if name == "lost-reply" { 6 } else { rng.usize(..2) }) {
             let family = Family::ALL[rng.usize(..2)];
             let inside = begin + (end.saturating_sub(begin)).mul_f64(rng.f64());
             script.push((inside, Happening::Address(family, address(family, rng.u16(100..800)))));
