@@ -4,10 +4,12 @@
 //! - [`engine`]: the pure core. What is believed, what differs, when to send it.
 //! - [`detect`]: asking sources for the host's addresses.
 //! - [`cloudflare`]: asking Cloudflare.
+//! - [`config`]: text in; a valid configuration, or all of its mistakes, out.
 //! - [`outbound`]: the one way out of the process that both of these take.
 //! - `sandbox`: a simulated Cloudflare to try all of it with (a cargo feature, on by default).
 
 pub mod cloudflare;
+pub mod config;
 pub mod detect;
 pub mod engine;
 pub mod outbound;

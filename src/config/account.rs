@@ -1,0 +1,323 @@
+//! `[cloudflare]` and `[cloudflare.NAME]`: how each account is reached, and with whose secret.
+//!
+//! Deliberately unknown: the secret itself. A secret that was written into the file is refused unseen.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+use toml::de::{DeTable, DeValue};
+
+use super::conceal::looks_secret;
+use super::keys::{self, Key, Place};
+use super::mistake::{Findings, quote};
+use super::section::{self, Section, Text, Value};
+use crate::cloudflare::credential::{Access, Login, Origin};
+use crate::engine::settings::{Account, AccountName, Budget};
+
+/// An account of the file.
+pub(super) struct Found {
+    pub(super) access: Access,
+    pub(super) account: Account,
+    /// Where its table begins.
+    pub(super) at: Range<usize>,
+    /// Whether the file says anything about it.
+    pub(super) stated: bool,
+}
+
+/// Reads `[cloudflare]` and its accounts. What is wrong is reported; something stands in for it.
+pub(super) fn read(
+    findings: &mut Findings<'_>,
+    table: (&DeTable<'_>, Range<usize>),
+) -> BTreeMap<AccountName, Found> {
+    let (entries, at) = table;
+    let mut accounts = BTreeMap::new();
+    for (key, value) in entries {
+        let name = key.get_ref().as_ref();
+        if let (DeValue::Table(inner), true) = (value.get_ref(), is_account(name, value)) {
+            check_name(findings, name, key.span());
+            let found = read_one(findings, (inner, value.span()), &|_| false);
+            accounts.insert(AccountName(name.into()), found);
+        }
+    }
+    let is_further = |name: &str| entries.get(name).is_some_and(|value| is_account(name, value));
+    let mut main = read_one(findings, (entries, at), &is_further);
+    main.stated = entries.iter().any(|(key, _)| !is_further(key.get_ref()));
+    accounts.insert(AccountName::default(), main);
+    accounts
+}
+
+/// Whether an entry of `[cloudflare]` is a further account, rather than a key or a misspelt key. Its content
+/// decides where its name does not.
+fn is_account(name: &str, value: &Value<'_>) -> bool {
+    let DeValue::Table(inner) = value.get_ref() else {
+        return false;
+    };
+    if Place::Account.key(name).is_some() {
+        return false;
+    }
+    let holds_keys = inner.keys().any(|key| Place::Account.key(key.get_ref()).is_some());
+    holds_keys || Place::Account.nearest(name).is_none()
+}
+
+fn check_name(findings: &mut Findings<'_>, name: &str, at: Range<usize>) {
+    let fits = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if name.is_empty() || name.len() > 32 || !fits {
+        let what = format!("{} cannot be an account's name", quote(name));
+        let remedy = "use 1 to 32 letters, digits, \"-\" and \"_\"".into();
+        findings.mistake(at, what, remedy);
+    }
+}
+
+fn read_one(
+    findings: &mut Findings<'_>,
+    table: (&DeTable<'_>, Range<usize>),
+    besides: &dyn Fn(&str) -> bool,
+) -> Found {
+    let at = table.1.clone();
+    let section = Section::new(findings, Place::Account, table, besides);
+    let login = login(findings, &section);
+    let api = section.read(&keys::API, findings, api);
+    let budget = section.read(&keys::BUDGET, findings, budget);
+    let refresh = section.read(&keys::REFRESH, findings, section::span);
+    Found {
+        access: Access { api: api.unwrap_or_default(), login },
+        account: Account {
+            budget: budget.unwrap_or(Budget { requests: 1, per: Duration::from_secs(1) }),
+            refresh: refresh.unwrap_or_default(),
+        },
+        at,
+        stated: true,
+    }
+}
+
+fn login(findings: &mut Findings<'_>, section: &Section<'_>) -> Login {
+    let token = section.read(&keys::TOKEN, findings, secret);
+    let email = section.read(&keys::EMAIL, findings, email);
+    let key = section.read(&keys::GLOBAL_KEY, findings, secret);
+    let at = section.key_at(&keys::GLOBAL_KEY);
+    match (section.has(&keys::EMAIL), section.has(&keys::GLOBAL_KEY)) {
+        (_, true) if section.has(&keys::TOKEN) => {
+            let what = "there are a token and a global-key; only one of them can be used".into();
+            findings.mistake(at, what, "keep the token, and take out global-key and email".into());
+        }
+        (false, true) => {
+            let remedy = "add email = \"…\", or better: use a token instead, which can be limited to DNS";
+            findings.missing(at, "global-key needs the account's email".into(), remedy.into());
+        }
+        (true, false) => {
+            let what = "email is for the legacy global-key only, which is not there".into();
+            let remedy = "take email out if there is a token, else add global-key = { file = \"…\" }".into();
+            findings.missing(section.key_at(&keys::EMAIL), what, remedy);
+        }
+        (true, true) => {
+            let what = "the global key can do everything in the account".into();
+            let remedy =
+                "make a token with Zone:Read and DNS:Edit for the zones here, and say token = { … } instead";
+            findings.warn(at, what, remedy.into());
+        }
+        (false, false) => {}
+    }
+    match (email, key) {
+        (Some(email), Some(key)) => Login::GlobalKey { email, key },
+        _ => Login::Token(token.unwrap_or(Origin::Env(String::new()))),
+    }
+}
+
+fn email(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<String> {
+    let Text { text, at } = section::text(findings, key, value)?;
+    let parts = text.trim().split_once('@');
+    let fits = parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
+    if !fits || text.trim().contains(char::is_whitespace) {
+        let what = format!("{} is not an e-mail address", quote(&text));
+        let remedy = "write the address that you log in to Cloudflare with".into();
+        findings.mistake(at, what, remedy);
+        return None;
+    }
+    Some(text.trim().to_owned())
+}
+
+/// Where a secret is read.
+pub(super) fn secret(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Origin> {
+    let DeValue::Table(entries) = value.get_ref() else {
+        findings.hide(value.span());
+        let what = format!("a secret does not stand in this file; {} says where it is", key.name);
+        let remedy = format!(
+            "put it into a file that only stayput can read, and write {name} = {{ file = \"/etc/stayput/{name}\" }};\n\
+             or into the environment: {name} = {{ env = \"CLOUDFLARE_API_{}\" }}",
+            if key == &keys::TOKEN { "TOKEN" } else { "KEY" },
+            name = key.name,
+        );
+        findings.mistake(value.span(), what, remedy);
+        return None;
+    };
+    let section = Section::new(findings, Place::Secret, (entries, value.span()), &|_| false);
+    let stated: Vec<&Key> = Place::Secret.keys().filter(|key| section.has(key)).collect();
+    match stated.as_slice() {
+        [one] => section.read(one, findings, origin),
+        [] => {
+            if entries.is_empty() {
+                let what = format!("{} does not say where the secret is", key.name);
+                let remedy = format!("write {} = {{ file = \"/etc/stayput/{0}\" }}", key.name);
+                findings.mistake(value.span(), what, remedy);
+            }
+            None
+        }
+        [first, .., last] => {
+            let what = format!("{} says two places: {} and {}", key.name, first.name, last.name);
+            findings.mistake(section.key_at(last), what, "keep the one that holds the secret".into());
+            None
+        }
+    }
+}
+
+fn origin(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Origin> {
+    if key == &keys::SECRET_COMMAND {
+        return section::command(findings, key, value).map(Origin::Command);
+    }
+    let Text { text, at } = section::text(findings, key, value)?;
+    let text = text.trim();
+    if looks_secret(text) {
+        findings.hide(at.clone());
+        let what = format!("this looks like the secret itself; {} says where it is", key.name);
+        let remedy = format!("write {} = {}, and put the secret there", key.name, key.example());
+        findings.mistake(at, what, remedy);
+        return None;
+    }
+    let wrong = if key == &keys::SECRET_ENV {
+        let mut bytes = text.bytes();
+        let begins = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+        let fits = begins && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        (!fits).then_some("this is not the name of an environment variable")
+    } else if key == &keys::SECRET_CREDENTIAL {
+        let fits = !text.contains('/') && text != "." && text != "..";
+        (!fits).then_some("a credential is a name, as in LoadCredential=NAME:PATH, and not a path")
+    } else {
+        let home = text.starts_with('~') || text.starts_with('$');
+        home.then_some("no shell reads this path, so ~ and $ would stay as they are")
+    };
+    if let Some(what) = wrong {
+        // Whatever it is, it may be the secret.
+        if key == &keys::SECRET_ENV {
+            findings.hide(at.clone());
+        }
+        findings.mistake(at, what.into(), format!("for example {} = {}", key.name, key.example()));
+        return None;
+    }
+    Some(if key == &keys::SECRET_ENV {
+        Origin::Env(text.to_owned())
+    } else if key == &keys::SECRET_CREDENTIAL {
+        Origin::Credential(text.to_owned())
+    } else {
+        Origin::File(PathBuf::from(text))
+    })
+}
+
+fn budget(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Budget> {
+    let DeValue::Table(entries) = value.get_ref() else {
+        section::wrong_kind(findings, key, value);
+        return None;
+    };
+    let section = Section::new(findings, Place::Budget, (entries, value.span()), &|_| false);
+    let requests = section.read(&keys::REQUESTS, findings, section::count);
+    let per = section.read(&keys::PER, findings, section::span);
+    let (requests, per) = (requests?, per?);
+    // 1,200 in 300 s.
+    let allowed = u64::from(requests) * 1_000 <= 4 * u64::try_from(per.as_millis()).unwrap_or(u64::MAX);
+    if !allowed && per < Duration::from_secs(300) {
+        let what = format!("{requests} requests per {} are more than Cloudflare allows", section::shown(per));
+        let most = (4 * per.as_secs()).max(1);
+        let remedy = format!(
+            "the limit is 1,200 per 5 minutes, so at most {most} here; budget = {} is plenty",
+            key.example()
+        );
+        findings.mistake(value.span(), what, remedy);
+        return None;
+    }
+    Some(Budget { requests, per })
+}
+
+fn api(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<String> {
+    let Text { text, at } = section::text(findings, key, value)?;
+    let url = url(findings, &text, at.clone())?;
+    if url.query().is_some() {
+        let what = "the API's base URL cannot have a query".into();
+        findings.mistake(at, what, "take the ? and what follows it out".into());
+        return None;
+    }
+    let host = url.host_str().unwrap_or_default();
+    let path = url.path().trim_end_matches('/');
+    if host == "api.cloudflare.com" && path != "/client/v4" {
+        let what = "this is not the base of Cloudflare's API".into();
+        findings.mistake(at, what, format!("write api = {}, or leave it out", key.example()));
+        return None;
+    }
+    if host != "api.cloudflare.com" && !host.ends_with(".cloudflare.com") && !is_loopback(&url) {
+        let what = format!("the secret is sent to {host}, which is not Cloudflare");
+        findings.warn(at, what, "leave api out unless that is meant".into());
+    }
+    Some(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// A URL that a request can go to: https, or http on a loopback host; nothing secret in it.
+pub(super) fn url(findings: &mut Findings<'_>, text: &str, at: Range<usize>) -> Option<Url> {
+    let wrong = |findings: &mut Findings<'_>, what: &str, remedy: &str| {
+        findings.mistake(at.clone(), what.to_owned(), remedy.to_owned());
+        None
+    };
+    let text = text.trim();
+    if text.contains(char::is_whitespace) {
+        return wrong(findings, "a URL has no blanks in it", "take them out, or write %20");
+    }
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(_) if !text.contains("://") => {
+            let what = format!("{} is not a whole URL", quote(text));
+            return wrong(findings, &what, "write it with https:// in front");
+        }
+        Err(error) => {
+            let what = format!("{} is not a URL: {error}", quote(text));
+            return wrong(
+                findings,
+                &what,
+                "write it as a browser shows it, such as \"https://ip.example.org/\"",
+            );
+        }
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        findings.hide(at.clone());
+        return wrong(
+            findings,
+            "a URL must not hold a user name or a password: it is shown in messages",
+            "take what stands before the @ out",
+        );
+    }
+    if url.fragment().is_some() {
+        return wrong(
+            findings,
+            "a # in a URL is for browsers; it is never sent",
+            "take the # and what follows it out",
+        );
+    }
+    match url.scheme() {
+        "https" => Some(url),
+        "http" if is_loopback(&url) => Some(url),
+        "http" => wrong(
+            findings,
+            "http is accepted for loopback hosts only: anybody on the way could read and change it",
+            "write https://",
+        ),
+        scheme => {
+            let what = format!("only https can be asked, not {scheme}");
+            wrong(findings, &what, "write https://")
+        }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}

@@ -1,0 +1,328 @@
+//! `[address]`: how often, by whom and how surely the host's addresses are found.
+//!
+//! Deliberately unknown: how a source is asked, and who runs the built-in ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use reqwest::Url;
+use toml::de::{DeTable, DeValue};
+
+use super::account;
+use super::keys::{self, Key, Place};
+use super::mistake::{Findings, quote};
+use super::section::{self, Section, Text, Value};
+use crate::detect::{BuiltIn, Source};
+use crate::engine::names::Family;
+use crate::engine::ranges::publishable;
+
+/// What the file says about addresses. What was wrong is reported; something stands in for it.
+pub(super) struct Found {
+    pub(super) every: Duration,
+    pub(super) agree: usize,
+    pub(super) allow: Vec<IpNet>,
+    /// For each family that is on.
+    pub(super) sources: BTreeMap<Family, Vec<Source>>,
+}
+
+/// Reads `[address]`.
+pub(super) fn read(findings: &mut Findings<'_>, table: (&DeTable<'_>, Range<usize>)) -> Found {
+    let section = Section::new(findings, Place::Address, table, &|_| false);
+    let every = section.read(&keys::EVERY, findings, section::span);
+    let agree = section.read(&keys::AGREE, findings, section::count);
+    let allow = section.read(&keys::ALLOW, findings, ranges).unwrap_or_default();
+    let agree = agree.and_then(|agree| usize::try_from(agree).ok());
+    let mut sources = BTreeMap::new();
+    for (family, key) in [(Family::V4, &keys::IPV4), (Family::V6, &keys::IPV6)] {
+        let reading = Reading { family, allow: &allow, found: Vec::new() };
+        let found = section.read(key, findings, |findings, key, value| reading.list(findings, key, value));
+        match found {
+            Some(found) if found.is_empty() => {}
+            Some(found) => {
+                let at =
+                    if section.has(key) { section.place_of(key) } else { section.place_of(&keys::AGREE) };
+                warn_about_agreement(findings, (family, &found), agree.unwrap_or(1), at);
+                sources.insert(family, found);
+            }
+            // The family is on, whatever it was to be asked.
+            None => {
+                sources.insert(family, Vec::new());
+            }
+        }
+    }
+    if sources.is_empty() {
+        let what = "both families are turned off, so there is no address to publish".into();
+        findings.mistake(
+            section.place_of(&keys::IPV6),
+            what,
+            "write [\"auto\"] for one of ipv4 and ipv6".into(),
+        );
+    }
+    Found { every: every.unwrap_or_default(), agree: agree.unwrap_or(1), allow, sources }
+}
+
+fn warn_about_agreement(
+    findings: &mut Findings<'_>,
+    sources: (Family, &[Source]),
+    agree: usize,
+    at: Range<usize>,
+) {
+    let (family, sources) = sources;
+    let operators: BTreeSet<Box<str>> = sources.iter().map(Source::operator).collect();
+    let said = sources.iter().all(|source| matches!(source, Source::Static(_)));
+    if operators.len() < agree && !said {
+        let (number, all) = match operators.len() {
+            1 => ("1 operator".to_owned(), "that one alone is believed".to_owned()),
+            number => (format!("{number} operators"), format!("all {number} must say the same")),
+        };
+        let what = format!("agree = {agree}, but {family} has sources of {number} only: {all}");
+        findings.warn(at, what, "add sources that somebody else runs, or lower agree".into());
+    }
+}
+
+/// Ranges that may be published although they are not public.
+fn ranges(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Vec<IpNet>> {
+    let texts = section::texts(findings, key, value)?;
+    Some(texts.iter().filter_map(|text| range(findings, text)).collect())
+}
+
+fn range(findings: &mut Findings<'_>, text: &Text) -> Option<IpNet> {
+    let Text { text, at } = text;
+    let text = text.trim();
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some(IpNet::from(address));
+    }
+    let Ok(range) = text.parse::<IpNet>() else {
+        let what = format!("{} is not a range of addresses", quote(text));
+        let remedy =
+            "write an address and the length of the prefix, such as \"192.168.7.0/24\" or \"fd00::/8\"";
+        findings.mistake(at.clone(), what, remedy.into());
+        return None;
+    };
+    if range != range.trunc() {
+        let what = format!("{} has bits behind the /{}", quote(text), range.prefix_len());
+        let remedy =
+            format!("write \"{}\" for the range, or \"{}\" for the one address", range.trunc(), range.addr());
+        findings.mistake(at.clone(), what, remedy);
+        return None;
+    }
+    Some(range)
+}
+
+/// The sources of one family, while they are read.
+struct Reading<'a> {
+    family: Family,
+    allow: &'a [IpNet],
+    found: Vec<Source>,
+}
+
+/// The words that this version cannot ask yet.
+const NOT_YET: [&str; 4] = ["stun", "dns", "router", "interface"];
+
+/// What can be said instead.
+const USABLE: &str = "use \"auto\", \"cloudflare\", \"ipify\", \"amazon\", an https URL, { command = […] }, { file = \"…\" } or { static = \"…\" }";
+
+impl Reading<'_> {
+    /// The list; empty if the family is off, `None` if something in it is wrong.
+    fn list(mut self, findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Vec<Source>> {
+        let Some(list) = value.get_ref().as_array() else {
+            section::wrong_kind(findings, key, value);
+            return None;
+        };
+        let mut fine = true;
+        for item in list.iter() {
+            fine &= self.item(findings, key, item).is_some();
+        }
+        if fine && self.found.is_empty() && !list.is_empty() {
+            let what = format!("there is no source of {} in this list", self.family);
+            findings.mistake(value.span(), what, USABLE.into());
+            fine = false;
+        }
+        fine.then_some(self.found)
+    }
+
+    fn item(&mut self, findings: &mut Findings<'_>, key: &Key, item: &Value<'_>) -> Option<()> {
+        let at = item.span();
+        let source = match item.get_ref() {
+            DeValue::String(word) if word.trim() == "auto" => {
+                self.add_auto();
+                return Some(());
+            }
+            DeValue::String(_) => {
+                let text = section::item_text(findings, key, item)?;
+                self.word(findings, text)?
+            }
+            DeValue::Table(entries) => self.table(findings, (entries, at.clone()))?,
+            _ => {
+                let what = "a source is a word, a URL or a table".into();
+                findings.mistake(at, what, USABLE.into());
+                return None;
+            }
+        };
+        if self.found.iter().any(|found| is_same(found, &source)) {
+            let what = format!("{} is in this list already", quote(&source.label()));
+            findings.warn(at, what, "it is asked once; take one of the two out".into());
+        } else {
+            self.found.push(source);
+        }
+        Some(())
+    }
+
+    fn add_auto(&mut self) {
+        for which in [BuiltIn::Cloudflare, BuiltIn::Amazon, BuiltIn::Ipify] {
+            let source = Source::built_in(which, self.family);
+            self.found.extend(source.filter(|source| !self.found.contains(source)));
+        }
+    }
+
+    fn word(&self, findings: &mut Findings<'_>, text: Text) -> Option<Source> {
+        let word = text.text.trim();
+        let which = match word {
+            "cloudflare" => BuiltIn::Cloudflare,
+            "ipify" => BuiltIn::Ipify,
+            "amazon" => BuiltIn::Amazon,
+            _ if NOT_YET.contains(&word) => {
+                let what = format!("this version cannot ask {} yet", quote(word));
+                findings.mistake(text.at, what, USABLE.into());
+                return None;
+            }
+            _ if word.contains("://") => return self.url(findings, text),
+            _ => {
+                self.unknown_word(findings, &text);
+                return None;
+            }
+        };
+        let source = Source::built_in(which, self.family);
+        if source.is_none() {
+            let what = format!("{} has no service for {}", quote(word), self.family);
+            findings.mistake(text.at, what, USABLE.into());
+        }
+        source
+    }
+
+    fn unknown_word(&self, findings: &mut Findings<'_>, text: &Text) {
+        let word = text.text.trim();
+        let known = ["auto", "cloudflare", "ipify", "amazon"].into_iter().chain(NOT_YET);
+        let remedy = if word.parse::<IpAddr>().is_ok() {
+            format!("write {{ static = \"{word}\" }} for an address that is simply known")
+        } else if word.starts_with('/') {
+            format!("write {{ file = \"{word}\" }} or {{ command = [\"{word}\"] }}")
+        } else if let Some(near) = keys::nearest(&word.to_lowercase(), known) {
+            format!("did you mean \"{near}\"?")
+        } else if word.contains('.') {
+            format!("write \"https://{word}\" if it is a URL that answers with the address")
+        } else {
+            USABLE.into()
+        };
+        findings.mistake(text.at.clone(), format!("there is no source {}", quote(word)), remedy);
+    }
+
+    fn url(&self, findings: &mut Findings<'_>, text: Text) -> Option<Source> {
+        let url = account::url(findings, &text.text, text.at.clone())?;
+        if let Some(family) = literal_family(&url).filter(|family| *family != self.family) {
+            let what =
+                format!("this host has an {family} address only, but is to be asked over {}", self.family);
+            findings.mistake(text.at, what, "use a host name that has addresses of this family".into());
+            return None;
+        }
+        let host = url.host_str().unwrap_or_default();
+        Some(Source::Url {
+            label: text.text.trim().into(),
+            operator: host.trim_end_matches('.').into(),
+            url: url.as_str().into(),
+        })
+    }
+
+    fn table(&self, findings: &mut Findings<'_>, table: (&DeTable<'_>, Range<usize>)) -> Option<Source> {
+        let at = table.1.clone();
+        let is_empty = table.0.is_empty();
+        let section = Section::new(findings, Place::Source, table, &|_| false);
+        let stated: Vec<&'static Key> = Place::Source.keys().filter(|key| section.has(key)).collect();
+        match stated.as_slice() {
+            [one] => section.read(one, findings, |findings, key, value| self.entry(findings, key, value)),
+            [] => {
+                if is_empty {
+                    findings.mistake(at, "this source is empty".into(), USABLE.into());
+                }
+                None
+            }
+            [first, .., last] => {
+                let what = format!("a source is one thing; this is {} and {}", first.name, last.name);
+                findings.mistake(section.key_at(last), what, "make two tables of it: { … }, { … }".into());
+                None
+            }
+        }
+    }
+
+    fn entry(&self, findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Source> {
+        if key == &keys::SOURCE_COMMAND {
+            let words = section::command(findings, key, value)?;
+            return Some(Source::Command(words.into_iter().map(Into::into).collect()));
+        }
+        let text = section::text(findings, key, value)?;
+        if key == &keys::SOURCE_URL {
+            return self.url(findings, text);
+        }
+        if key == &keys::SOURCE_STATIC {
+            return self.fixed(findings, &text);
+        }
+        if key == &keys::SOURCE_FILE {
+            let path = PathBuf::from(text.text.trim());
+            if path.is_absolute() {
+                return Some(Source::File(path));
+            }
+            let what = "a daemon has no folder of its own, so this path leads nowhere".into();
+            findings.mistake(text.at, what, format!("write the whole path, such as {}", key.example()));
+            return None;
+        }
+        let what = format!("this version cannot ask {{ {} = … }} yet", key.name);
+        findings.mistake(text.at, what, USABLE.into());
+        None
+    }
+
+    fn fixed(&self, findings: &mut Findings<'_>, text: &Text) -> Option<Source> {
+        let at = text.at.clone();
+        let Ok(address) = text.text.trim().parse::<IpAddr>() else {
+            let what = format!("{} is not an address", quote(&text.text));
+            let example = match self.family {
+                Family::V4 => "198.51.100.7",
+                Family::V6 => "2001:db8::7",
+            };
+            findings.mistake(at, what, format!("write one address, such as \"{example}\""));
+            return None;
+        };
+        if Family::of(address) != self.family {
+            let what =
+                format!("{address} is an {} address, in the list for {}", Family::of(address), self.family);
+            findings.mistake(at, what, "move it to the other list".into());
+            return None;
+        }
+        if let Err(why) = publishable(address, self.allow) {
+            let what = format!("{address} cannot be published: {why}");
+            let remedy = format!("write another address, or allow = [\"{address}\"] if it is meant");
+            findings.mistake(at, what, remedy);
+            return None;
+        }
+        Some(Source::Static(address))
+    }
+}
+
+/// Whether two sources are one, or could not be told apart in messages.
+fn is_same(a: &Source, b: &Source) -> bool {
+    let same_url = match (a, b) {
+        (Source::Url { url: a, .. }, Source::Url { url: b, .. }) => a == b,
+        _ => false,
+    };
+    same_url || a.label() == b.label()
+}
+
+/// The family of a host that is written as an address.
+fn literal_family(url: &Url) -> Option<Family> {
+    let host = url.host_str()?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.parse::<IpAddr>().ok().map(Family::of)
+}

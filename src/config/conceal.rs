@@ -1,0 +1,308 @@
+//! Which parts of a configuration may be secrets, so that no message ever shows them.
+//!
+//! Works on the bare text, because a secret also stands in files that cannot be parsed, under keys that are
+//! misspelt and in lines that are commented out. It hides too much rather than too little.
+
+use std::ops::Range;
+
+use super::keys;
+
+/// The keys of a secret's table whose values say where the secret is, and are shown.
+const WHERE: [&str; 4] = ["env", "file", "credential", "command"];
+
+/// The parts of `text` that may be secrets, and `more`, in order and without overlaps.
+pub(super) fn merged(text: &str, more: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    let mut parts = more;
+    parts.extend(values_of_secret_keys(text));
+    parts.extend(words(text).filter(|word| looks_secret(slice(text, word))));
+    parts.sort_by_key(|part| part.start);
+    let mut list: Vec<Range<usize>> = Vec::new();
+    for part in parts {
+        match list.last_mut() {
+            Some(last) if part.start < last.end => last.end = last.end.max(part.end),
+            _ => list.push(part),
+        }
+    }
+    list
+}
+
+/// The text with everything masked that has the shape of a secret.
+pub(super) fn masked(text: &str) -> String {
+    let mut masked = String::new();
+    let mut from = 0;
+    for word in words(text).filter(|word| looks_secret(slice(text, word))) {
+        masked.push_str(slice(text, &(from..word.start)));
+        masked.push_str("********");
+        from = word.end;
+    }
+    masked.push_str(slice(text, &(from..text.len())));
+    masked
+}
+
+/// Whether a word has the shape of a Cloudflare secret: a token of 40 characters, a global key of
+/// 37 hexadecimal digits, or one of the newer prefixes.
+pub(super) fn looks_secret(word: &str) -> bool {
+    let prefixed = ["cfk_", "cfut_", "cfat_", "v1.0-"]
+        .iter()
+        .any(|prefix| word.len() > prefix.len() + 8 && word.starts_with(prefix));
+    let has = |class: fn(&u8) -> bool| word.as_bytes().iter().any(class);
+    let mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
+    let hex = has(u8::is_ascii_digit) && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    prefixed || word.len() >= 36 && (mixed || hex)
+}
+
+/// Whether a key is one that secrets are written under, correctly spelt or not.
+fn is_secret_key(key: &str) -> bool {
+    let key = key.to_ascii_lowercase().replace('_', "-");
+    let parts = ["token", "secret", "passw", "bearer", "apikey", "globalkey", "auth"];
+    parts.iter().any(|part| key.contains(part))
+        || key == "key"
+        || key.ends_with("-key")
+        || keys::distance(&key, "token") <= 2 && key.len() >= 4
+        || keys::distance(&key, "global-key") <= 3
+}
+
+/// The values of keys that secrets are written under.
+fn values_of_secret_keys(text: &str) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let mut section_is_secret = false;
+    let mut skip_to = 0;
+    for line in lines(text) {
+        if line.start < skip_to {
+            continue;
+        }
+        let head = slice(text, &line).trim_start_matches([' ', '\t', '#', '\u{feff}']);
+        if head.starts_with('[') {
+            let name = head.trim_matches(|char: char| !char.is_ascii_alphanumeric());
+            let last = name.rsplit('.').next().unwrap_or(name);
+            let last = last.trim_matches(|char: char| !char.is_ascii_alphanumeric());
+            let last = last.split(|char: char| !is_key_char(char)).next().unwrap_or(last);
+            section_is_secret = is_secret_key(last);
+        }
+        for key in words(slice(text, &line)) {
+            let key = line.start + key.start..line.start + key.end;
+            if key.start < skip_to {
+                continue;
+            }
+            let name = slice(text, &key);
+            let Some(value) = value_after(text, &key, line.end) else {
+                continue;
+            };
+            let is_place =
+                WHERE.contains(&name) || ["api", "email", "refresh", "requests", "per"].contains(&name);
+            if is_secret_key(name) || section_is_secret && !is_place {
+                skip_to = hide_value(text, value, &mut parts);
+            }
+        }
+    }
+    parts
+}
+
+/// Where the value of this key begins, if it is a key: after `=`, `:`, or only blanks where a key begins the line.
+fn value_after(text: &str, key: &Range<usize>, line_end: usize) -> Option<usize> {
+    let rest = slice(text, &(key.end..line_end));
+    let unquoted = rest.trim_start_matches(['"', '\'', ']']);
+    let after = unquoted.trim_start_matches([' ', '\t']);
+    let after = match after.strip_prefix(['=', ':']) {
+        Some(after) => after,
+        None if after.len() < unquoted.len() && begins_line(text, key.start) => after,
+        None => return None,
+    };
+    let after = after.trim_start_matches([' ', '\t', '=', '>']);
+    (!after.is_empty()).then_some(line_end - after.len())
+}
+
+/// Whether a key at this place is the first on its line, or in its table; the path before a dotted one counts to it.
+fn begins_line(text: &str, at: usize) -> bool {
+    let before = slice(text, &(0..at)).trim_end_matches(['"', '\'']);
+    let in_path = |char| is_key_char(char) || matches!(char, '.' | '"' | '\'');
+    let before = if before.ends_with('.') { before.trim_end_matches(in_path) } else { before };
+    let before = before.trim_end_matches([' ', '\t', '#']);
+    before.is_empty() || before.ends_with(['\n', '{', ',', '\u{feff}'])
+}
+
+/// Hides the value that begins at `start`, and says where it ends. Of a table, only what is not a place is hidden.
+fn hide_value(text: &str, start: usize, parts: &mut Vec<Range<usize>>) -> usize {
+    let rest = slice(text, &(start..text.len()));
+    if rest.starts_with('{') {
+        return hide_in_table(text, start, parts);
+    }
+    let end = start + value_length(rest);
+    // A comment behind it may hold the one before.
+    let line_end = slice(text, &(end..text.len())).find('\n').map_or(text.len(), |at| end + at);
+    let comment = slice(text, &(end..line_end)).trim_start().starts_with('#');
+    let end = if comment { line_end } else { end };
+    parts.push(start..end);
+    end
+}
+
+/// Hides in `{ … }` the values of the keys that do not say where a secret is.
+fn hide_in_table(text: &str, start: usize, parts: &mut Vec<Range<usize>>) -> usize {
+    let mut at = start + 1;
+    let mut key = start..start;
+    while let Some(char) = slice(text, &(at..text.len())).chars().next() {
+        match char {
+            '}' => return at + 1,
+            '=' | ':' => {
+                let blanks = slice(text, &(at + 1..text.len()));
+                let value = text.len() - blanks.trim_start_matches([' ', '\t']).len();
+                let end = value + value_length(slice(text, &(value..text.len())));
+                if !WHERE.contains(&slice(text, &key)) {
+                    parts.push(value..end);
+                }
+                at = end.max(at + 1);
+            }
+            _ if is_key_char(char) => {
+                let word = slice(text, &(at..text.len()));
+                let length = word.find(|char| !is_key_char(char)).unwrap_or(word.len());
+                key = at..at + length;
+                at += length;
+            }
+            // A text without a key is not a place.
+            '"' | '\'' => {
+                let rest = slice(text, &(at..text.len()));
+                let end = at + value_length(rest);
+                let inner = rest.get(1..end - at - 1).unwrap_or_default();
+                let is_key = slice(text, &(end..text.len())).trim_start().starts_with('=');
+                if is_key && WHERE.contains(&inner) {
+                    key = at + 1..end - 1;
+                } else if is_key {
+                    key = at..end;
+                } else {
+                    parts.push(at..end);
+                }
+                at = end;
+            }
+            _ => at += char.len_utf8(),
+        }
+    }
+    text.len()
+}
+
+/// How long the value is that this text begins with: a quoted text in one or several lines, a list, or bare words
+/// to the end of the line, the comma or the brace.
+fn value_length(text: &str) -> usize {
+    for quotes in ["\"\"\"", "'''"] {
+        if let Some(rest) = text.strip_prefix(quotes) {
+            return rest.find(quotes).map_or(text.len(), |at| at + 6);
+        }
+    }
+    let line = text.find('\n').unwrap_or(text.len());
+    if text.starts_with('[') {
+        return text.find(']').map_or(line, |at| at + 1);
+    }
+    let Some(quote) = text.chars().next().filter(|char| matches!(char, '"' | '\'')) else {
+        return text.find(['\n', ',', '}']).unwrap_or(text.len());
+    };
+    let mut escaped = false;
+    for (at, char) in text.char_indices().skip(1).take_while(|(at, _)| *at < line) {
+        match char {
+            _ if escaped => escaped = false,
+            '\\' if quote == '"' => escaped = true,
+            _ if char == quote => return at + 1,
+            _ => {}
+        }
+    }
+    line
+}
+
+fn is_key_char(char: char) -> bool {
+    char.is_ascii_alphanumeric() || char == '-' || char == '_'
+}
+
+/// The runs of characters that keys and secrets are made of.
+fn words(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = text.get(at..)?;
+        let start = at + rest.find(is_key_char)?;
+        let word = slice(text, &(start..text.len()));
+        at = start + word.find(|char| !is_key_char(char)).unwrap_or(word.len());
+        Some(start..at)
+    })
+}
+
+/// The lines of a text, without their breaks.
+fn lines(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut start = 0;
+    text.split('\n').map(move |line| {
+        let range = start..start + line.len();
+        start = range.end + 1;
+        range
+    })
+}
+
+fn slice<'a>(text: &'a str, range: &Range<usize>) -> &'a str {
+    text.get(range.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text as it would be shown.
+    fn shown(text: &str) -> String {
+        let mut shown = String::new();
+        let mut from = 0;
+        for part in merged(text, Vec::new()) {
+            shown.push_str(&text[from..part.start]);
+            shown.push_str("***");
+            from = part.end;
+        }
+        shown + &text[from..]
+    }
+
+    #[test]
+    fn values_under_keys_for_secrets_are_hidden_however_they_are_written() {
+        for (text, expected) in [
+            ("token = \"hunter2\" # hunter1", "token = ***"),
+            ("tokn = 'hunter2'", "tokn = ***"),
+            ("# token = \"hunter2\"", "# token = ***"),
+            ("token = hunter2", "token = ***"),
+            ("token: hunter2", "token: ***"),
+            ("token hunter2", "token ***"),
+            ("cloudflare.\"token\" 'hunter2'", "cloudflare.\"token\" ***"),
+            ("token = \"hunter2", "token = ***"),
+            ("token = \"hun\\\"ter2\", api = 5", "token = ***, api = 5"),
+            ("\"global-key\" = \"hunter2\"", "\"global-key\" = ***"),
+            ("global_key=hunter2", "global_key=***"),
+            ("CLOUDFLARE_API_KEY=hunter2", "CLOUDFLARE_API_KEY=***"),
+            ("cloudflare.token = \"hunter2\"", "cloudflare.token = ***"),
+            (
+                "cloudflare = { token = \"hunter2\", api = \"x\" }",
+                "cloudflare = { token = ***, api = \"x\" }",
+            ),
+            ("token = { value = \"hunter2\" }", "token = { value = *** }"),
+            ("token = { \"hunter2\" }", "token = { *** }"),
+            ("token = { env \"hunter2\" }", "token = { env *** }"),
+            ("token = [\"hunter2\"]", "token = ***"),
+            ("token = \"\"\"\nhunter2\nhunter2\"\"\"\na = 1", "token = ***\na = 1"),
+            ("[cloudflare.token]\nvalue = \"hunter2\"", "[cloudflare.token]\nvalue = ***"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
+    }
+
+    #[test]
+    fn places_of_secrets_and_other_values_are_shown() {
+        for text in [
+            "token = { file = \"/etc/stayput/token\" }",
+            "token = { env = \"CLOUDFLARE_API_TOKEN\" }",
+            "token = { \"credential\" = \"token\", file = \"x\" }",
+            "[cloudflare.token]\nfile = \"/run/token\"",
+            "zone-id = \"372e67954025e0ba6aaa6d586b9e0b59\"",
+            "name = \"a-very-long-label-without-anything-secret-in-it.example.com\"",
+            "every = \"5m\"\nagree = 2",
+        ] {
+            assert_eq!(shown(text), text);
+        }
+    }
+
+    #[test]
+    fn what_has_the_shape_of_a_secret_is_hidden_anywhere() {
+        let token = "Abcdefghij0123456789-_bcdefghij012345678";
+        let key = "0123456789abcdef0123456789abcdef01234";
+        assert_eq!(shown(&format!("env = \"{token}\"")), "env = \"***\"");
+        assert_eq!(masked(&format!("say {key} and cfk_0123456789.")), "say ******** and ********.");
+    }
+}

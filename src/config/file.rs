@@ -1,0 +1,89 @@
+//! Reading the configuration file: the only part of `config` that touches the world.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::mistake::Mistakes;
+
+/// No configuration is longer than this.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// Reads a configuration file: UTF-8 text of at most 1 MiB.
+///
+/// # Errors
+/// It is missing, a folder, unreadable, too long or not text; with its path and the system's words.
+pub fn read_file(path: &Path) -> Result<String, Mistakes> {
+    let name = path.display().to_string();
+    let bytes = bytes(path).map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::NotFound => "create it, or name another with --config".to_owned(),
+            io::ErrorKind::PermissionDenied => {
+                format!("let the user that stayput runs as read it: chown or chmod {name}")
+            }
+            io::ErrorKind::IsADirectory => "name the file in it".to_owned(),
+            _ => "see what is wrong with the file or its file system".to_owned(),
+        };
+        Mistakes::about(&name, &format!("the configuration cannot be read: {error}"), &remedy)
+    })?;
+    if bytes.len() as u64 > MOST_BYTES {
+        let what = "the file is longer than 1 MiB, so it is not a configuration";
+        return Err(Mistakes::about(&name, what, "name the right file with --config"));
+    }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(Mistakes::about(&name, "the file is saved as UTF-16", "save it as UTF-8"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
+        let what = format!("the file is not UTF-8 text: line {line} has a byte that cannot be read");
+        Mistakes::about(&name, &what, "save it as UTF-8")
+    })
+}
+
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(content: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.toml");
+        std::fs::write(&path, content).unwrap();
+        let refusal = read_file(&path).unwrap_err().to_string();
+        assert!(refusal.contains("x.toml: "), "{refusal}");
+        refusal
+    }
+
+    #[test]
+    fn a_missing_file_and_a_folder_are_named_with_the_systems_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = read_file(&folder.path().join("none.toml")).unwrap_err().to_string();
+        assert!(missing.contains("none.toml") && missing.contains("(os error 2)"), "{missing}");
+        let folder = read_file(folder.path()).unwrap_err().to_string();
+        assert!(folder.contains("(os error 21)") && folder.contains("name the file in it"), "{folder}");
+    }
+
+    #[test]
+    fn what_is_not_a_text_is_refused_in_words() {
+        assert!(refusal(&[b'a', b'\n', 0xff]).contains("line 2"));
+        assert!(refusal(&[0xff, 0xfe, b'a', 0]).contains("UTF-16"));
+        assert!(refusal(&vec![b'#'; (1 << 20) + 1]).contains("1 MiB"));
+    }
+
+    #[test]
+    fn a_file_of_the_greatest_length_is_read_and_no_byte_beyond() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.toml");
+        std::fs::write(&path, vec![b'#'; 1 << 20]).unwrap();
+        assert_eq!(read_file(&path).unwrap().len(), 1 << 20);
+        // Endless, but read to the limit only.
+        let endless = read_file(Path::new("/dev/zero")).unwrap_err().to_string();
+        assert!(endless.contains("1 MiB"), "{endless}");
+    }
+}

@@ -1,0 +1,460 @@
+//! Every key of the configuration file: where it stands, what it takes, its default, and a sentence about it.
+//!
+//! The one source for reading, for unknown keys and their nearest known name, for the JSON Schema and for
+//! `config/reference.toml`. Deliberately unknown: what the values do.
+
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+/// A key of the configuration file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The table that it stands in.
+    pub place: Place,
+    /// How it is spelt.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// What it is when it is left out.
+    pub preset: Preset,
+    /// A sentence about it.
+    pub doc: &'static str,
+}
+
+/// A table of the configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The file itself, before the first table.
+    Top,
+    /// `[cloudflare]`, and `[cloudflare.NAME]` for each further account.
+    Account,
+    /// The value of `budget`.
+    Budget,
+    /// The value of `token` and of `global-key`.
+    Secret,
+    /// `[address]`.
+    Address,
+    /// An entry of `ipv4` and `ipv6` that is a table.
+    Source,
+    /// `[[record]]`.
+    Record,
+}
+
+/// What a key takes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// True or false.
+    Switch,
+    /// A whole number in these bounds.
+    Count(u32, u32),
+    /// A duration in these bounds, in seconds.
+    Span(u64, u64),
+    /// `"auto"` or a duration.
+    Ttl,
+    /// A list of texts.
+    Texts,
+    /// One text, or a list of them.
+    OneOrMore,
+    /// A program and its arguments.
+    Command,
+    /// Record types.
+    Types,
+    /// Sources of addresses.
+    Sources,
+    /// A table of [`Place::Secret`].
+    Secret,
+    /// A table of [`Place::Budget`].
+    Budget,
+    /// A table of the file.
+    Table(Place),
+    /// A table that may be there several times.
+    Tables(Place),
+}
+
+/// What a key is when it is left out.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// This value, as it is written in TOML.
+    Value(&'static str),
+    /// Nothing, which differs from every value; with an example of a value.
+    Unset(&'static str),
+    /// It must be there; with an example of a value.
+    Required(&'static str),
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+macro_rules! keys {
+    ($($id:ident = $place:ident $name:literal, $kind:expr, $preset:expr, $doc:literal;)*) => {
+        $(
+            #[doc = $doc]
+            pub static $id: Key = Key {
+                place: Place::$place,
+                name: $name,
+                kind: $kind,
+                preset: $preset,
+                doc: $doc,
+            };
+        )*
+        /// Every key, in the order in which they are documented.
+        pub static ALL: &[&Key] = &[$(&$id),*];
+    };
+}
+
+keys! {
+    OWNER = Top "owner", Kind::Text, Preset::Unset("\"attic\""),
+        "This instance's name in the mark on its records; needed for shared = true.";
+    ON_EXIT = Top "on-exit", Kind::Choice(&["keep", "delete"]), Preset::Value("\"keep\""),
+        "What happens to our own records when the daemon is stopped: \"keep\" or \"delete\".";
+    MAX_DELETES = Top "max-deletes", Kind::Count(0, 1_000_000), Preset::Value("5"),
+        "A pass that would delete more of our records than this stops and asks.";
+    CLOUDFLARE = Top "cloudflare", Kind::Table(Place::Account), Preset::Value("{}"),
+        "How Cloudflare is reached. Further accounts are [cloudflare.NAME] with the same keys.";
+    ADDRESS = Top "address", Kind::Table(Place::Address), Preset::Value("{}"),
+        "How the addresses of this host are found.";
+    RECORD = Top "record", Kind::Tables(Place::Record), Preset::Required("[{ name = \"home.example.com\" }]"),
+        "The names that are kept; at least one.";
+
+    TOKEN = Account "token", Kind::Secret, Preset::Value("{ env = \"CLOUDFLARE_API_TOKEN\" }"),
+        "Where the API token is: { env = \"…\" }, { file = \"…\" }, { credential = \"…\" } (systemd) or { command = [\"…\"] }.";
+    EMAIL = Account "email", Kind::Text, Preset::Unset("\"me@example.com\""),
+        "The account's e-mail address, together with global-key: the legacy pair instead of a token.";
+    GLOBAL_KEY = Account "global-key", Kind::Secret, Preset::Unset("{ file = \"/etc/stayput/global-key\" }"),
+        "Where the Global API Key is. It can do everything in the account: prefer a token.";
+    API = Account "api", Kind::Text, Preset::Value("\"https://api.cloudflare.com/client/v4\""),
+        "The API's base URL; http is accepted for loopback hosts only.";
+    BUDGET = Account "budget", Kind::Budget, Preset::Value("{ requests = 300, per = \"5m\" }"),
+        "This daemon's share of the 1,200 requests per 5 minutes that Cloudflare allows.";
+    REFRESH = Account "refresh", Kind::Span(MINUTE, 90 * DAY), Preset::Value("\"6h\""),
+        "How long the cached copy of a zone is believed; 1m to 90d.";
+
+    REQUESTS = Budget "requests", Kind::Count(1, 1_200), Preset::Value("300"),
+        "So many requests at most, 1 to 1200.";
+    PER = Budget "per", Kind::Span(1, DAY), Preset::Value("\"5m\""),
+        "In any stretch of time of this length.";
+
+    SECRET_ENV = Secret "env", Kind::Text, Preset::Unset("\"CLOUDFLARE_API_TOKEN\""),
+        "The name of an environment variable.";
+    SECRET_FILE = Secret "file", Kind::Text, Preset::Unset("\"/etc/stayput/token\""),
+        "The path of a file.";
+    SECRET_CREDENTIAL = Secret "credential", Kind::Text, Preset::Unset("\"token\""),
+        "The name of a systemd credential, that is, of a file in $CREDENTIALS_DIRECTORY.";
+    SECRET_COMMAND = Secret "command", Kind::Command, Preset::Unset("[\"pass\", \"cloudflare\"]"),
+        "A program that prints the secret, and its arguments; run without a shell.";
+
+    EVERY = Address "every", Kind::Span(10, 30 * DAY), Preset::Value("\"5m\""),
+        "The longest time between two looks, 10s to 30d; events look sooner.";
+    AGREE = Address "agree", Kind::Count(1, 8), Preset::Value("2"),
+        "How many independent operators must say the same before a change is published, 1 to 8.";
+    IPV4 = Address "ipv4", Kind::Sources, Preset::Value("[\"auto\"]"),
+        "Where the IPv4 address is asked, in this order; [] turns the family off.";
+    IPV6 = Address "ipv6", Kind::Sources, Preset::Value("[\"auto\"]"),
+        "Where the IPv6 address is asked, in this order; [] turns the family off.";
+    ALLOW = Address "allow", Kind::Texts, Preset::Value("[]"),
+        "Ranges that are not public and may be published all the same, such as \"192.168.7.0/24\".";
+
+    SOURCE_URL = Source "url", Kind::Text, Preset::Unset("\"https://ip.example.org/\""),
+        "A URL that answers with the address as the whole body.";
+    SOURCE_COMMAND = Source "command", Kind::Command, Preset::Unset("[\"/usr/local/bin/my-address\"]"),
+        "A program that prints the address, and its arguments; run without a shell.";
+    SOURCE_FILE = Source "file", Kind::Text, Preset::Unset("\"/run/my-address\""),
+        "The absolute path of a file that holds the address.";
+    SOURCE_STATIC = Source "static", Kind::Text, Preset::Unset("\"198.51.100.7\""),
+        "The address itself.";
+    SOURCE_INTERFACE = Source "interface", Kind::Text, Preset::Unset("\"eth0\""),
+        "A network interface of this host (not yet in this version).";
+    SOURCE_STUN = Source "stun", Kind::Text, Preset::Unset("\"stun.example.org:3478\""),
+        "A STUN server (not yet in this version).";
+
+    NAME = Record "name", Kind::OneOrMore, Preset::Required("\"home.example.com\""),
+        "The name, or a list of names; the zone is found by itself. \"*.example.com\" works.";
+    TYPES = Record "types", Kind::Types, Preset::Unset("[\"A\", \"AAAA\"]"),
+        "The record types; unset: of every family that [address] has on.";
+    ZONE = Record "zone", Kind::Text, Preset::Unset("\"example.com\""),
+        "The zone's name, if it is not the longest one that the name ends in.";
+    ZONE_ID = Record "zone-id", Kind::Text, Preset::Unset("\"0123456789abcdef0123456789abcdef\""),
+        "The zone's identifier; saves the look-up.";
+    PROXIED = Record "proxied", Kind::Switch, Preset::Unset("true"),
+        "Whether Cloudflare's proxy answers for the name; unset: kept as it is (a new record: false).";
+    TTL = Record "ttl", Kind::Ttl, Preset::Unset("\"auto\""),
+        "How long resolvers keep the answer: \"auto\" or 30s to 1d; unset: kept as it is.";
+    COMMENT = Record "comment", Kind::Text, Preset::Unset("\"the house\""),
+        "The record's comment; unset: kept as it is.";
+    TAGS = Record "tags", Kind::Texts, Preset::Unset("[\"site:home\"]"),
+        "The record's tags (not on free plans); unset: kept as they are.";
+    EXCLUSIVE = Record "exclusive", Kind::Switch, Preset::Value("false"),
+        "True: nothing else of this name and type is left beside ours.";
+    SHARED = Record "shared", Kind::Switch, Preset::Value("false"),
+        "True: ours stands beside other instances' records of this name; needs owner.";
+    ACCOUNT = Record "account", Kind::Text, Preset::Unset("\"work\""),
+        "The account whose credential reaches the zone: the NAME of a [cloudflare.NAME].";
+}
+
+/// What people write who know the key from elsewhere, and the key that they mean.
+const ALIASES: [(&str, &str); 34] = [
+    ("api-base", "api"),
+    ("api-key", "global-key"),
+    ("api-token", "token"),
+    ("api-url", "api"),
+    ("base-url", "api"),
+    ("cache", "refresh"),
+    ("cmd", "command"),
+    ("delete-limit", "max-deletes"),
+    ("domain", "name"),
+    ("domains", "name"),
+    ("env-var", "env"),
+    ("environment", "env"),
+    ("exec", "command"),
+    ("fqdn", "name"),
+    ("global-api-key", "global-key"),
+    ("host", "name"),
+    ("hostname", "name"),
+    ("hosts", "name"),
+    ("iface", "interface"),
+    ("interval", "every"),
+    ("ip4", "ipv4"),
+    ("ip6", "ipv6"),
+    ("limit", "requests"),
+    ("mail", "email"),
+    ("names", "name"),
+    ("path", "file"),
+    ("period", "every"),
+    ("proxy", "proxied"),
+    ("quorum", "agree"),
+    ("type", "types"),
+    ("user", "email"),
+    ("variable", "env"),
+    ("zone-name", "zone"),
+    ("zoneid", "zone-id"),
+];
+
+impl Key {
+    /// The default as a value; `None` if the key has none.
+    pub(super) fn default(&self) -> Option<Spanned<DeValue<'static>>> {
+        match self.preset {
+            Preset::Value(text) => DeValue::parse(text).ok(),
+            Preset::Unset(_) | Preset::Required(_) => None,
+        }
+    }
+
+    /// The default as it is written, or an example of a value.
+    #[must_use]
+    pub fn example(&self) -> &'static str {
+        match self.preset {
+            Preset::Value(text) | Preset::Unset(text) | Preset::Required(text) => text,
+        }
+    }
+
+    /// What it takes, in words.
+    pub(super) fn expected(&self) -> String {
+        match self.kind {
+            Kind::Text => format!("text, such as {}", self.example()),
+            Kind::Choice(words) => format!("\"{}\"", words.join("\" or \"")),
+            Kind::Switch => "true or false".into(),
+            Kind::Count(least, most) => format!("a whole number from {least} to {most}"),
+            Kind::Span(..) => format!("a duration as text, such as {}", self.example()),
+            Kind::Ttl => "\"auto\", or a duration as text, such as \"5m\"".into(),
+            Kind::Texts => "a list of texts".into(),
+            Kind::OneOrMore => "text, or a list of texts".into(),
+            Kind::Command => format!("a list of a program and its arguments, such as {}", self.example()),
+            Kind::Types => "a list of record types, such as [\"A\", \"AAAA\"]".into(),
+            Kind::Sources => "a list of sources, such as [\"auto\"]".into(),
+            Kind::Secret => "a table that says where the secret is".into(),
+            Kind::Budget => "a table, such as { requests = 300, per = \"5m\" }".into(),
+            Kind::Table(_) | Kind::Tables(_) => "a table".into(),
+        }
+    }
+}
+
+impl Place {
+    /// How the table is called in a message.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Place::Top => "the top of the file",
+            Place::Account => "[cloudflare]",
+            Place::Budget => "budget",
+            Place::Secret => "a secret's table",
+            Place::Address => "[address]",
+            Place::Source => "a source's table",
+            Place::Record => "[[record]]",
+        }
+    }
+
+    /// The keys of this table.
+    pub fn keys(self) -> impl Iterator<Item = &'static Key> {
+        ALL.iter().copied().filter(move |key| key.place == self)
+    }
+
+    /// The key of this name.
+    pub(super) fn key(self, name: &str) -> Option<&'static Key> {
+        self.keys().find(|key| key.name == name)
+    }
+
+    /// The key of this table that a misspelt name probably means.
+    pub(super) fn nearest(self, name: &str) -> Option<&'static Key> {
+        let name = folded(name);
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+        self.key(&name).or_else(|| alias.and_then(|(_, key)| self.key(key))).or_else(|| {
+            let nearest = nearest(&name, self.keys().map(|key| key.name));
+            nearest.and_then(|name| self.key(name))
+        })
+    }
+}
+
+/// What to do about a key that `place` does not have.
+pub(super) fn remedy_for_unknown(place: Place, name: &str) -> String {
+    let folded = folded(name);
+    if let Some(key) = place.key(&folded) {
+        return format!("write it in kebab-case: {}", key.name);
+    }
+    if let (Place::Account, Some(key)) = (place, Place::Secret.key(&folded)) {
+        return format!("write token = {{ {} = {} }}", key.name, key.example());
+    }
+    let tables = [Place::Top, Place::Account, Place::Address, Place::Record];
+    let meant = place.nearest(name);
+    let mut nearest = tables.iter().filter_map(|place| place.nearest(name));
+    let meant_elsewhere =
+        nearest.find(|key| key.place != Place::Top).map(|key| (key.name, key.place.title()));
+    let elsewhere = ALL.iter().find(|key| {
+        key.name == folded
+            && matches!(key.place, Place::Top | Place::Account | Place::Address | Place::Record)
+    });
+    match (elsewhere, meant) {
+        (Some(key), _) if key.place == Place::Top => match key.kind {
+            Kind::Tables(_) => format!("write it as a table of its own: [[{}]]", key.name),
+            Kind::Table(_) => format!("write it as a table of its own: [{}]", key.name),
+            _ => format!("{} belongs at the top of the file, before the first [table]", key.name),
+        },
+        (Some(key), _) => format!("{} belongs in {}", key.name, key.place.title()),
+        (None, Some(key)) => format!("did you mean {}?", bracketed(key)),
+        (None, None) if meant_elsewhere.is_some() => {
+            let (name, place) = meant_elsewhere.unwrap_or_default();
+            format!("did you mean {name}, which belongs in {place}?")
+        }
+        (None, None) => {
+            let names: Vec<String> = place.keys().map(bracketed).collect();
+            format!("known here: {}", names.join(", "))
+        }
+    }
+}
+
+/// A key's name; a table's in its brackets.
+fn bracketed(key: &Key) -> String {
+    match key.kind {
+        Kind::Table(_) => format!("[{}]", key.name),
+        Kind::Tables(_) => format!("[[{}]]", key.name),
+        _ => key.name.to_owned(),
+    }
+}
+
+fn folded(name: &str) -> String {
+    name.trim().to_ascii_lowercase().replace([' ', '_'], "-")
+}
+
+/// The name that is nearest to a misspelt one, if one is near.
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|known| (distance(name, known), known))
+        .filter(|(distance, known)| *distance <= (known.len().max(name.len()) + 1) / 3)
+        .min()
+        .map(|(_, known)| known)
+}
+
+/// How many characters must be added, taken away, replaced or swapped with their neighbour to make one word
+/// of the other. Words that are far apart in length are not looked at: their difference in length is returned.
+pub(super) fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    if a.len().abs_diff(b.len()) > 4 {
+        return a.len().abs_diff(b.len());
+    }
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let mut best = (above[j] + usize::from(x != y)).min(above[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                best = best.min(before[j - 1] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above.last().copied().unwrap_or(0)
+}
+
+/// The bounds of a [`Kind::Span`].
+pub(super) fn bounds(least: u64, most: u64) -> (Duration, Duration) {
+    (Duration::from_secs(least), Duration::from_secs(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_and_every_example_is_toml() {
+        for key in ALL {
+            assert!(DeValue::parse(key.example()).is_ok(), "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn a_name_stands_once_in_each_table() {
+        for (index, key) in ALL.iter().enumerate() {
+            let again =
+                ALL[index + 1..].iter().any(|other| other.place == key.place && other.name == key.name);
+            assert!(!again, "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn every_alias_leads_to_a_key_and_is_none() {
+        for (alias, name) in ALIASES {
+            assert!(ALL.iter().any(|key| key.name == name), "{name}");
+            assert!(ALL.iter().all(|key| key.name != alias), "{alias}");
+        }
+    }
+
+    #[test]
+    fn distance_counts_single_slips() {
+        for (a, b, expected) in [
+            ("every", "every", 0),
+            ("evry", "every", 1),
+            ("eveyr", "every", 1),
+            ("tokn", "token", 1),
+            ("", "token", 5),
+            ("ipv4", "ipv6", 1),
+            ("abcdef", "badcfe", 3),
+        ] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+            assert_eq!(distance(b, a), expected, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn the_remedy_for_an_unknown_key_names_the_one_that_was_meant() {
+        for (place, name, expected) in [
+            (Place::Address, "evry", "did you mean every?"),
+            (Place::Address, "interval", "did you mean every?"),
+            (Place::Account, "global_key", "write it in kebab-case: global-key"),
+            (Place::Address, "owner", "owner belongs at the top of the file, before the first [table]"),
+            (Place::Top, "ipv4", "ipv4 belongs in [address]"),
+            (Place::Top, "adress", "did you mean [address]?"),
+            (Place::Top, "records", "did you mean [[record]]?"),
+            (Place::Budget, "zzzzzz", "known here: requests, per"),
+            (Place::Top, "interval", "did you mean every, which belongs in [address]?"),
+            (Place::Top, "evry", "did you mean every, which belongs in [address]?"),
+        ] {
+            assert_eq!(remedy_for_unknown(place, name), expected);
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! `[[record]]`: the names that are kept, and what is enforced of them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use super::keys::{self, Key, Place};
+use super::mistake::{Findings, quote};
+use super::section::{self, Section, Text, Value};
+use crate::engine::names::{BadName, Family, Key as RecordKey, Name, Ttl, ZoneId};
+use crate::engine::settings::{AccountName, Beside, Options, Wanted, ZoneHint};
+
+/// What the rest of the file says that concerns records.
+pub(super) struct Context<'a> {
+    pub(super) accounts: Vec<&'a AccountName>,
+    /// The families that [address] has on.
+    pub(super) families: Vec<Family>,
+    pub(super) owner: Option<&'a str>,
+    pub(super) has_owner: bool,
+}
+
+/// The records that were read.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) records: BTreeMap<RecordKey, Wanted>,
+    /// Where each of them was named first.
+    places: BTreeMap<RecordKey, Text>,
+}
+
+impl Found {
+    /// Reads one `[[record]]`.
+    pub(super) fn read(
+        &mut self,
+        findings: &mut Findings<'_>,
+        table: (&DeTable<'_>, Range<usize>),
+        context: &Context<'_>,
+    ) {
+        let section = Section::new(findings, Place::Record, table, &|_| false);
+        let families = types(findings, &section, context);
+        let wanted = Wanted {
+            account: account(findings, &section, context),
+            zone: zone(findings, &section),
+            options: options(findings, &section, context),
+        };
+        if !section.has(&keys::NAME) {
+            let remedy = format!("add name = {}", keys::NAME.example());
+            findings.missing(section.at.clone(), "this [[record]] has no name".into(), remedy);
+            return;
+        }
+        let names = section.read(&keys::NAME, findings, section::one_or_more);
+        for text in names.unwrap_or_default() {
+            let Some(name) = name(findings, &text, &wanted.zone) else {
+                continue;
+            };
+            self.add(findings, (name, text), &families, &wanted);
+        }
+    }
+
+    fn add(&mut self, findings: &mut Findings<'_>, name: (Name, Text), families: &[Family], wanted: &Wanted) {
+        let (name, text) = name;
+        let mut twice: Vec<&str> = Vec::new();
+        let mut first = None;
+        for family in families {
+            let key = RecordKey { name: name.clone(), family: *family };
+            if let Some(place) = self.places.get(&key) {
+                twice.push(family.record_type());
+                first = Some(place.clone());
+                continue;
+            }
+            self.places.insert(key.clone(), text.clone());
+            self.records.insert(key, wanted.clone());
+        }
+        if let Some(first) = first {
+            let line = findings.line_of(&first.at);
+            let what = format!(
+                "{} is the same name as {} on line {line}, and both keep {}",
+                quote(&text.text),
+                quote(&first.text),
+                twice.join(" and ")
+            );
+            findings.mistake(text.at, what, "keep one of the two".into());
+        }
+    }
+}
+
+fn name(findings: &mut Findings<'_>, text: &Text, zone: &ZoneHint) -> Option<Name> {
+    let name = match Name::parse(&text.text) {
+        Ok(name) => name,
+        Err(error) => {
+            let remedy = match (&error, zone) {
+                (BadName::Bare(label), ZoneHint::Named(zone) | ZoneHint::Id(_, Some(zone))) => {
+                    format!("write \"{label}.{zone}\"")
+                }
+                (BadName::Bare(label), _) if label == "*" => "write \"*.example.com\"".into(),
+                (BadName::Bare(label), _) => {
+                    format!("write the whole name, such as \"{label}.example.com\"")
+                }
+                _ if text.text.contains("://") => {
+                    let rest = text.text.split("://").nth(1).unwrap_or_default();
+                    let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
+                    format!("write the name alone: \"{host}\"")
+                }
+                (BadName::TooLong(_), _) => "shorten it".into(),
+                (BadName::Label(label), _) if label.len() > 63 => "shorten it".into(),
+                (BadName::Star, _) => "write \"*.\" and the rest of the name".into(),
+                _ => "write the whole name, such as \"home.example.com\"".into(),
+            };
+            let what = match error {
+                BadName::Bare(label) => {
+                    format!("{} is a bare label, not a whole name", quote(&label))
+                }
+                error => error.to_string(),
+            };
+            findings.mistake(text.at.clone(), what, remedy);
+            return None;
+        }
+    };
+    if let ZoneHint::Named(zone) | ZoneHint::Id(_, Some(zone)) = zone {
+        if !name.is_within(zone) {
+            let what = format!("{name} is not in its zone {zone}");
+            let remedy = format!("write a name that ends in \".{zone}\", or take zone out to have it found");
+            findings.mistake(text.at.clone(), what, remedy);
+            return None;
+        }
+    }
+    Some(name)
+}
+
+fn types(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<'_>) -> Vec<Family> {
+    if !section.has(&keys::TYPES) {
+        return context.families.clone();
+    }
+    let families = section.read(&keys::TYPES, findings, |findings, key, value| {
+        let list = match value.get_ref() {
+            DeValue::Array(list) if !list.is_empty() => list,
+            _ => {
+                section::wrong_kind(findings, key, value);
+                return None;
+            }
+        };
+        let mut families: Vec<Family> = Vec::new();
+        for item in list.iter() {
+            let text = section::item_text(findings, key, item);
+            let Some(family) = text.and_then(|text| one_type(findings, &text, context)) else {
+                continue;
+            };
+            if families.contains(&family) {
+                let what = format!("{} is in this list already", family.record_type());
+                findings.mistake(item.span(), what, "take one of the two out".into());
+            } else {
+                families.push(family);
+            }
+        }
+        Some(families)
+    });
+    families.unwrap_or_default()
+}
+
+fn one_type(findings: &mut Findings<'_>, text: &Text, context: &Context<'_>) -> Option<Family> {
+    let at = text.at.clone();
+    let Some(family) = Family::of_record_type(text.text.trim()) else {
+        let what = format!("stayput keeps A and AAAA records, not {}", quote(text.text.trim()));
+        let remedy = match text.text.trim().to_ascii_uppercase().as_str() {
+            "CNAME" => "make the CNAME in the dashboard, and point it to a name that is kept here",
+            "IPV4" | "4" => "write \"A\"",
+            "IPV6" | "6" => "write \"AAAA\"",
+            _ => "write \"A\", \"AAAA\" or both",
+        };
+        findings.mistake(at, what, remedy.into());
+        return None;
+    };
+    if !context.families.contains(&family) {
+        let key = match family {
+            Family::V4 => "ipv4",
+            Family::V6 => "ipv6",
+        };
+        let what =
+            format!("{} needs {family}, which {key} = [] in [address] turns off", family.record_type());
+        let remedy = format!("take {} out here, or the line {key} = [] there", family.record_type());
+        findings.missing(at, what, remedy);
+        return None;
+    }
+    Some(family)
+}
+
+fn account(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<'_>) -> AccountName {
+    let Some(Text { text, at }) = section.read(&keys::ACCOUNT, findings, section::text) else {
+        return AccountName::default();
+    };
+    let name = AccountName(text.trim().into());
+    if !context.accounts.contains(&&name) {
+        let known = context.accounts.iter().map(|name| &*name.0).filter(|name| !name.is_empty());
+        let remedy = match keys::nearest(text.trim(), known.clone()) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None if known.clone().next().is_none() => {
+                format!("add {name} with its token, or take account out to use [cloudflare]")
+            }
+            None => format!("known accounts: {}", known.collect::<Vec<_>>().join(", ")),
+        };
+        findings.missing(at, format!("there is no account {name}"), remedy);
+    }
+    name
+}
+
+fn zone(findings: &mut Findings<'_>, section: &Section<'_>) -> ZoneHint {
+    let name = section.read(&keys::ZONE, findings, |findings, key, value| {
+        let Text { text, at } = section::text(findings, key, value)?;
+        let wrong = match Name::parse(&text) {
+            Ok(name) if !name.as_str().starts_with('*') => return Some(name),
+            Ok(_) => "a zone's name cannot begin with \"*\"".to_owned(),
+            Err(BadName::Bare(label)) => {
+                format!("{} is a bare label, not a zone's name", quote(&label))
+            }
+            Err(error) => error.to_string(),
+        };
+        findings.mistake(at, wrong, "write the zone as Cloudflare shows it, such as \"example.com\"".into());
+        None
+    });
+    let id = section.read(&keys::ZONE_ID, findings, zone_id);
+    match (id, name) {
+        (Some(id), name) => ZoneHint::Id(id, name),
+        (None, Some(name)) => ZoneHint::Named(name),
+        (None, None) => ZoneHint::Find,
+    }
+}
+
+fn zone_id(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<ZoneId> {
+    let Text { text, at } = section::text(findings, key, value)?;
+    let text = text.trim();
+    let id = ZoneId::parse(text);
+    if id.is_none() {
+        let lower = text.to_ascii_lowercase();
+        let remedy = if ZoneId::parse(&lower).is_some() {
+            format!("write it in small letters: \"{lower}\"")
+        } else if let Ok(name) = Name::parse(text) {
+            format!("this is a name: write zone = \"{name}\"")
+        } else {
+            "copy it from the zone's overview in the dashboard, or leave it out".into()
+        };
+        let what = "a zone's identifier is 32 hexadecimal digits (0-9, a-f)".into();
+        findings.mistake(at, what, remedy);
+    }
+    id
+}
+
+fn options(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<'_>) -> Options {
+    let proxied = section.read(&keys::PROXIED, findings, section::switch);
+    let ttl = section.read(&keys::TTL, findings, ttl);
+    if let (Some(true), Some(Ttl::Seconds(_))) = (proxied, ttl) {
+        let what = "a proxied record's TTL is always automatic; this one has no effect".into();
+        findings.warn(section.place_of(&keys::TTL), what, "take ttl out, or write proxied = false".into());
+    }
+    Options {
+        proxied,
+        ttl,
+        comment: section.read(&keys::COMMENT, findings, |findings, key, value| {
+            comment(findings, (key, value), context.owner)
+        }),
+        tags: section.read(&keys::TAGS, findings, tags),
+        beside: beside(findings, section, context),
+    }
+}
+
+fn ttl(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Ttl> {
+    let at = value.span();
+    if let DeValue::Integer(number) = value.get_ref() {
+        let remedy = match number.as_str() {
+            "0" | "1" => "write ttl = \"auto\"".into(),
+            number => format!("write ttl = \"{number}s\""),
+        };
+        let what = "ttl takes \"auto\" or a duration as text; this is a number".into();
+        findings.mistake(at, what, remedy);
+        return None;
+    }
+    if value.get_ref().as_str().is_some_and(|text| text.trim().eq_ignore_ascii_case("auto")) {
+        return Some(Ttl::Auto);
+    }
+    let duration = section::duration(findings, key, value)?;
+    let seconds = u32::try_from(duration.as_secs()).ok().filter(|seconds| {
+        (Ttl::LEAST_SECONDS..=Ttl::MOST_SECONDS).contains(seconds) && duration.subsec_nanos() == 0
+    });
+    if seconds.is_none() {
+        let what = format!("ttl takes whole seconds from 30s to 1d; this is {}", section::shown(duration));
+        let remedy = match duration.as_secs() {
+            0..=1 => "write ttl = \"auto\"",
+            2..=29 => "write ttl = \"1m\" (less is for Enterprise plans), or \"auto\"",
+            30..=86_399 => "leave the fraction out",
+            _ => "write ttl = \"1d\", or \"auto\"",
+        };
+        findings.mistake(at, what, remedy.into());
+    }
+    seconds.map(Ttl::Seconds)
+}
+
+fn comment(findings: &mut Findings<'_>, entry: (&Key, &Value<'_>), owner: Option<&str>) -> Option<Box<str>> {
+    /// The most that Cloudflare takes on any plan, and on free ones.
+    const MOST: usize = 500;
+    const MOST_FREE: usize = 100;
+    let (key, value) = entry;
+    let at = value.span();
+    let Some(text) = value.get_ref().as_str() else {
+        section::wrong_kind(findings, key, value);
+        return None;
+    };
+    if text.contains(char::is_control) {
+        let what = "a comment is one line without control characters".into();
+        findings.mistake(at, what, "write it on one line".into());
+        return None;
+    }
+    // The mark stands behind it: " [stayput/OWNER]".
+    let mark = " [stayput]".len() + owner.map_or(0, |owner| 1 + owner.chars().count());
+    let length = text.trim().chars().count() + mark;
+    if length > MOST {
+        let what =
+            format!("with stayput's mark the comment is {length} characters long; Cloudflare takes {MOST}");
+        findings.mistake(at, what, format!("shorten it to {}", MOST - mark));
+        return None;
+    }
+    if length > MOST_FREE {
+        let what = format!(
+            "with stayput's mark the comment is {length} characters long; free plans take {MOST_FREE}"
+        );
+        findings.warn(
+            at,
+            what,
+            format!("shorten it to {}, unless the zone has a paid plan", MOST_FREE - mark),
+        );
+    }
+    Some(text.trim().into())
+}
+
+fn tags(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Vec<Box<str>>> {
+    let texts = section::texts(findings, key, value)?;
+    if texts.len() > 20 {
+        let what = format!("a record has at most 20 tags; these are {}", texts.len());
+        findings.mistake(value.span(), what, "take some out".into());
+    }
+    let mut tags: Vec<Box<str>> = Vec::new();
+    for Text { text, at } in texts {
+        let text = text.trim();
+        let (name, content) = text.split_once(':').unwrap_or((text, ""));
+        let (name, content) = (name.trim(), content.trim());
+        let (length, content_length) = (name.chars().count(), content.chars().count());
+        let wrong = if name.is_empty() {
+            Some(("a tag is a name, or name:value".into(), "write such as \"site:home\""))
+        } else if length > 32 {
+            Some((format!("a tag's name has at most 32 characters; this has {length}"), "shorten it"))
+        } else if content_length > 100 {
+            Some((
+                format!("a tag's value has at most 100 characters; this has {content_length}"),
+                "shorten it",
+            ))
+        } else if name.to_lowercase().starts_with("cf-") {
+            Some(("tags that begin with cf- are Cloudflare's own".into(), "choose another name"))
+        } else if tags.iter().any(|tag| **tag == *text) {
+            Some((format!("the tag {} is there twice", quote(text)), "take one of the two out"))
+        } else {
+            None
+        };
+        match wrong {
+            Some((what, remedy)) => findings.mistake(at, what, remedy.into()),
+            None => tags.push(text.into()),
+        }
+    }
+    tags.sort();
+    Some(tags)
+}
+
+fn beside(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<'_>) -> Beside {
+    let exclusive = section.read(&keys::EXCLUSIVE, findings, section::switch);
+    let shared = section.read(&keys::SHARED, findings, section::switch);
+    if shared == Some(true) && !context.has_owner {
+        let what = "shared = true needs an owner, to tell our record from the others'".into();
+        let remedy = "add owner = \"…\" at the top of the file, a different one on each host".into();
+        findings.missing(section.key_at(&keys::SHARED), what, remedy);
+    }
+    match (exclusive.unwrap_or_default(), shared.unwrap_or_default()) {
+        (true, true) => {
+            let what = "exclusive removes the records that shared is to stand beside".into();
+            let at = section.key_at(&keys::EXCLUSIVE);
+            findings.mistake(at, what, "keep one of exclusive and shared".into());
+            Beside::Nobody
+        }
+        (true, false) => Beside::Nobody,
+        (false, true) => Beside::Others,
+        (false, false) => Beside::Tolerated,
+    }
+}

@@ -1,0 +1,237 @@
+//! What the TOML parser says, in words for people, and what can be read all the same.
+//!
+//! A parser that has stumbled says much that only follows from the stumble. So each time only its first
+//! complaint is believed; what that is about is blanked out, and the rest is parsed again.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Error};
+
+use super::conceal;
+use super::mistake::Findings;
+
+/// After so many places that cannot be parsed, the rest is not looked at.
+const MOST_PLACES: usize = 99;
+
+/// The text with blanks for every part that cannot be parsed, which is reported. Places stay the same.
+pub(super) fn readable<'a>(findings: &mut Findings<'_>, text: &'a str) -> Cow<'a, str> {
+    let mut rest = Cow::Borrowed(text);
+    for _ in 0..MOST_PLACES {
+        let Some(problem) = first_problem(&rest) else {
+            return rest;
+        };
+        let words = with_remedy_for_secrets(text, &problem);
+        findings.unreadable(Some(problem.at), words);
+        let blanked = blanked(&rest, problem.part);
+        if *blanked == *rest {
+            break;
+        }
+        rest = Cow::Owned(blanked);
+    }
+    if first_problem(&rest).is_some() {
+        let words = ("the rest cannot be read either".into(), "begin with the places above".into());
+        findings.unreadable(None, words);
+        rest = Cow::Borrowed("");
+    }
+    rest
+}
+
+/// A place that cannot be parsed.
+struct Problem {
+    /// What is pointed at.
+    at: Range<usize>,
+    /// What cannot be read because of it.
+    part: Range<usize>,
+    words: (String, String),
+}
+
+fn first_problem(text: &str) -> Option<Problem> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let problems = errors.iter().map(|error| Problem::of(text, &table, error));
+    problems.min_by_key(|problem| (problem.part.start, problem.at.start))
+}
+
+/// The advice to put a value into quotation marks must not be given for a secret.
+fn with_remedy_for_secrets(text: &str, problem: &Problem) -> (String, String) {
+    let (what, remedy) = problem.words.clone();
+    let touches = |part: &Range<usize>| part.start <= problem.at.end && problem.at.start <= part.end;
+    if conceal::merged(text, Vec::new()).iter().any(touches) {
+        let remedy =
+            "a secret does not stand in this file; write such as token = { file = \"/etc/stayput/token\" }";
+        return (what, remedy.into());
+    }
+    (what, remedy)
+}
+
+/// The text with blanks for the lines of `part`; of a table's name, for all that stands in the table.
+fn blanked(text: &str, part: Range<usize>) -> String {
+    let start = text.get(..part.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+    let line_end =
+        |from: usize| text.get(from..).and_then(|rest| rest.find('\n')).map_or(text.len(), |at| from + at);
+    let mut end = line_end(part.end.max(part.start));
+    if text.get(start..).is_some_and(|line| line.trim_start().starts_with('[')) {
+        while end < text.len() && !text.get(end + 1..).is_some_and(|line| line.trim_start().starts_with('['))
+        {
+            end = line_end(end + 1);
+        }
+    }
+    let blanks =
+        |part: &str| part.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect::<String>();
+    let (before, after) = (text.get(..start), text.get(end..));
+    let part = text.get(start..end).unwrap_or_default();
+    format!("{}{}{}", before.unwrap_or_default(), blanks(part), after.unwrap_or_default())
+}
+
+impl Problem {
+    fn of(text: &str, table: &Spanned<DeTable<'_>>, error: &Error) -> Problem {
+        let at = error.span().unwrap_or(0..0);
+        let message = error.message();
+        let value = value_at(text, table.get_ref(), at.start);
+        let open = match message {
+            "unclosed array, expected `]`" => Some(("list", "]")),
+            _ if message.starts_with("unclosed inline table") => Some(("table", "}")),
+            _ if message.starts_with("invalid multi-line") && at.end >= text.trim_end().len() => {
+                Some(("text", "three quotation marks"))
+            }
+            _ => None,
+        };
+        if let (Some((kind, close)), Some(value)) = (open, &value) {
+            return Problem {
+                at: value.start..value.start + 1,
+                part: value.start..next_statement(text, value.clone()),
+                words: (
+                    format!("the {kind} that begins here is never closed"),
+                    format!("put {close} where it ends"),
+                ),
+            };
+        }
+        let in_table_name = text.get(..at.start).is_some_and(|before| before.ends_with('['));
+        Problem { words: words(message, (text, &at), in_table_name), part: value.unwrap_or(at.clone()), at }
+    }
+}
+
+/// Where the next key or table probably begins, in something that is never closed.
+fn next_statement(text: &str, value: Range<usize>) -> usize {
+    let mut line_start = value.start;
+    while let Some(next) = text.get(line_start..value.end).and_then(|rest| rest.find('\n')) {
+        line_start += next + 1;
+        let line = text.get(line_start..).unwrap_or_default();
+        let is_key_char = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == '_';
+        let key = line.trim_start_matches(is_key_char);
+        let is_key = key.len() < line.len() && key.trim_start_matches([' ', '\t']).starts_with('=');
+        if is_key || line.starts_with('[') {
+            return line_start - 1;
+        }
+    }
+    value.end
+}
+
+/// Where the outermost value stands that holds this place.
+fn value_at(text: &str, table: &DeTable<'_>, at: usize) -> Option<Range<usize>> {
+    table.values().find_map(|value| {
+        let span = value.span();
+        let header = text.get(span.start..).is_some_and(|text| text.starts_with('['));
+        match value.get_ref() {
+            DeValue::Table(inner) if header => value_at(text, inner, at),
+            DeValue::Array(list)
+                if list.iter().next().is_some_and(|item| item.span().start == span.start) =>
+            {
+                let tables = list.iter().filter_map(|item| item.get_ref().as_table());
+                tables.into_iter().find_map(|inner| value_at(text, inner, at))
+            }
+            _ if (span.start..=span.end).contains(&at) => Some(span),
+            DeValue::Table(inner) => value_at(text, inner, at),
+            _ => None,
+        }
+    })
+}
+
+/// What the parser says, and what to do.
+fn words(message: &str, place: (&str, &Range<usize>), in_table_name: bool) -> (String, String) {
+    const KNOWN: [(&str, &str, &str); 18] = [
+        ("duplicate key", "this is already set further up", "keep one of the two"),
+        ("key with no value", "this line has no value", "write it as: key = value"),
+        ("invalid unquoted key", "a key is followed by =", "write it as: key = value"),
+        ("unquoted keys cannot be empty", "there is a value without a key", "write it as: key = value"),
+        ("unclosed table", "the name of a table ends in ]", "write it as: [name]"),
+        ("unclosed array table", "the name of a repeated table ends in ]]", "write it as: [[name]]"),
+        (
+            "invalid basic string",
+            "this character cannot stand in quotation marks",
+            "take it out, or write it as \\u and four digits",
+        ),
+        ("invalid literal string", "this character cannot stand in quotation marks", "take it out"),
+        (
+            "too few unicode",
+            "a \\ in \"…\" begins an escape, and this is none",
+            "write \\\\ for a backslash, or put the text into '…'",
+        ),
+        ("extra assignment", "a comma is missing before this key", "put , between the entries of the table"),
+        (
+            "missing escaped value",
+            "a \\ in \"…\" begins an escape, and this is none",
+            "write \\\\ for a backslash, or put the text into '…'",
+        ),
+        (
+            "missing comma between array elements",
+            "a comma is missing before this",
+            "put , between the entries of the list",
+        ),
+        (
+            "missing comma between key-value pairs",
+            "a comma is missing before this",
+            "put , between the entries of the table",
+        ),
+        ("invalid boolean", "true and false are written in small letters", "write true or false"),
+        ("unexpected leading zero", "a number does not begin with 0", "take the 0 away"),
+        ("invalid comment", "a comment has a control character in it", "take it out"),
+        ("unexpected `=` in array", "a list has no = in it", "write { key = value } for a table in a list"),
+        ("extra `,`", "there is a comma too many", "take it out"),
+    ];
+    let (text, at) = place;
+    if message.starts_with("string values must be quoted") {
+        let found = text.get(at.clone()).unwrap_or_default();
+        let rest = text.get(at.end..).unwrap_or_default();
+        if found.contains(' ') && rest.trim_start_matches(' ').starts_with('=') {
+            let what = "a comma is missing in this, before the next key".into();
+            return (what, "put , between the entries of the table".into());
+        }
+        return unquoted(found);
+    }
+    let at_line_end =
+        text.get(at.start..).is_some_and(|rest| rest.is_empty() || rest.starts_with(['\n', '\r']));
+    if at_line_end && (message.starts_with("invalid basic") || message.starts_with("invalid literal")) {
+        let quote = if message.contains("basic") { '"' } else { '\'' };
+        return (
+            "the quotation marks are not closed on this line".into(),
+            format!("put {quote} where the text ends"),
+        );
+    }
+    if in_table_name && message.starts_with("duplicate key") {
+        return ("this table is already there".into(), "put its keys there, further up".into());
+    }
+    // The longest first, since some begin with others.
+    let known = KNOWN.iter().filter(|(start, ..)| message.starts_with(start));
+    match known.max_by_key(|(start, ..)| start.len()) {
+        Some((_, what, remedy)) => ((*what).to_owned(), (*remedy).to_owned()),
+        None => (format!("this is not TOML: {message}"), "see https://toml.io for the form".into()),
+    }
+}
+
+/// The words about a value that is neither a number nor a word of TOML.
+fn unquoted(found: &str) -> (String, String) {
+    let remedy = match found.trim().to_lowercase().as_str() {
+        "" => "write it behind the =, texts in \"…\"".into(),
+        "yes" | "on" => "write true".into(),
+        "no" | "off" => "write false".into(),
+        _ if found.starts_with(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}', '\u{ab}', '`']) => {
+            "these are typographic quotation marks; write \"…\"".into()
+        }
+        _ => "put it into \"…\"".to_owned(),
+    };
+    let what =
+        if found.trim().is_empty() { "the value is missing" } else { "text needs quotation marks around it" };
+    (what.into(), remedy)
+}

@@ -1,0 +1,681 @@
+//! The configuration from outside: files, and what people are told about them.
+//!
+//! `STAYPUT_BLESS=1 cargo test --test configuration` writes the expected texts, the schema and the reference
+//! anew; whoever does that reads the difference.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot go on stops, and says what it saw"
+)]
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use serde_json::Value as Json;
+use stayput::cloudflare::credential::{Login, Origin};
+use stayput::config::keys::{self, Key, Kind, Place, Preset};
+use stayput::config::{
+    Config, Environment, Ink, Location, Mistakes, from_environment, from_toml, read_file, schema,
+};
+use stayput::detect::Source;
+use stayput::engine::names::{Family, Name, Ttl};
+use stayput::engine::settings::{AccountName, Beside, OnExit, ZoneHint};
+use toml::de::{DeTable, DeValue};
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn toml_files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(repository(folder)).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    files.sort();
+    files
+}
+
+fn parse(text: &str) -> Result<Config, Mistakes> {
+    from_toml(text, Path::new("x.toml"))
+}
+
+fn good(text: &str) -> Config {
+    parse(text).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+/// The file's text and what `from_toml` says of it under its bare name.
+fn said_of(path: &Path) -> (String, Result<Config, Mistakes>) {
+    let text = read_file(path).unwrap();
+    let name = path.file_name().unwrap();
+    let said = from_toml(&text, Path::new(name));
+    (text, said)
+}
+
+/// Compares with the file, or writes it when that is asked for.
+fn holds(path: &Path, actual: &str) -> bool {
+    if std::env::var_os("STAYPUT_BLESS").is_some() {
+        fs::write(path, actual).unwrap();
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    if expected != actual {
+        println!("--- {} is not\n{actual}", path.display());
+    }
+    expected == actual
+}
+
+#[test]
+fn every_bad_file_is_answered_as_expected() {
+    let files = toml_files("tests/config");
+    assert!(files.len() >= 60, "only {} files were seen", files.len());
+    let mut wrong = Vec::new();
+    for path in &files {
+        let mistakes = match said_of(path) {
+            (_, Err(mistakes)) => mistakes,
+            (_, Ok(_)) => panic!("{} was accepted", path.display()),
+        };
+        if !holds(&path.with_extension("expected"), &mistakes.render(Ink::Plain)) {
+            wrong.push(path);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn every_expected_text_belongs_to_a_file() {
+    for folder in ["tests/config", "tests/config/good"] {
+        for entry in fs::read_dir(repository(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "expected") {
+                assert!(path.with_extension("toml").exists(), "{}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_good_file_is_accepted_with_the_expected_warnings() {
+    let files = toml_files("tests/config/good");
+    assert!(files.len() >= 8, "only {} files were seen", files.len());
+    let mut wrong = Vec::new();
+    for path in &files {
+        let config = match said_of(path) {
+            (_, Ok(config)) => config,
+            (_, Err(mistakes)) => panic!("{mistakes}"),
+        };
+        let warnings: String = config.warnings.iter().map(|warning| format!("{warning}\n")).collect();
+        if !holds(&path.with_extension("expected"), &warnings) {
+            wrong.push(path);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn no_secret_of_any_file_is_shown() {
+    // Every file that has a secret in it spells it with this word.
+    let mut seen = 0;
+    for path in toml_files("tests/config") {
+        let (text, said) = said_of(&path);
+        let mistakes = said.unwrap_err();
+        seen += usize::from(text.contains("hunter2"));
+        for shown in [mistakes.render(Ink::Plain), mistakes.render(Ink::Coloured), format!("{mistakes:?}")] {
+            assert!(!shown.contains("hunter2"), "{}\n{shown}", path.display());
+        }
+    }
+    assert!(seen >= 5, "only {seen} files hold a secret");
+}
+
+#[test]
+fn colours_add_nothing_but_colours() {
+    let (_, said) = said_of(&toml_files("tests/config")[0]);
+    let mistakes = said.unwrap_err();
+    let coloured = mistakes.render(Ink::Coloured);
+    assert!(coloured.contains("\u{1b}[31m"));
+    let mut plain = String::new();
+    for (index, part) in coloured.split("\u{1b}[").enumerate() {
+        plain.push_str(if index == 0 { part } else { part.split_once('m').unwrap().1 });
+    }
+    assert_eq!(plain, mistakes.render(Ink::Plain));
+}
+
+#[test]
+fn six_lines_are_a_whole_configuration() {
+    let text = fs::read_to_string(repository("config/stayput.toml")).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    assert_eq!(lines.len(), 6);
+    let config = good(&text);
+    assert_eq!(config.warnings, []);
+    assert_eq!(config.settings.records.len(), 2);
+    // The same lines are shown to those who have no configuration yet.
+    let nothing = Environment::default().locate(None, |_| false).unwrap_err().to_string();
+    let shown: Vec<&str> = nothing.lines().map(str::trim).collect();
+    for line in lines {
+        assert!(shown.contains(&line), "{line}");
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_handbook() {
+    let config = good("[[record]]\nname = \"home.example.com\"\n");
+    let settings = &config.settings;
+    assert_eq!(settings.owner, None);
+    assert_eq!(settings.on_exit, OnExit::Keep);
+    assert_eq!(settings.max_deletes, 5);
+    assert_eq!(settings.every.as_secs(), 300);
+    assert_eq!(settings.agree, 2);
+    assert_eq!(settings.allow, []);
+    let account = settings.accounts[&AccountName::default()];
+    assert_eq!((account.budget.requests, account.budget.per.as_secs()), (300, 300));
+    assert_eq!(account.refresh.as_secs(), 6 * 3_600);
+    let access = &config.accounts[&AccountName::default()];
+    assert_eq!(access.api, "https://api.cloudflare.com/client/v4");
+    assert_eq!(access.login, Login::Token(Origin::Env("CLOUDFLARE_API_TOKEN".into())));
+    let labels = |family| -> Vec<String> {
+        config.sources[&family].iter().map(|source| source.label().to_string()).collect()
+    };
+    assert_eq!(labels(Family::V4), ["cloudflare", "amazon", "ipify"]);
+    assert_eq!(labels(Family::V6), ["cloudflare", "ipify"]);
+    assert_eq!(settings.records.len(), 2);
+    for wanted in settings.records.values() {
+        assert_eq!(wanted.account, AccountName::default());
+        assert_eq!(wanted.zone, ZoneHint::Find);
+        assert_eq!(wanted.options, Default::default());
+        assert_eq!(wanted.options.beside, Beside::Tolerated);
+    }
+}
+
+#[test]
+fn everything_that_is_written_arrives() {
+    let (_, said) = said_of(&repository("tests/config/good/everything.toml"));
+    let config = said.unwrap();
+    let settings = &config.settings;
+    assert_eq!(settings.owner.as_deref(), Some("attic.2"));
+    assert_eq!(settings.on_exit, OnExit::Delete);
+    assert_eq!(settings.max_deletes, 50);
+    assert_eq!(settings.every.as_secs(), 90);
+    assert_eq!(settings.agree, 1);
+    let allowed: Vec<String> = settings.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(allowed, ["192.168.7.0/24", "fd00::/8", "100.64.1.2/32"]);
+    let work = AccountName("work".into());
+    assert_eq!(config.accounts[&work].login, Login::Token(Origin::Credential("work".into())));
+    assert_eq!(config.accounts[&work].api, "http://127.0.0.1:8787/client/v4");
+    assert_eq!(settings.accounts[&work].budget.requests, 10);
+    assert_eq!(settings.accounts[&work].budget.per.as_secs(), 300);
+    let main = AccountName::default();
+    assert_eq!(
+        config.accounts[&main].login,
+        Login::Token(Origin::Command(vec!["pass".into(), "cf token".into()]))
+    );
+    let kinds: Vec<&Source> = config.sources[&Family::V4].iter().collect();
+    assert!(matches!(kinds[0], Source::Url { label, .. } if &**label == "ipify"));
+    assert!(
+        matches!(kinds[1], Source::Url { operator, url, .. } if &**operator == "ip.example.net" && &**url == "https://ip.example.net/")
+    );
+    assert_eq!(kinds[2], &Source::Command(vec!["my-address".into(), "-4".into(), String::new().into()]));
+    assert_eq!(kinds[3], &Source::File("/run/address".into()));
+    assert_eq!(kinds[4], &Source::Static("192.168.7.9".parse().unwrap()));
+    let record = |name: &str, family| {
+        let name = Name::parse(name).unwrap();
+        settings.records.get(&stayput::engine::names::Key { name, family })
+    };
+    let wild = record("*.büro.example.com", Family::V4).unwrap();
+    assert_eq!(wild.options.proxied, Some(true));
+    assert_eq!(wild.options.ttl, Some(Ttl::Auto));
+    assert_eq!(wild.options.comment.as_deref(), Some("the house"));
+    assert_eq!(wild.options.tags, Some(vec!["alone".into(), "site:home".into()]));
+    assert_eq!(wild.options.beside, Beside::Others);
+    assert_eq!(wild.zone, ZoneHint::Named(Name::parse("example.com").unwrap()));
+    let host = record("_srv.example.org", Family::V6).unwrap();
+    assert_eq!(host.account, work);
+    assert_eq!(host.options.ttl, Some(Ttl::Seconds(300)));
+    assert_eq!(host.options.proxied, Some(false));
+    assert_eq!(host.options.comment.as_deref(), Some(""));
+    assert_eq!(host.options.tags, Some(Vec::new()));
+    assert_eq!(host.options.beside, Beside::Nobody);
+    assert!(
+        matches!(&host.zone, ZoneHint::Id(id, None) if id.as_str() == "372e67954025e0ba6aaa6d586b9e0b59")
+    );
+    assert_eq!(record("_srv.example.org", Family::V4), None);
+    assert_eq!(settings.records.len(), 3);
+}
+
+#[test]
+fn the_engines_sources_are_those_that_are_asked() {
+    for path in toml_files("tests/config/good") {
+        let config = said_of(&path).1.unwrap();
+        assert_eq!(
+            config.sources.keys().collect::<Vec<_>>(),
+            config.settings.sources.keys().collect::<Vec<_>>()
+        );
+        for (family, sources) in &config.sources {
+            let named = &config.settings.sources[family];
+            assert!(!sources.is_empty());
+            assert_eq!(sources.len(), named.len());
+            for (source, named) in sources.iter().zip(named) {
+                assert_eq!(source.label(), named.label);
+                assert_eq!(source.operator(), named.operator);
+            }
+        }
+        let accounts: Vec<_> = config.settings.accounts.keys().collect();
+        assert_eq!(config.accounts.keys().collect::<Vec<_>>(), accounts);
+        for wanted in config.settings.records.values() {
+            assert!(config.accounts.contains_key(&wanted.account));
+        }
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_make_no_difference() {
+    let text = fs::read_to_string(repository("tests/config/good/everything.toml")).unwrap();
+    let windows = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    assert_eq!(good(&windows), good(&text));
+    let bad = "\u{feff}[[record]]\r\nname = \"nas\"\r\n";
+    assert_eq!(parse(bad).unwrap_err(), parse(&bad.replace(['\u{feff}', '\r'], "")).unwrap_err());
+}
+
+#[test]
+fn very_deep_and_very_many_nonsense_is_answered() {
+    let many = "x = 1\n".repeat(20_000);
+    let mistakes = parse(&many).unwrap_err();
+    assert_eq!(mistakes.len(), 100);
+    let many: String = (0..5_000).map(|number| format!("x{number} = 1\n")).collect();
+    let said = parse(&many).unwrap_err().to_string();
+    assert!(said.ends_with("… and 4901 more\n\n5001 mistakes in x.toml"), "{}", &said[said.len() - 60..]);
+    for text in [
+        format!("a = {}", "[".repeat(100_000)),
+        format!("a = {}", "{a = ".repeat(100_000)),
+        format!("a{} = 1", ".a".repeat(100_000)),
+        format!("[a{}]", ".a".repeat(100_000)),
+        format!("token = {}", "{".repeat(100_000)),
+        "\"".repeat(100_000),
+    ] {
+        assert!(parse(&text).is_err());
+    }
+}
+
+/// TOML as JSON, for the schema.
+fn as_json(value: &DeValue<'_>) -> Json {
+    match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).unwrap().into(),
+        DeValue::Float(number) => number.as_str().parse::<f64>().unwrap().into(),
+        DeValue::Boolean(truth) => (*truth).into(),
+        DeValue::Datetime(time) => time.to_string().into(),
+        DeValue::Array(list) => list.iter().map(|item| as_json(item.get_ref())).collect(),
+        DeValue::Table(table) => table_as_json(table),
+    }
+}
+
+fn table_as_json(table: &DeTable<'_>) -> Json {
+    let entries = table.iter().map(|(key, value)| (key.get_ref().to_string(), as_json(value.get_ref())));
+    Json::Object(entries.collect())
+}
+
+#[test]
+fn the_committed_schema_is_the_one_that_is_printed() {
+    let text = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
+    assert!(holds(&repository("config/stayput.schema.json"), &text));
+}
+
+#[test]
+fn the_schema_agrees_with_the_reader() {
+    assert!(jsonschema::meta::is_valid(&schema()));
+    let validator = jsonschema::draft202012::new(&schema()).unwrap();
+    let mut seen = 0;
+    for path in toml_files("tests/config/good").into_iter().chain(toml_files("config")) {
+        let text = fs::read_to_string(&path).unwrap();
+        let json = table_as_json(DeTable::parse(&text).unwrap().get_ref());
+        let errors: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {errors:?}", path.display());
+        seen += 1;
+    }
+    assert!(seen >= 10, "only {seen} files were seen");
+    // What a schema can know, it knows.
+    for text in [
+        "",
+        "[[record]]\nnam = \"home.example.com\"",
+        "evry = 5\n[[record]]\nname = \"home.example.com\"",
+        "[address]\nevery = 5\n[[record]]\nname = \"home.example.com\"",
+        "[address]\nagree = 9\n[[record]]\nname = \"home.example.com\"",
+        "[address]\nipv4 = [\"stun\"]\n[[record]]\nname = \"home.example.com\"",
+        "[address]\nipv4 = [{ url = \"https://a.example\", file = \"/b\" }]\n[[record]]\nname = \"home.example.com\"",
+        "[cloudflare]\ntoken = \"x\"\n[[record]]\nname = \"home.example.com\"",
+        "[cloudflare.work]\nevery = \"5m\"\n[[record]]\nname = \"home.example.com\"",
+        "[[record]]\nname = \"home.example.com\"\ntypes = [\"CNAME\"]",
+        "[[record]]\nname = \"home.example.com\"\nproxied = \"yes\"",
+    ] {
+        let json = table_as_json(DeTable::parse(text).unwrap().get_ref());
+        assert!(!validator.is_valid(&json), "{text}");
+        assert!(parse(text).is_err(), "{text}");
+    }
+}
+
+/// `config/reference.toml` as the keys say it.
+fn reference() -> String {
+    let mut text = String::from(
+        "# Every key of stayput.toml.\n\
+         #\n\
+         # A line #key = value states the default: taking its # away changes nothing.\n\
+         # A line #example: key = value has no default; what it does unset is said above it.\n\n",
+    );
+    for place in [Place::Top, Place::Account, Place::Address, Place::Record] {
+        match place {
+            Place::Account => text.push_str(
+                "[cloudflare]\n# Further accounts are tables [cloudflare.NAME] with the same keys; a record then says\n# account = \"NAME\".\n\n",
+            ),
+            Place::Address => text.push_str(
+                "[address]\n# A source is a word (\"auto\", \"cloudflare\", \"ipify\", \"amazon\"), an https URL, or a table: { url = \"…\" },\n# { command = [\"…\"] }, { file = \"…\" }, { static = \"…\" }. \"auto\" is all of the words that have the family.\n\n",
+            ),
+            Place::Record => text.push_str("# The names that are kept: at least one [[record]], as many as you like.\n[[record]]\n"),
+            _ => {}
+        }
+        for key in place.keys().filter(|key| !matches!(key.kind, Kind::Table(_) | Kind::Tables(_))) {
+            text.push_str(&wrapped(key.doc));
+            text.push_str(&match key.preset {
+                Preset::Value(value) => format!("#{} = {value}\n\n", key.name),
+                Preset::Unset(value) => format!("#example: {} = {value}\n\n", key.name),
+                Preset::Required(value) => format!("{} = {value}\n\n", key.name),
+            });
+        }
+    }
+    text.trim_end().to_owned() + "\n"
+}
+
+fn wrapped(sentence: &str) -> String {
+    let mut text = String::new();
+    let mut line = String::from("#");
+    for word in sentence.split(' ') {
+        if line.chars().count() + 1 + word.chars().count() > 100 {
+            text.push_str(&line);
+            text.push('\n');
+            line = String::from("#");
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    text + &line + "\n"
+}
+
+#[test]
+fn the_reference_states_every_key() {
+    let path = repository("config/reference.toml");
+    assert!(holds(&path, &reference()));
+    let text = fs::read_to_string(path).unwrap();
+    let mut seen = 0;
+    for key in keys::ALL.iter().filter(|key| !matches!(key.kind, Kind::Table(_) | Kind::Tables(_))) {
+        let stated = |text: &str| match key.preset {
+            Preset::Value(value) => text.contains(&format!("\n#{} = {value}\n", key.name)),
+            Preset::Unset(_) => text.contains(&format!("\n#example: {} = ", key.name)),
+            Preset::Required(_) => text.contains(&format!("\n{} = ", key.name)),
+        };
+        // The keys of small tables stand within the lines of others.
+        let nested = matches!(key.place, Place::Budget | Place::Secret | Place::Source)
+            && (text.contains(&format!("{} = ", key.name)) || matches!(key.name, "interface" | "stun"));
+        assert!(stated(&text) || nested, "{}", key.name);
+        seen += 1;
+    }
+    assert!(seen >= 35, "only {seen} keys were seen");
+}
+
+#[test]
+fn uncommenting_the_reference_changes_nothing() {
+    let text = fs::read_to_string(repository("config/reference.toml")).unwrap();
+    let is_default = |line: &&str| {
+        line.starts_with('#') && !line.starts_with("# ") && !line.starts_with("#example:") && line.len() > 1
+    };
+    assert!(text.lines().filter(is_default).count() >= 13);
+    let mut stated = String::new();
+    for line in text.lines() {
+        stated.push_str(if is_default(&line) { &line[1..] } else { line });
+        stated.push('\n');
+    }
+    let config = good(&stated);
+    assert_eq!(config, good(&text));
+    assert_eq!(config, good("[[record]]\nname = \"home.example.com\"\n"));
+}
+
+#[test]
+fn every_example_of_the_reference_is_accepted() {
+    let examples: Vec<&&Key> =
+        keys::ALL.iter().filter(|key| matches!(key.preset, Preset::Unset(_))).collect();
+    assert!(examples.len() >= 20, "only {} examples", examples.len());
+    for key in examples {
+        let line = format!("{} = {}", key.name, key.example());
+        let record = "[[record]]\nname = \"home.example.com\"";
+        let text = match (key.place, key.name) {
+            (Place::Top, _) => format!("{line}\n{record}"),
+            (Place::Account, "email" | "global-key") => format!(
+                "[cloudflare]\nemail = {}\nglobal-key = {}\n{record}",
+                keys::EMAIL.example(),
+                keys::GLOBAL_KEY.example()
+            ),
+            (Place::Secret, _) => format!("[cloudflare]\ntoken = {{ {line} }}\n{record}"),
+            (Place::Source, "interface" | "stun") => continue,
+            (Place::Source, _) => {
+                format!("[address]\nallow = [\"198.51.100.7\"]\nipv4 = [{{ {line} }}]\n{record}")
+            }
+            (Place::Record, "account") => format!("[cloudflare.work]\n{record}\n{line}"),
+            (Place::Record, _) => format!("{record}\n{line}"),
+            (place, name) => panic!("{name} of {place:?} has no example here"),
+        };
+        good(&text);
+    }
+}
+
+#[test]
+fn an_account_may_have_a_name_that_is_nearly_a_key() {
+    let config = good(
+        "[cloudflare.tokyo]\ntoken = { file = \"/a\" }\n[[record]]\nname = \"a.example.com\"\naccount = \"tokyo\"\n",
+    );
+    assert_eq!(config.accounts.keys().map(|name| &*name.0).collect::<Vec<_>>(), ["tokyo"]);
+    for text in ["tokn = { file = \"/a\" }", "tokn = {}", "budgt = { requests = 5 }", "Token = { x = 1 }"] {
+        let text = format!("[cloudflare]\n{text}\n[[record]]\nname = \"a.example.com\"\n");
+        let said = parse(&text).unwrap_err().to_string();
+        assert!(said.contains("there is no key") && said.contains("1 mistake in"), "{said}");
+    }
+}
+
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    Environment::of(variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))))
+}
+
+#[test]
+fn two_variables_are_a_whole_configuration() {
+    let names = "home.example.com, *.home.example.com\n nas.example.org,";
+    let config =
+        from_environment(&environment(&[("CLOUDFLARE_API_TOKEN", "hunter2"), ("STAYPUT_RECORDS", names)]))
+            .unwrap();
+    let same =
+        good("[[record]]\nname = [\"home.example.com\", \"*.home.example.com\", \"nas.example.org\"]\n");
+    assert_eq!(config, same);
+    let config = from_environment(&environment(&[
+        ("CLOUDFLARE_API_TOKEN_FILE", "/run/secrets/token"),
+        ("STAYPUT_RECORDS", "home.example.com"),
+        ("STAYPUT_STATE", "/state"),
+        ("CLOUDFLARE_API_TOKEN", ""),
+        ("PATH", "/bin"),
+    ]))
+    .unwrap();
+    let access = &config.accounts[&AccountName::default()];
+    assert_eq!(access.login, Login::Token(Origin::File("/run/secrets/token".into())));
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn a_wrong_environment_is_told_all_of_its_mistakes_and_no_value() {
+    let wrong = environment(&[
+        ("CLOUDFLARE_API_TOKEN", "hunter2"),
+        ("CLOUDFLARE_API_TOKEN_FILE", "/run/secrets/token"),
+        ("STAYPUT_RECORDS", "home.example.com,nas,Home.Example.COM."),
+        ("STAYPUT_RECORD", "a.example.com"),
+        ("STAYPUT_INTERVAL", "5m"),
+        ("STAYPUT_API_TOKEN", "hunter2"),
+    ]);
+    let said = from_environment(&wrong).unwrap_err().render(Ink::Plain);
+    assert!(holds(&repository("tests/config/environment.txt"), &said));
+    assert!(!said.contains("hunter2"));
+    for (variables, expected) in [
+        (&[("STAYPUT_RECORDS", "home.example.com")][..], "CLOUDFLARE_API_TOKEN: there is no token"),
+        (
+            &[("STAYPUT_RECORDS", " , "), ("CLOUDFLARE_API_TOKEN", "hunter2")][..],
+            "STAYPUT_RECORDS: it holds no name",
+        ),
+    ] {
+        let said = from_environment(&environment(variables)).unwrap_err().to_string();
+        assert!(said.contains(expected) && said.ends_with("1 mistake in the environment"), "{said}");
+    }
+}
+
+#[test]
+fn the_configuration_is_looked_for_in_this_order() {
+    let full = environment(&[("STAYPUT_CONFIG", "/b.toml"), ("STAYPUT_RECORDS", "home.example.com")]);
+    let file = |path: &str| Location::File(path.into());
+    assert_eq!(full.locate(Some("/a.toml".into()), |_| true).unwrap(), file("/a.toml"));
+    assert_eq!(full.locate(None, |_| true).unwrap(), file("/b.toml"));
+    let records = environment(&[("STAYPUT_CONFIG", ""), ("STAYPUT_RECORDS", "home.example.com")]);
+    let there = |path: &Path| path == Path::new("/etc/stayput/stayput.toml");
+    assert_eq!(records.locate(None, there).unwrap(), file("/etc/stayput/stayput.toml"));
+    assert_eq!(records.locate(None, |_| false).unwrap(), Location::Environment);
+    let nothing = environment(&[("CLOUDFLARE_API_TOKEN", "hunter2")]).locate(None, |_| false).unwrap_err();
+    assert!(holds(&repository("tests/config/nothing.txt"), &nothing.render(Ink::Plain)));
+    // A misspelt variable is the likelier reason than no configuration at all.
+    let stray = environment(&[("STAYPUT_RECRODS", "home.example.com")]).locate(None, |_| false).unwrap_err();
+    assert!(stray.to_string().contains("did you mean STAYPUT_RECORDS?"), "{stray}");
+}
+
+#[test]
+fn beside_a_file_only_known_variables_may_stand() {
+    assert_eq!(environment(&[("STAYPUT_STATE", "/s"), ("STAYPUT_CONFIG", "/c")]).beside_file().unwrap(), []);
+    let warned = environment(&[("STAYPUT_RECORDS", "home.example.com")]).beside_file().unwrap();
+    assert!(warned[0].to_string().starts_with("STAYPUT_RECORDS: it has no effect"), "{}", warned[0]);
+    let refused = environment(&[("STAYPUT_EVERY", "5m"), ("STAYPUT_STAT", "/s")]).beside_file().unwrap_err();
+    assert_eq!(refused.len(), 2);
+    assert!(refused.to_string().contains("did you mean STAYPUT_STATE?"), "{refused}");
+}
+
+/// Lines that a configuration may hold, right and wrong ones.
+fn line() -> impl Strategy<Value = String> {
+    let known = keys::ALL.iter().map(|key| format!("{} = {}", key.name, key.example()));
+    let headers = [
+        "[address]",
+        "[cloudflare]",
+        "[cloudflare.work]",
+        "[[record]]",
+        "[record]",
+        "[adress]",
+        "[[records]]",
+    ];
+    let odd = [
+        "name = \"*.example.com\"",
+        "name = [\"a.example.com\", \"A.example.com.\", 5]",
+        "account = \"work\"",
+        "ipv4 = []",
+        "ipv6 = [{ static = \"2001:db8::1\" }, \"https://ip.example/\"]",
+        "token = \"hunter2\"",
+        "every = 5m",
+        "ttl = 300",
+        "x = [\"",
+        "x = '''",
+        "a: b",
+    ];
+    let lines: Vec<String> = known.chain(headers.map(String::from)).chain(odd.map(String::from)).collect();
+    prop_oneof![6 => proptest::sample::select(lines), 1 => "\\PC{0,30}", 1 => any::<String>()]
+}
+
+/// What must hold of every text.
+fn is_answered(text: &str) -> Result<(), TestCaseError> {
+    match parse(text) {
+        Ok(config) => {
+            prop_assert!(!config.settings.records.is_empty());
+            prop_assert!(!config.sources.is_empty());
+            prop_assert!(config.sources.values().all(|list| !list.is_empty()));
+            prop_assert!(config.settings.every.as_secs() >= 10);
+            prop_assert!(config.settings.agree >= 1);
+        }
+        Err(mistakes) => {
+            let lines = text.split('\n').count();
+            prop_assert!(mistakes.len() >= 1);
+            for mistake in mistakes.iter() {
+                prop_assert!(!mistake.what().is_empty() && !mistake.remedy().is_empty());
+                prop_assert!(mistake.line().is_none_or(|line| (1..=lines).contains(&line)));
+            }
+            let shown = mistakes.render(Ink::Plain);
+            prop_assert!(!shown.contains(|char: char| char.is_control() && char != '\n'), "{shown:?}");
+        }
+    }
+    // The same text, the same answer.
+    prop_assert_eq!(parse(text), parse(text));
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_configuration_or_has_mistakes(text in any::<String>()) {
+        is_answered(&text)?;
+    }
+
+    #[test]
+    fn any_lines_are_a_configuration_or_have_mistakes(lines in proptest::collection::vec(line(), 0..12)) {
+        is_answered(&lines.join("\n"))?;
+    }
+
+    #[test]
+    fn a_good_file_with_one_slip_is_answered(at in any::<proptest::sample::Index>(), with in any::<Option<char>>()) {
+        let text = fs::read_to_string(repository("tests/config/good/everything.toml")).unwrap();
+        let mut chars: Vec<char> = text.chars().collect();
+        let at = at.index(chars.len());
+        match with {
+            Some(char) => chars[at] = char,
+            None => { chars.remove(at); }
+        }
+        is_answered(&chars.into_iter().collect::<String>())?;
+    }
+
+    #[test]
+    fn a_secret_in_the_file_is_never_shown(
+        key in proptest::sample::select(vec!["token", "tokn", "global-key", "global_key", "api-token", "api_key", "key", "password", "\"token\"", "cloudflare.token"]),
+        sign in proptest::sample::select(vec![" = ", "=", ": ", " "]),
+        quotes in proptest::sample::select(vec![("\"", "\""), ("'", "'"), ("", ""), ("\"", ""), ("{ value = \"", "\" }"), ("[\"", "\"]"), ("{ \"", "\" }")]),
+        before in line(),
+        after in line(),
+    ) {
+        let text = format!("[cloudflare]\n{before}\n{key}{sign}{}hunter2{}\n{after}\n", quotes.0, quotes.1);
+        if let Err(mistakes) = parse(&text) {
+            let shown = format!("{}{mistakes:?}", mistakes.render(Ink::Coloured));
+            prop_assert!(!shown.contains("hunter2"), "{text}\n{shown}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_tables_makes_no_difference(swap in any::<bool>()) {
+        let parts = ["[address]\nagree = 1\n", "[cloudflare]\nrefresh = \"1h\"\n"];
+        let text = if swap { format!("{}{}", parts[1], parts[0]) } else { parts.concat() };
+        let config = good(&format!("{text}[[record]]\nname = \"home.example.com\"\n"));
+        prop_assert_eq!(config.settings.agree, 1);
+    }
+}
+
+#[test]
+fn mistakes_are_sorted_by_their_place() {
+    for path in toml_files("tests/config") {
+        let mistakes = said_of(&path).1.unwrap_err();
+        let places: Vec<_> =
+            mistakes.iter().filter_map(|mistake| Some((mistake.line()?, mistake.column()?))).collect();
+        assert!(places.is_sorted(), "{}", path.display());
+    }
+}
+
+#[test]
+fn a_configuration_does_not_depend_on_the_order_of_its_records() {
+    let records =
+        ["[[record]]\nname = \"a.example.com\"\nttl = \"5m\"\n", "[[record]]\nname = \"b.example.com\"\n"];
+    let forth = good(&records.concat());
+    let back = good(&[records[1], records[0]].concat());
+    assert_eq!(forth, back);
+    let names: BTreeMap<_, _> = forth.settings.records.keys().map(|key| (key.to_string(), ())).collect();
+    assert_eq!(names.len(), 4);
+}
