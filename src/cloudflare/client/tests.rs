@@ -27,7 +27,7 @@ enum Reply {
     /// Answers a little and then nothing more.
     Hang(String),
     /// Answers and goes on for ever with the same bytes.
-    Endless(String, &'static str),
+    Endless(String, String),
 }
 
 /// A request as it arrived, and on which connection.
@@ -422,18 +422,19 @@ fn an_answer_of_any_length_is_read_up_to_its_cap() {
     let [said, _] =
         failures(|| Reply::Hang("HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n".into()));
     assert_eq!(said.detail, "the answer is longer than 8 MiB");
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
     assert_eq!(
-        classes(|| Reply::Endless(chunked.into(), "4\r\n    \r\n")),
+        classes(|| Reply::Endless(chunked.into(), chunk.clone())),
         unsure
     );
     let until_closed = "HTTP/1.1 503 Service Unavailable\r\n\r\n";
-    let [endless, _] = failures(|| Reply::Endless(until_closed.into(), "no end "));
+    let [endless, _] = failures(|| Reply::Endless(until_closed.into(), "no end ".repeat(1_000)));
     assert_eq!(endless.detail, "the answer is longer than 64 KiB");
     assert_eq!(endless.status, Some(503));
     let head = "HTTP/1.1 200 OK\r\n";
     assert_eq!(
-        classes(|| Reply::Endless(head.into(), "x-more: and more\r\n")),
+        classes(|| Reply::Endless(head.into(), "x-more: and more\r\n".repeat(100))),
         unsure,
         "endless headers"
     );
