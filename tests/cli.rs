@@ -146,7 +146,10 @@ fn once_does_what_the_plan_says_and_a_second_plan_is_empty() {
     assert_eq!(plan["changes"].as_array().unwrap().len(), 2);
     let update = &plan["changes"][0];
     assert_eq!((&update["zone"], &update["action"]), (&json!("example.com"), &json!("update")));
-    assert_eq!((&update["before"]["content"], &update["after"]["content"]), (&json!(ELSEWHERE), &json!(HERE)));
+    assert_eq!(
+        (&update["before"]["content"], &update["after"]["content"]),
+        (&json!(ELSEWHERE), &json!(HERE))
+    );
     assert_eq!((&update["before"]["ttl"], &update["after"]["ttl"]), (&json!(1), &json!(300)));
     let create = &plan["changes"][1];
     assert_eq!((&create["name"], &create["before"]), (&json!("b.example.com"), &Value::Null));

@@ -325,7 +325,8 @@ fn a_source_that_hangs_does_not_hold_up_the_stop() {
     let (cloud, home) = (Cloud::start(), Home::new());
     let command = "[\"sleep\", \"60\"]";
     let text = std::fs::read_to_string(home.configure(&cloud, TWO_NAMES)).unwrap();
-    let text = text.replace(&format!("{{ url = \"{}\" }}", cloud.echo), &format!("{{ command = {command} }}"));
+    let text =
+        text.replace(&format!("{{ url = \"{}\" }}", cloud.echo), &format!("{{ command = {command} }}"));
     home.write("stayput.toml", text);
     let mut run = home.command(&["run"]);
     run.env("PATH", "/usr/bin:/bin");
