@@ -40,6 +40,7 @@ const AUTH_KEY: HeaderName = HeaderName::from_static("x-auth-key");
 #[derive(Debug)]
 pub struct Client {
     base: String,
+    way: Way,
     http: reqwest::Client,
 }
 
@@ -77,6 +78,16 @@ impl Client {
     /// # Errors
     /// [`BadApi`], for a base that no request could or should be sent to.
     pub fn new(api: &str) -> Result<Client, BadApi> {
+        let way = Way {
+            family: None,
+            pool: Pool::Idle(IDLE_LIMIT),
+            connect: CONNECT_LIMIT,
+            total: TOTAL_LIMIT,
+        };
+        Client::by(way, api)
+    }
+
+    fn by(way: Way, api: &str) -> Result<Client, BadApi> {
         let url = Url::parse(api).map_err(|_| BadApi::NotABase)?;
         let bare = url.query().is_none()
             && url.fragment().is_none()
@@ -90,13 +101,14 @@ impl Client {
         }
         Ok(Client {
             base: api.trim_end_matches('/').to_owned(),
-            http: connect().map_err(BadApi::Setup)?,
+            http: outbound::client(&way).map_err(BadApi::Setup)?,
+            way,
         })
     }
 
     /// Drops the connections that are kept: they were made from an address that may be gone.
     pub fn forget_connections(&mut self) {
-        match connect() {
+        match outbound::client(&self.way) {
             Ok(http) => self.http = http,
             // The old connections end by themselves within seconds.
             Err(trouble) => debug!(target: "stayput::api", %trouble, "connections are kept"),
@@ -107,7 +119,7 @@ impl Client {
     pub async fn ask(&self, credential: &Credential, request: &Request) -> Answer {
         let started = Instant::now();
         let http = wire::encode(request);
-        let mask = Mask::new(credential.secret().expose());
+        let mask = Mask::of([credential.secret().expose()]);
         let exchange = self.exchange(credential, &http, &mask).await;
         let took = started.elapsed();
         log_outcome(&http, &exchange, took);
@@ -168,15 +180,6 @@ impl Client {
         log_answer(&received, mask);
         Ok(received)
     }
-}
-
-fn connect() -> Result<reqwest::Client, Trouble> {
-    outbound::client(&Way {
-        family: None,
-        pool: Pool::Idle(IDLE_LIMIT),
-        connect: CONNECT_LIMIT,
-        total: TOTAL_LIMIT,
-    })
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -24,7 +24,7 @@ const MOST_BYTES: u64 = 65_536;
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where a secret is read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Origin {
     /// An environment variable.
     Env(String),
@@ -34,6 +34,12 @@ pub enum Origin {
     Credential(String),
     /// The standard output of a program, run without a shell. Never empty.
     Command(Vec<String>),
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Origin({self})")
+    }
 }
 
 impl fmt::Display for Origin {
@@ -392,11 +398,12 @@ fn how(status: ExitStatus) -> String {
 fn last_line(err: &[u8], out: &[u8]) -> String {
     let err = String::from_utf8_lossy(err);
     let line = err.lines().rfind(|line| !line.trim().is_empty());
-    let mut line = line.unwrap_or_default().to_owned();
-    for word in String::from_utf8_lossy(out).split_whitespace().take(100) {
-        line = Mask::new(word).apply_to_text(&line);
-    }
-    excerpt::clean(&line, 200)
+    let out = Zeroizing::new(String::from_utf8_lossy(out).into_owned());
+    let is_separator = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    // Shorter words are no secrets, and would take half of every sentence with them.
+    let words = out.split(is_separator).filter(|word| word.len() >= 4);
+    let mask = Mask::of(words.take(100));
+    excerpt::clean(&mask.apply_to_text(line.unwrap_or_default()), 200)
 }
 
 #[cfg(test)]

@@ -13,28 +13,15 @@ const MASK: &[u8] = b"***";
 /// Below this length an encoded form of the secret would match by chance.
 const LEAST_ENCODED: usize = 8;
 
-/// A secret in all the forms that are looked for, the longest first.
+/// Secrets in all the forms that are looked for, the longest first.
 pub struct Mask {
     forms: Vec<Zeroizing<Vec<u8>>>,
 }
 
 impl Mask {
-    /// A mask for one secret.
-    pub fn new(secret: &str) -> Mask {
-        let raw = secret.as_bytes();
-        let mut forms = vec![Zeroizing::new(raw.to_vec())];
-        if raw.len() >= LEAST_ENCODED {
-            let joined = |each: fn(&u8) -> String| -> Zeroizing<Vec<u8>> {
-                Zeroizing::new(raw.iter().map(each).collect::<String>().into_bytes())
-            };
-            forms.push(joined(|b| format!("%{b:02X}")));
-            forms.push(joined(|b| format!("%{b:02x}")));
-            forms.push(joined(|b| format!("{b:02X}")));
-            forms.push(joined(|b| format!("{b:02x}")));
-            for alphabet in [STANDARD, URL_SAFE] {
-                forms.extend((0..3).map(|skew| base64_core(raw, skew, alphabet)));
-            }
-        }
+    /// A mask for these secrets.
+    pub fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Mask {
+        let mut forms: Vec<_> = secrets.into_iter().flat_map(forms_of).collect();
         forms.retain(|form| !form.is_empty());
         forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         forms.dedup();
@@ -77,6 +64,24 @@ impl Mask {
     }
 }
 
+fn forms_of(secret: &str) -> Vec<Zeroizing<Vec<u8>>> {
+    let raw = secret.as_bytes();
+    let mut forms = vec![Zeroizing::new(raw.to_vec())];
+    if raw.len() >= LEAST_ENCODED {
+        let joined = |each: fn(&u8) -> String| {
+            Zeroizing::new(raw.iter().map(each).collect::<String>().into_bytes())
+        };
+        forms.push(joined(|b| format!("%{b:02X}")));
+        forms.push(joined(|b| format!("%{b:02x}")));
+        forms.push(joined(|b| format!("{b:02X}")));
+        forms.push(joined(|b| format!("{b:02x}")));
+        for alphabet in [STANDARD, URL_SAFE] {
+            forms.extend((0..3).map(|skew| base64_core(raw, skew, alphabet)));
+        }
+    }
+    forms
+}
+
 const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -106,7 +111,7 @@ mod tests {
     const SECRET: &str = "cfut_0123456789abcdefABCDEF-_0123456789abcd";
 
     fn masked(text: &str) -> String {
-        Mask::new(SECRET).apply_to_text(text)
+        Mask::of([SECRET]).apply_to_text(text)
     }
 
     #[test]
@@ -115,7 +120,7 @@ mod tests {
         assert_eq!(masked(&format!("a {SECRET}{SECRET} b")), "a ****** b");
         assert_eq!(masked("nothing to see"), "nothing to see");
         assert!(matches!(
-            Mask::new(SECRET).apply(b"nothing"),
+            Mask::of([SECRET]).apply(b"nothing"),
             Cow::Borrowed(_)
         ));
     }
@@ -127,7 +132,7 @@ mod tests {
         let hex: String = SECRET.bytes().map(|b| format!("{b:02X}")).collect();
         assert_eq!(masked(&hex), "***");
         // base64 of "Bearer hunter2-hunter2", made elsewhere.
-        let mask = Mask::new("hunter2-hunter2");
+        let mask = Mask::of(["hunter2-hunter2"]);
         let left = mask.apply_to_text("QmVhcmVyIGh1bnRlcjItaHVudGVyMg==");
         assert!(left.len() < 20, "{left}");
         assert!(left.starts_with("QmVhcmVyI"), "{left}");
@@ -135,8 +140,8 @@ mod tests {
 
     #[test]
     fn a_short_secret_is_masked_as_it_stands_only() {
-        assert_eq!(Mask::new("abc").apply_to_text("abc YWJj"), "*** YWJj");
-        assert_eq!(Mask::new("").apply_to_text("abc"), "abc");
+        assert_eq!(Mask::of(["abc"]).apply_to_text("abc YWJj"), "*** YWJj");
+        assert_eq!(Mask::of([""]).apply_to_text("abc"), "abc");
     }
 
     /// A plain encoder to compare with.
@@ -164,7 +169,7 @@ mod tests {
             before in ".{0,20}", secret in "[A-Za-z0-9_-]{20,60}", after in ".{0,20}"
         ) {
             let encoded = base64(format!("{before}{secret}{after}").as_bytes());
-            let left = Mask::new(&secret).apply_to_text(&encoded);
+            let left = Mask::of([secret.as_str()]).apply_to_text(&encoded);
             // At most the characters that share bits with the neighbours stay.
             prop_assert!(left.len() + secret.len() * 4 / 3 <= encoded.len() + 3 + 3);
             prop_assert!(left.contains("***"));
@@ -174,13 +179,13 @@ mod tests {
         fn no_text_keeps_the_secret(
             before in "[ -~]{0,40}", secret in "[A-Za-z0-9_-]{8,60}", after in "[ -~]{0,40}"
         ) {
-            let left = Mask::new(&secret).apply_to_text(&format!("{before}{secret}{after}"));
+            let left = Mask::of([secret.as_str()]).apply_to_text(&format!("{before}{secret}{after}"));
             prop_assert!(!left.contains(&secret));
         }
 
         #[test]
         fn any_bytes_can_be_masked(text in proptest::collection::vec(any::<u8>(), 0..300), secret in ".{0,20}") {
-            let mask = Mask::new(&secret);
+            let mask = Mask::of([secret.as_str()]);
             let left = mask.apply(&text);
             prop_assert!(left.len() <= text.len() * 3);
         }

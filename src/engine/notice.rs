@@ -312,8 +312,8 @@ impl fmt::Display for Notice {
                 }
                 match said_by.as_slice() {
                     [] => Ok(()),
-                    [one] => write!(f, " (says {one})"),
-                    [some @ .., last] => write!(f, " (say {} and {last})", some.join(", ")),
+                    [one] => write!(f, " ({one} says so)"),
+                    [some @ .., last] => write!(f, " ({} and {last} agree)", some.join(", ")),
                 }
             }
             Notice::Dissent { source, says, others } => {

@@ -96,21 +96,13 @@ struct V6 {
 /// The text is what a person sees; a test holds it to the numbers.
 const fn v4(text: &'static str, first: [u8; 4], length: u32) -> V4 {
     let [a, b, c, d] = first;
-    V4 {
-        text,
-        first: Ipv4Addr::new(a, b, c, d),
-        length,
-    }
+    V4 { text, first: Ipv4Addr::new(a, b, c, d), length }
 }
 
 /// As [`v4`]; `first` has the first four groups, the others are zero.
 const fn v6(text: &'static str, first: [u16; 4], length: u32) -> V6 {
     let [a, b, c, d] = first;
-    V6 {
-        text,
-        first: Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0),
-        length,
-    }
+    V6 { text, first: Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), length }
 }
 
 /// The first that matches is named, so a range stands before one that contains it.
@@ -255,16 +247,14 @@ mod tests {
 
     fn neighbours(range: &IpNet) -> [Option<IpAddr>; 2] {
         match range {
-            IpNet::V4(range) => [
-                range.network().to_bits().checked_sub(1),
-                range.broadcast().to_bits().checked_add(1),
-            ]
-            .map(|bits| bits.map(|bits| Ipv4Addr::from_bits(bits).into())),
-            IpNet::V6(range) => [
-                range.network().to_bits().checked_sub(1),
-                range.broadcast().to_bits().checked_add(1),
-            ]
-            .map(|bits| bits.map(|bits| Ipv6Addr::from_bits(bits).into())),
+            IpNet::V4(range) => {
+                [range.network().to_bits().checked_sub(1), range.broadcast().to_bits().checked_add(1)]
+                    .map(|bits| bits.map(|bits| Ipv4Addr::from_bits(bits).into()))
+            }
+            IpNet::V6(range) => {
+                [range.network().to_bits().checked_sub(1), range.broadcast().to_bits().checked_add(1)]
+                    .map(|bits| bits.map(|bits| Ipv6Addr::from_bits(bits).into()))
+            }
         }
     }
 
@@ -273,14 +263,8 @@ mod tests {
         let all = refused();
         let mut free = 0;
         for range in &all {
-            assert!(
-                publishable(range.network(), &[]).is_err(),
-                "first of {range}"
-            );
-            assert!(
-                publishable(range.broadcast(), &[]).is_err(),
-                "last of {range}"
-            );
+            assert!(publishable(range.network(), &[]).is_err(), "first of {range}");
+            assert!(publishable(range.broadcast(), &[]).is_err(), "last of {range}");
             for neighbour in neighbours(range).into_iter().flatten() {
                 if !all.iter().any(|other| other.contains(&neighbour)) {
                     assert_eq!(publishable(neighbour, &[]), Ok(()), "beside {range}");
@@ -293,14 +277,8 @@ mod tests {
 
     #[test]
     fn the_text_of_each_range_is_what_its_numbers_say() {
-        let v4 = SPECIAL_V4
-            .iter()
-            .map(|(range, _)| range)
-            .chain(&CLOUDFLARE_V4);
-        let v6 = SPECIAL_V6
-            .iter()
-            .map(|(range, _)| range)
-            .chain(&CLOUDFLARE_V6);
+        let v4 = SPECIAL_V4.iter().map(|(range, _)| range).chain(&CLOUDFLARE_V4);
+        let v6 = SPECIAL_V6.iter().map(|(range, _)| range).chain(&CLOUDFLARE_V6);
         for range in v4 {
             assert_eq!(range.text, format!("{}/{}", range.first, range.length));
             assert_eq!(range.text.parse::<IpNet>().unwrap().network(), range.first);
@@ -333,14 +311,7 @@ mod tests {
         ] {
             assert!(!public(text), "{text}");
         }
-        for text in [
-            "1.0.1.1",
-            "8.8.8.8",
-            "91.7.1.2",
-            "2a02:8070::1",
-            "2001:4860::1",
-            "2620::1",
-        ] {
+        for text in ["1.0.1.1", "8.8.8.8", "91.7.1.2", "2a02:8070::1", "2001:4860::1", "2620::1"] {
             assert!(public(text), "{text}");
         }
     }
@@ -353,14 +324,8 @@ mod tests {
             why("100.100.1.1"),
             "100.64.0.0/10 is shared address space of carrier-grade NAT (RFC 6598)"
         );
-        assert_eq!(
-            why("2001:0:1::2"),
-            "2001::/32 is Teredo, a tunnel (RFC 4380)"
-        );
-        assert_eq!(
-            why("2001:1::1"),
-            "2001::/23 is for protocol assignments (RFC 2928)"
-        );
+        assert_eq!(why("2001:0:1::2"), "2001::/32 is Teredo, a tunnel (RFC 4380)");
+        assert_eq!(why("2001:1::1"), "2001::/23 is for protocol assignments (RFC 2928)");
         assert!(why("::ffff:8.8.8.8").contains("IPv4 address written as IPv6"));
         assert!(why("4000::1").contains("outside 2000::/3 is not routed"));
         assert!(why("104.18.0.0").starts_with("104.16.0.0/13 is Cloudflare's own"));
@@ -368,10 +333,7 @@ mod tests {
 
     #[test]
     fn an_allowed_range_lifts_the_ban_for_itself_alone() {
-        let allow = [
-            "192.168.7.0/24".parse().unwrap(),
-            "fd00:7::/64".parse().unwrap(),
-        ];
+        let allow = ["192.168.7.0/24".parse().unwrap(), "fd00:7::/64".parse().unwrap()];
         assert_eq!(publishable(address("192.168.7.9"), &allow), Ok(()));
         assert_eq!(publishable(address("fd00:7::9"), &allow), Ok(()));
         assert!(publishable(address("192.168.8.9"), &allow).is_err());
@@ -387,18 +349,13 @@ mod tests {
                 IpNet::V4(range) => {
                     let size = 1_u32 << (32 - range.prefix_len());
                     IpAddr::from(Ipv4Addr::from_bits(
-                        range
-                            .network()
-                            .to_bits()
-                            .wrapping_add(size.wrapping_mul(step)),
+                        range.network().to_bits().wrapping_add(size.wrapping_mul(step)),
                     ))
                 }
                 IpNet::V6(range) => {
                     let size = 1_u128 << (128 - range.prefix_len());
                     let first = range.network().to_bits();
-                    IpAddr::from(Ipv6Addr::from_bits(
-                        first.wrapping_add(size.wrapping_mul(step.into())),
-                    ))
+                    IpAddr::from(Ipv6Addr::from_bits(first.wrapping_add(size.wrapping_mul(step.into()))))
                 }
             };
             match (how, beside(1), range) {

@@ -20,6 +20,8 @@ const PAGE_SIZES: [u32; 3] = [5000, 1000, 100];
 const NAME_PAGE_SIZE: u32 = 100;
 /// More pages than this are not read, whatever the counts in the answers say.
 const MOST_PAGES: u32 = 200;
+/// How soon, and how rarely, a refused record is tried again.
+const PARKED: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(12 * 3600));
 /// So often may Cloudflare say that the copy is wrong before it counts as a refusal.
 const MOST_WRONG_COPIES: u8 = 3;
 
@@ -67,7 +69,8 @@ pub struct Parked {
     pub since: Moment,
     /// When it is tried again.
     pub due: Moment,
-    step: Option<Step>,
+    /// What was wanted when it was refused; something else is tried at once.
+    wanted: Option<(Goal, Options)>,
     backoff: Backoff,
 }
 
@@ -274,21 +277,20 @@ impl Upkeep {
             self.difference = Difference::default();
             return false;
         }
-        let Some(copy) = &mut self.copy else {
-            return false;
-        };
-        self.difference = difference(copy, goals, mark);
-        for (key, parked) in &mut self.parked {
-            let now_wanted = self.difference.operations.iter().find(|operation| operation.key == *key);
-            let step = now_wanted.map(|operation| &operation.step);
-            if step.is_some() && step != parked.step.as_ref() {
-                parked.step = step.cloned();
+        let Some(copy) = &mut self.copy else { return false };
+        let goals: Vec<_> = goals.collect();
+        for (key, goal, options) in &goals {
+            let Some(parked) = self.parked.get_mut(*key) else { continue };
+            let wanted = Some((*goal, (*options).clone()));
+            if parked.wanted.is_some() && parked.wanted != wanted {
                 parked.due = now;
             }
+            parked.wanted = wanted;
         }
-        let wanted: BTreeSet<&Key> =
+        self.difference = difference(copy, goals.into_iter(), mark);
+        let differing: BTreeSet<&Key> =
             self.difference.operations.iter().map(|operation| &operation.key).collect();
-        self.parked.retain(|key, _| wanted.contains(key));
+        self.parked.retain(|key, _| differing.contains(key));
         let before = copy.adopted.len();
         copy.adopted.extend(self.difference.adopt.iter().cloned());
         copy.adopted.len() != before
@@ -452,17 +454,19 @@ impl Upkeep {
     /// After [`Upkeep::wrote`] and [`Upkeep::compare`]: what was sent and is wanted once more is
     /// parked, because Cloudflare does not keep it. Returns what was parked.
     pub fn park_unkept(&mut self, sent: &[Operation], now: Moment, dice: &mut fastrand::Rng) -> Vec<Key> {
-        let again = |operation: &&Operation| {
-            self.difference.operations.iter().any(|wanted| match (&wanted.step, &operation.step) {
-                (Step::Delete(_), _) | (_, Step::Delete(_)) => wanted.step == operation.step,
-                _ => wanted.key == operation.key,
-            })
+        let wanted_again = |key: &&Key| {
+            let of_key = |operation: &&Operation| operation.key == **key;
+            let wanted = self.difference.operations.iter().filter(of_key);
+            wanted
+                .clone()
+                .any(|wanted| sent.iter().filter(of_key).any(|sent| asks_the_same(&wanted.step, &sent.step)))
         };
-        let unkept: Vec<Operation> = sent.iter().filter(again).cloned().collect();
-        for operation in &unkept {
-            self.park(operation, Reason::NotKept, now, dice);
+        let keys: BTreeSet<&Key> = sent.iter().map(|operation| &operation.key).collect();
+        let unkept: Vec<Key> = keys.into_iter().filter(wanted_again).cloned().collect();
+        for key in &unkept {
+            self.park(key, Reason::NotKept, now, dice);
         }
-        unkept.into_iter().map(|operation| operation.key).collect()
+        unkept
     }
 
     /// Takes in a failure of the request that was begun last.
@@ -536,26 +540,46 @@ impl Upkeep {
             return Reaction::None;
         }
         let reason = Reason::Refused(failure.clone());
-        let mut parked = Vec::new();
-        for operation in sent {
-            self.park(operation, reason.clone(), now, dice);
-            parked.push(operation.key.clone());
-        }
+        let Some(key) = sent.first().map(|operation| operation.key.clone()) else { return Reaction::None };
+        let due = self.park(&key, reason.clone(), now, dice);
         // One try stands for all that were refused for the same reason.
-        let due = self.parked.get(&sent[0].key).map_or(now, |parked| parked.due);
         for other in self.parked.values_mut().filter(|other| other.why.same_kind(&reason)) {
             other.due = other.due.max(due);
         }
-        Reaction::Parked(parked)
+        Reaction::Parked(vec![key])
     }
 
-    fn park(&mut self, operation: &Operation, why: Reason, now: Moment, dice: &mut fastrand::Rng) {
-        let (since, mut backoff) = match self.parked.get(&operation.key) {
-            Some(parked) => (parked.since, parked.backoff),
-            None => (now, Backoff::between(Duration::from_secs(600), Duration::from_secs(12 * 3600))),
+    fn park(&mut self, key: &Key, why: Reason, now: Moment, dice: &mut fastrand::Rng) -> Moment {
+        let (since, mut backoff, wanted) = match self.parked.remove(key) {
+            Some(parked) => (parked.since, parked.backoff, parked.wanted),
+            None => (now, Backoff::between(PARKED.0, PARKED.1), None),
         };
         let due = now + backoff.next(dice);
-        let step = Some(operation.step.clone());
-        self.parked.insert(operation.key.clone(), Parked { why, since, due, step, backoff });
+        self.parked.insert(key.clone(), Parked { why, since, due, wanted, backoff });
+        due
+    }
+}
+
+/// Whether a step asks for nothing that an earlier one has not asked for already.
+fn asks_the_same(wanted: &Step, sent: &Step) -> bool {
+    fn within<T: PartialEq>(wanted: Option<&T>, sent: Option<&T>) -> bool {
+        wanted.is_none() || wanted == sent
+    }
+    match (wanted, sent) {
+        (Step::Patch(wanted), Step::Patch(sent)) => {
+            wanted.content == sent.content
+                && within(wanted.proxied.as_ref(), sent.proxied.as_ref())
+                && within(wanted.ttl.as_ref(), sent.ttl.as_ref())
+                && within(wanted.comment.as_ref(), sent.comment.as_ref())
+                && within(wanted.tags.as_ref(), sent.tags.as_ref())
+        }
+        (Step::Patch(wanted), Step::Post(sent)) => {
+            wanted.content == sent.content
+                && within(wanted.proxied.as_ref(), Some(&sent.proxied))
+                && within(wanted.ttl.as_ref(), Some(&sent.ttl))
+                && within(wanted.comment.as_ref(), Some(&sent.comment))
+                && within(wanted.tags.as_ref(), Some(&sent.tags))
+        }
+        (wanted, sent) => wanted == sent,
     }
 }

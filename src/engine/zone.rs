@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
-use super::names::{Family, Key, Name, Record, RecordId, Ttl};
+use super::names::{Key, Name, Record, RecordId, Ttl};
 use super::request::{Batch, Listed, Patch, Post, Written};
 use super::settings::{Beside, Options};
 
@@ -425,6 +425,7 @@ impl<'a> Place<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::names::Family;
     use proptest::prelude::*;
 
     fn name(text: &str) -> Name {

@@ -1,1 +1,554 @@
+//! The client against servers on loopback that answer as scripted, byte by byte.
 
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::cloudflare::secret::{Kind, Secret};
+use crate::engine::names::{Name, RecordId, ZoneId};
+use crate::engine::request::{Batch, Found};
+
+const TOKEN: &str = "Qm3xW8_pL2kT9-vR5sY1nB7cD4fG6hJ0aZEuXiOw";
+const KEY: &str = "0123456789abcdef0123456789abcdef01234";
+const ZONE: &str = "023e105f4ecef8ad9ca31a8372d0c353";
+const EMPTY_LIST: &str = r#"{"success":true,"errors":[],"result":[]}"#;
+
+/// What a server does with one request, after it was read whole.
+enum Reply {
+    /// Answers and keeps the connection.
+    Keep(String),
+    /// Answers, if only a little, and closes the connection.
+    Close(String),
+    /// Answers a little and then nothing more.
+    Hang(String),
+    /// Answers and goes on for ever with the same bytes.
+    Endless(String, String),
+}
+
+/// A request as it arrived, and on which connection.
+struct Seen {
+    connection: usize,
+    head: String,
+    body: String,
+}
+
+impl Seen {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self
+            .head
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(": "));
+        lines
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+}
+
+struct Server {
+    base: String,
+    seen: mpsc::UnboundedReceiver<Seen>,
+}
+
+impl Server {
+    /// Starts a server that gives these replies, one a request, on however many connections.
+    async fn start(script: Vec<Reply>) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}/client/v4", listener.local_addr().unwrap());
+        let (tell, seen) = mpsc::unbounded_channel();
+        let script = Arc::new(Mutex::new(VecDeque::from(script)));
+        tokio::spawn(async move {
+            for connection in 0.. {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(converse(stream, connection, script.clone(), tell.clone()));
+            }
+        });
+        Server { base, seen }
+    }
+
+    fn requests(&mut self) -> Vec<Seen> {
+        std::iter::from_fn(|| self.seen.try_recv().ok()).collect()
+    }
+}
+
+/// Answers the requests of one connection.
+async fn converse(
+    mut stream: TcpStream,
+    connection: usize,
+    script: Arc<Mutex<VecDeque<Reply>>>,
+    tell: mpsc::UnboundedSender<Seen>,
+) {
+    while let Some((head, body)) = read_request(&mut stream).await {
+        let seen = Seen {
+            connection,
+            head,
+            body,
+        };
+        tell.send(seen).unwrap();
+        let reply = script.lock().unwrap().pop_front();
+        match reply.expect("more requests than replies") {
+            Reply::Keep(bytes) => stream.write_all(bytes.as_bytes()).await.unwrap(),
+            Reply::Close(bytes) => return stream.write_all(bytes.as_bytes()).await.unwrap(),
+            Reply::Hang(bytes) => {
+                stream.write_all(bytes.as_bytes()).await.unwrap();
+                std::future::pending::<()>().await;
+            }
+            Reply::Endless(bytes, more) => {
+                stream.write_all(bytes.as_bytes()).await.unwrap();
+                while stream.write_all(more.as_bytes()).await.is_ok() {}
+            }
+        }
+    }
+}
+
+async fn read_request(stream: &mut TcpStream) -> Option<(String, String)> {
+    let mut text = Vec::new();
+    loop {
+        if let Some(end) = text.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&text[..end]).into_owned();
+            let length = head
+                .lines()
+                .filter_map(|line| line.split_once(": "))
+                .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+                .map_or(0, |(_, value)| value.parse().unwrap());
+            if text.len() >= end + 4 + length {
+                let body = String::from_utf8_lossy(&text[end + 4..]).into_owned();
+                return Some((head, body));
+            }
+        }
+        if stream.read_buf(&mut text).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+fn http(status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
+}
+
+fn fine() -> Reply {
+    Reply::Keep(http(
+        "200 OK",
+        "content-type: application/json\r\n",
+        EMPTY_LIST,
+    ))
+}
+
+fn run<T>(task: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(task)
+}
+
+fn token() -> Credential {
+    Credential::Token(Secret::parse(TOKEN.as_bytes(), Kind::Token).unwrap())
+}
+
+fn pair() -> Credential {
+    Credential::GlobalKey {
+        email: "me@example.com".to_owned(),
+        key: Secret::parse(KEY.as_bytes(), Kind::GlobalKey).unwrap(),
+    }
+}
+
+/// A client that waits as long as a busy machine may need.
+fn client(base: &str) -> Client {
+    client_within(Duration::from_secs(20), base)
+}
+
+fn client_within(total: Duration, base: &str) -> Client {
+    let way = Way {
+        family: None,
+        pool: Pool::Idle(IDLE_LIMIT),
+        connect: total / 2,
+        total,
+    };
+    Client::by(way, base).unwrap()
+}
+
+fn read() -> Request {
+    Request::Records {
+        zone: ZoneId::parse(ZONE).unwrap(),
+        name: Some(Name::parse("*.example.com").unwrap()),
+        page: 1,
+        per_page: 100,
+    }
+}
+
+fn write() -> Request {
+    let deletes = vec![RecordId::parse(ZONE).unwrap()];
+    Request::Batch {
+        zone: ZoneId::parse(ZONE).unwrap(),
+        batch: Batch {
+            deletes,
+            ..Batch::default()
+        },
+    }
+}
+
+/// How a read and a write fail on the same reply.
+fn failures(reply: impl Fn() -> Reply) -> [Failure; 2] {
+    failures_within(Duration::from_secs(20), reply)
+}
+
+fn failures_within(total: Duration, reply: impl Fn() -> Reply) -> [Failure; 2] {
+    run(async {
+        let server = Server::start(vec![reply(), reply()]).await;
+        let client = client_within(total, &server.base);
+        let read = client.ask(&token(), &read()).await.outcome.unwrap_err();
+        let write = client.ask(&token(), &write()).await.outcome.unwrap_err();
+        [read, write]
+    })
+}
+
+fn classes(reply: impl Fn() -> Reply) -> [Class; 2] {
+    failures(reply).map(|failure| failure.class)
+}
+
+#[test]
+fn a_request_arrives_as_it_was_meant() {
+    run(async {
+        let done = format!(r#"{{"success":true,"result":{{"deletes":[{{"id":"{ZONE}"}}]}}}}"#);
+        let script = vec![fine(), Reply::Keep(http("200 OK", "", &done))];
+        let mut server = Server::start(script).await;
+        let client = client(&server.base);
+        let found = client.ask(&token(), &read()).await.outcome.unwrap();
+        assert!(matches!(found, Found::Records(page) if page.entries == 0));
+        let found = client.ask(&token(), &write()).await.outcome.unwrap();
+        assert!(matches!(found, Found::Written(written) if written.deleted.len() == 1));
+
+        let [get, post] = &server.requests()[..] else {
+            panic!("not two requests");
+        };
+        let path = format!("/client/v4/zones/{ZONE}/dns_records");
+        assert_eq!(
+            get.head.lines().next().unwrap(),
+            format!("GET {path}?page=1&per_page=100&name.exact=*.example.com HTTP/1.1")
+        );
+        assert_eq!(get.header("content-type"), None);
+        assert_eq!(get.header("accept"), Some("application/json"));
+        assert!(get.header("user-agent").unwrap().starts_with("stayput/"));
+        assert_eq!(
+            post.head.lines().next().unwrap(),
+            format!("POST {path}/batch HTTP/1.1")
+        );
+        assert_eq!(post.header("content-type"), Some("application/json"));
+        assert_eq!(post.body, format!(r#"{{"deletes":[{{"id":"{ZONE}"}}]}}"#));
+    });
+}
+
+#[test]
+fn one_kind_of_credential_is_sent_and_never_both() {
+    run(async {
+        let mut server = Server::start(vec![fine(), fine()]).await;
+        let client = client(&server.base);
+        client.ask(&token(), &read()).await.outcome.unwrap();
+        client.ask(&pair(), &read()).await.outcome.unwrap();
+        let seen = server.requests();
+        let sent = |at: usize| {
+            ["authorization", "x-auth-email", "x-auth-key"].map(|name| seen[at].header(name))
+        };
+        let bearer = format!("Bearer {TOKEN}");
+        assert_eq!(sent(0), [Some(bearer.as_str()), None, None]);
+        assert_eq!(sent(1), [None, Some("me@example.com"), Some(KEY)]);
+    });
+}
+
+#[test]
+fn a_burst_shares_a_connection_until_it_is_forgotten() {
+    run(async {
+        let mut server = Server::start(vec![fine(), fine(), fine(), fine()]).await;
+        let mut client = client(&server.base);
+        for _ in 0..3 {
+            client.ask(&token(), &read()).await.outcome.unwrap();
+        }
+        client.forget_connections();
+        client.ask(&token(), &read()).await.outcome.unwrap();
+        let used: Vec<_> = server
+            .requests()
+            .iter()
+            .map(|seen| seen.connection)
+            .collect();
+        assert_eq!(used, [0, 0, 0, 1]);
+    });
+}
+
+#[test]
+fn a_connection_that_the_server_closed_is_not_used_again() {
+    run(async {
+        let closes = || Reply::Close(http("200 OK", "", EMPTY_LIST));
+        let mut server = Server::start(vec![closes(), closes()]).await;
+        let client = client(&server.base);
+        client.ask(&token(), &read()).await.outcome.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        client.ask(&token(), &read()).await.outcome.unwrap();
+        assert_eq!(server.requests().len(), 2);
+    });
+}
+
+#[test]
+fn a_reply_that_is_lost_after_the_request_leaves_a_write_unsure() {
+    let unsure = [Class::NotSent, Class::Unsure];
+    assert_eq!(
+        classes(|| Reply::Close(String::new())),
+        unsure,
+        "no byte of an answer"
+    );
+    assert_eq!(
+        classes(|| Reply::Close("HTTP/1.1 200 OK\r\ncontent-le".into())),
+        unsure,
+        "half a head"
+    );
+    let cut =
+        || Reply::Close("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"success\":true".into());
+    assert_eq!(classes(cut), unsure, "half a body");
+    let chunk = || {
+        Reply::Close("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"suc\r\n".into())
+    };
+    assert_eq!(classes(chunk), unsure, "half the chunks");
+    assert_eq!(
+        classes(|| Reply::Close("SSH-2.0-OpenSSH_9.2\r\n".into())),
+        unsure,
+        "not HTTP"
+    );
+}
+
+#[test]
+fn an_answer_that_never_ends_is_given_up() {
+    let limit = Duration::from_millis(300);
+    let started = Instant::now();
+    let nothing = || Reply::Hang(String::new());
+    let half = || Reply::Hang("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".into());
+    for failures in [
+        failures_within(limit, nothing),
+        failures_within(limit, half),
+    ] {
+        let [read, write] = failures;
+        assert_eq!((read.class, write.class), (Class::NotSent, Class::Unsure));
+        assert!(read.detail.contains("in time"), "{read}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(15));
+}
+
+#[test]
+fn the_same_request_is_never_sent_twice() {
+    run(async {
+        let mut server = Server::start(vec![fine(), Reply::Close(String::new()), fine()]).await;
+        let client = client(&server.base);
+        client.ask(&token(), &read()).await.outcome.unwrap();
+        let lost = client.ask(&token(), &write()).await.outcome.unwrap_err();
+        assert_eq!(lost.class, Class::Unsure);
+        assert_eq!(server.requests().len(), 2);
+    });
+}
+
+#[test]
+fn without_a_connection_nothing_was_sent() {
+    run(async {
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = gone.local_addr().unwrap();
+        drop(gone);
+        let refused = client(&format!("http://{address}"));
+        let failure = refused.ask(&token(), &write()).await.outcome.unwrap_err();
+        assert_eq!((failure.class, failure.status), (Class::NotSent, None));
+        assert!(failure.detail.contains("connect"), "{failure}");
+
+        // The far end of a secure connection that says nothing, and one that does not speak TLS.
+        for words in ["", "HTTP/1.1 400 Bad Request\r\n\r\n"] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let held = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(words.as_bytes()).await.unwrap();
+                stream
+            });
+            let https = client_within(Duration::from_millis(800), &format!("https://{address}"));
+            let failure = https.ask(&token(), &write()).await.outcome.unwrap_err();
+            assert_eq!(
+                (failure.class, failure.status),
+                (Class::NotSent, None),
+                "{failure}"
+            );
+            drop(held.await);
+        }
+    });
+}
+
+#[test]
+fn a_page_of_the_edge_is_told_with_its_ray() {
+    let page = "<html><head><title>502 Bad Gateway</title></head></html>";
+    let reply = || {
+        Reply::Keep(http(
+            "502 Bad Gateway",
+            "CF-RAY: 8f2a1b3c4d5e6f70-FRA\r\n",
+            page,
+        ))
+    };
+    let [read, write] = failures(reply);
+    assert_eq!((read.class, write.class), (Class::NotSent, Class::Unsure));
+    assert_eq!(
+        write.to_string(),
+        "the answer is not the API's: 502 Bad Gateway [HTTP 502, cf-ray 8f2a1b3c4d5e6f70-FRA]"
+    );
+}
+
+#[test]
+fn a_redirect_takes_the_secret_nowhere() {
+    run(async {
+        let mut elsewhere = Server::start(vec![fine()]).await;
+        let location = format!("location: {}/zones\r\n", elsewhere.base);
+        let moved = || Reply::Keep(http("307 Temporary Redirect", &location, ""));
+        let server = Server::start(vec![moved(), moved()]).await;
+        let client = client(&server.base);
+        let read = client.ask(&token(), &read()).await.outcome.unwrap_err();
+        assert_eq!(read.class, Class::NotSent);
+        assert!(read.detail.contains("redirect to 127.0.0.1:"), "{read}");
+        let write = client.ask(&token(), &write()).await.outcome.unwrap_err();
+        assert_eq!(write.class, Class::Unsure);
+        assert_eq!(elsewhere.requests().len(), 0);
+    });
+}
+
+#[test]
+fn an_answer_of_any_length_is_read_up_to_its_cap() {
+    let unsure = [Class::NotSent, Class::Unsure];
+    let [said, _] =
+        failures(|| Reply::Hang("HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n".into()));
+    assert_eq!(said.detail, "the answer is longer than 8 MiB");
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    assert_eq!(
+        classes(|| Reply::Endless(chunked.into(), chunk.clone())),
+        unsure
+    );
+    let until_closed = "HTTP/1.1 503 Service Unavailable\r\n\r\n";
+    let [endless, _] = failures(|| Reply::Endless(until_closed.into(), "no end ".repeat(1_000)));
+    assert_eq!(endless.detail, "the answer is longer than 64 KiB");
+    assert_eq!(endless.status, Some(503));
+    let head = "HTTP/1.1 200 OK\r\n";
+    assert_eq!(
+        classes(|| Reply::Endless(head.into(), "x-more: and more\r\n".repeat(100))),
+        unsure,
+        "endless headers"
+    );
+}
+
+#[test]
+fn a_large_list_is_read_whole() {
+    run(async {
+        let record = |at: usize| {
+            format!(
+                r#"{{"id":"{at:032x}","name":"h{at}.example.com","type":"A","content":"203.0.113.7","proxied":false,"ttl":1,
+                "comment":"{}","tags":[],"created_on":"2025-01-27T10:11:12.12345Z"}}"#,
+                "x".repeat(100)
+            )
+        };
+        let all: Vec<_> = (0..5_000).map(record).collect();
+        let body = format!(r#"{{"success":true,"result":[{}]}}"#, all.join(","));
+        let server = Server::start(vec![Reply::Keep(http("200 OK", "", &body))]).await;
+        let way = Client::new(&server.base).unwrap();
+        let found = way.ask(&token(), &read()).await.outcome.unwrap();
+        assert!(matches!(found, Found::Records(page) if page.items.len() == 5_000));
+    });
+}
+
+#[test]
+fn a_throttled_answer_holds_even_if_it_breaks_off() {
+    let cut = || {
+        Reply::Close(
+            "HTTP/1.1 429 Too Many Requests\r\nretry-after: 30\r\ncontent-length: 100\r\n\r\n{"
+                .into(),
+        )
+    };
+    let [read, write] = failures(cut);
+    let held = Class::Throttled(Some(Duration::from_secs(30)));
+    assert_eq!((read.class, write.class), (held, held));
+    assert!(read.detail.contains("broke"), "{read}");
+}
+
+#[test]
+fn an_answer_that_echoes_the_secret_is_told_without_it() {
+    let body = format!(
+        r#"{{"success":false,"errors":[{{"code":9109,"message":"Invalid access token {TOKEN}"}}]}}"#
+    );
+    let [failure, _] = failures(|| Reply::Keep(http("403 Forbidden", "", &body)));
+    assert_eq!(failure.class, Class::Credential);
+    assert_eq!(failure.errors[0].message, "Invalid access token ***");
+    // The excerpt ends in the middle of the secret.
+    let page = format!("<p>{} Bearer {TOKEN}</p>", "x".repeat(175));
+    let [failure, _] = failures(|| Reply::Keep(http("500 Oh", "", &page)));
+    assert!(!failure.detail.contains(&TOKEN[..8]), "{failure}");
+    let [failure, _] = failures(|| {
+        Reply::Keep(http(
+            "302 Found",
+            &format!("location: https://{TOKEN}.example/\r\n"),
+            "",
+        ))
+    });
+    assert!(
+        failure.detail.contains("***") && !failure.detail.contains(&TOKEN[..8]),
+        "{failure}"
+    );
+}
+
+#[test]
+fn a_word_that_is_also_the_secret_does_not_spoil_an_answer() {
+    run(async {
+        let body = format!(
+            r#"{{"success":true,"result":[{{"id":"{ZONE}","type":"A","name":"sandbox.example.com","content":"203.0.113.7"}}]}}"#
+        );
+        let server = Server::start(vec![Reply::Keep(http("200 OK", "", &body))]).await;
+        let word = Credential::Token(Secret::parse(b"sandbox", Kind::Token).unwrap());
+        let found = client(&server.base)
+            .ask(&word, &read())
+            .await
+            .outcome
+            .unwrap();
+        assert!(format!("{found:?}").contains("sandbox.example.com"));
+    });
+}
+
+#[test]
+fn a_wrong_clock_is_named() {
+    // What `engine::failure` looks for to give the remedy.
+    let detail = Trouble::Clock("it is 1970 here".into()).to_string();
+    let failure = Failure::without_answer(Class::NotSent, detail);
+    assert!(failure.remedy().unwrap().contains("clock"));
+}
+
+#[test]
+fn a_base_that_would_leak_the_secret_is_refused() {
+    for base in [
+        "http://api.cloudflare.com/client/v4",
+        "http://192.0.2.1",
+        "ftp://127.0.0.1",
+        "http://localhost.example",
+    ] {
+        assert_eq!(Client::new(base).unwrap_err(), BadApi::Insecure, "{base}");
+    }
+    for base in [
+        "",
+        "api.cloudflare.com",
+        "https://",
+        "https://a.example/v4?x=1",
+        "https://u:p@a.example",
+        "file:///x",
+    ] {
+        assert!(Client::new(base).is_err(), "{base}");
+    }
+    for base in [
+        "https://api.cloudflare.com/client/v4/",
+        "http://127.0.0.1:1",
+        "http://[::1]:1/v4",
+        "http://localhost:1",
+    ] {
+        assert!(Client::new(base).is_ok(), "{base}");
+    }
+}

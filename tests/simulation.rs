@@ -1,0 +1,91 @@
+//! The engine in a simulated world with a clock that jumps: months in seconds.
+//!
+//! Each seed makes a configuration, a Cloudflare, a home with changing addresses, and thirty days of
+//! faults; then two quiet days follow. The invariants are asserted all the time, the outcome at the
+//! end. Requests and answers go through the real JSON (`cloudflare::wire`) and the sandbox's world.
+//!
+//! A seed that fails is printed; `STAYPUT_SEED=N cargo test --test simulation` runs it alone and tells
+//! what happened. `STAYPUT_SEEDS=COUNT` runs another number of them (default 1,000).
+
+#![cfg(feature = "sandbox")]
+
+#[path = "simulation/oracle.rs"]
+mod oracle;
+#[path = "simulation/rig.rs"]
+mod rig;
+#[path = "simulation/scenario.rs"]
+mod scenario;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rig::{Outcome, Rig};
+use scenario::Scenario;
+
+fn run(seed: u64, told: bool) -> Outcome {
+    let mut rig = Rig::new(Scenario::of(seed), told);
+    rig.run();
+    rig.outcome()
+}
+
+#[test]
+fn a_thousand_months_of_faults_break_no_invariant() {
+    if let Some(seed) = number("STAYPUT_SEED") {
+        let outcome = run(seed, true);
+        println!("seed {seed}: {outcome:?}");
+        return;
+    }
+    let seeds = number("STAYPUT_SEEDS").unwrap_or(1_000);
+    let next = AtomicU64::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let worker = || {
+        let mut sum = Outcome::default();
+        let mut failed = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds {
+                return (sum, failed);
+            }
+            match catch_unwind(AssertUnwindSafe(|| run(seed, false))) {
+                Ok(outcome) => sum.add(&outcome),
+                Err(_) => failed.push(seed),
+            }
+        }
+    };
+    let results: Vec<(Outcome, Vec<u64>)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    });
+    let mut sum = Outcome::default();
+    let mut failed = Vec::new();
+    for (outcome, failures) in results {
+        sum.add(&outcome);
+        failed.extend(failures);
+    }
+    failed.sort_unstable();
+    assert!(
+        failed.is_empty(),
+        "{} of {seeds} seeds failed; rerun one with STAYPUT_SEED=N: {failed:?}",
+        failed.len()
+    );
+    println!("{seeds} seeds, 32 days each: {sum:?}");
+    // A simulation in which nothing happens proves nothing.
+    assert!(sum.looks > seeds * 5_000, "too few looks: {sum:?}");
+    assert!(sum.writes > seeds * 10, "too few writes: {sum:?}");
+    assert!(
+        sum.crashes > seeds && sum.reloads > seeds / 2 && sum.faults > seeds * 5,
+        "too few faults: {sum:?}"
+    );
+    assert!(sum.lost_replies > seeds / 2, "too few lost replies: {sum:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_month() {
+    for seed in [3, 1_000_003] {
+        assert_eq!(run(seed, false), run(seed, false), "seed {seed}");
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
