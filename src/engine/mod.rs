@@ -650,7 +650,7 @@ impl Engine {
         if wanted == 0 && self.writing(now) == Writing::Allowed {
             self.deleted = 0;
         }
-        if !self.said_settled && self.start.mode == Mode::Daemon && self.is_quiet(now) {
+        if !self.said_settled && self.start.mode != Mode::Plan && self.is_quiet(now) {
             self.said_settled = true;
             let states = self.states();
             let current = states.values().filter(|(state, _)| *state == RecordState::Current).count();
