@@ -4,14 +4,20 @@
 //! - [`engine`]: the pure core. What is believed, what differs, when to send it.
 //! - [`detect`]: asking sources for the host's addresses.
 //! - [`cloudflare`]: asking Cloudflare.
-//! - [`config`]: text in; a valid configuration, or all of its mistakes, out.
 //! - [`outbound`]: the one way out of the process that both of these take.
+//! - [`config`]: text in; a valid configuration, or all of its mistakes, out.
+//! - [`daemon`]: the one loop, and what it needs of the system: clock, signals, state, systemd.
+//! - [`report`]: telling people what happened.
+//! - [`cli`]: the commands, one file each.
 //! - `sandbox`: a simulated Cloudflare to try all of it with (a cargo feature, on by default).
 
+pub mod cli;
 pub mod cloudflare;
 pub mod config;
+pub mod daemon;
 pub mod detect;
 pub mod engine;
 pub mod outbound;
+pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -1,3 +1,7 @@
 //! Arguments in, exit code out; nothing else happens here.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stayput::cli::main(std::env::args_os())
+}

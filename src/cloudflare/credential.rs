@@ -234,7 +234,7 @@ impl fmt::Display for SecretError {
 impl std::error::Error for SecretError {}
 
 /// What the environment says of a variable; a value, so that tests need not change the process.
-type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+type Environment<'a> = &'a (dyn Fn(&str) -> Option<OsString> + Sync);
 
 impl Login {
     /// Reads the secret anew from its origin.

@@ -1,0 +1,271 @@
+//! `stayput detect`: asks every configured source, and shows what each says, what is believed and why.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::cli::exit::Exit;
+use crate::cli::show::{self, Ink, Tone};
+use crate::cli::{Everywhere, loading};
+use crate::config::Config;
+use crate::detect::Detector;
+use crate::engine::address::{self, Unheard};
+use crate::engine::names::Family;
+use crate::engine::ranges;
+
+/// Options of `detect`.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct Options {
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What one source said.
+#[derive(Clone, Debug)]
+struct Said {
+    label: Box<str>,
+    operator: Box<str>,
+    /// An address that may be published, or why there is none.
+    answer: Result<IpAddr, Unheard>,
+    took: Duration,
+}
+
+/// What was found out about one family.
+#[derive(Debug)]
+struct Finding {
+    family: Family,
+    /// How many operators must agree.
+    needed: usize,
+    said: Vec<Said>,
+}
+
+/// Asks, and prints what came of it.
+///
+/// # Errors
+/// The configuration is wrong, or nobody takes the result.
+pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit> {
+    let config = if loading::is_nowhere(everywhere) {
+        show::aside("no configuration: asking the built-in sources\n");
+        loading::defaults()?
+    } else {
+        loading::load(everywhere)?
+    };
+    let findings = ask_all(&config).await;
+    if options.json {
+        show::result(&format!("{:#}\n", json(&findings)))?;
+    } else {
+        show::result(&text(&findings, everywhere.ink()))?;
+    }
+    Ok(exit(&findings))
+}
+
+async fn ask_all(config: &Config) -> Vec<Finding> {
+    let detector = Arc::new(Detector::new());
+    let mut asking = JoinSet::new();
+    for (family, sources) in &config.sources {
+        for (index, source) in sources.iter().enumerate() {
+            let (detector, source, family) = (Arc::clone(&detector), source.clone(), *family);
+            asking.spawn(async move {
+                let started = Instant::now();
+                let answer = detector.ask(&source, family).await;
+                let said = Said {
+                    label: source.label(),
+                    operator: source.operator(),
+                    answer,
+                    took: started.elapsed(),
+                };
+                (family, index, said)
+            });
+        }
+    }
+    let mut said: BTreeMap<(Family, usize), Said> = BTreeMap::new();
+    while let Some(done) = asking.join_next().await {
+        if let Ok((family, index, mut answer)) = done {
+            answer.answer = answer.answer.and_then(|address| judged(address, config));
+            said.insert((family, index), answer);
+        }
+    }
+    let families = config.settings.sources.iter();
+    families
+        .map(|(family, sources)| Finding {
+            family: *family,
+            needed: address::needed(sources, config.settings.agree),
+            said: said.iter().filter(|((of, _), _)| of == family).map(|(_, said)| said.clone()).collect(),
+        })
+        .collect()
+}
+
+fn judged(address: IpAddr, config: &Config) -> Result<IpAddr, Unheard> {
+    match ranges::publishable(address, &config.settings.allow) {
+        Ok(()) => Ok(address),
+        Err(why) => Err(Unheard::NotPublic(address, why)),
+    }
+}
+
+impl Finding {
+    /// The first address that enough operators say, in the order of the sources.
+    fn believed(&self) -> Option<IpAddr> {
+        let mut sayers: BTreeMap<IpAddr, BTreeSet<&str>> = BTreeMap::new();
+        for said in &self.said {
+            if let Ok(address) = said.answer {
+                let operators = sayers.entry(address).or_default();
+                operators.insert(&said.operator);
+                if operators.len() >= self.needed {
+                    return Some(address);
+                }
+            }
+        }
+        None
+    }
+
+    fn operators_of(&self, address: IpAddr) -> usize {
+        let said = self.said.iter().filter(|said| said.answer == Ok(address));
+        said.map(|said| &said.operator).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Why that is believed, or why nothing is.
+    fn why(&self) -> String {
+        let need = show::count(self.needed, "operator");
+        if let Some(address) = self.believed() {
+            let say = show::count(self.operators_of(address), "operator");
+            let verb = if self.operators_of(address) == 1 { "says" } else { "say" };
+            return format!("{say} {verb} so, {} needed", self.needed);
+        }
+        let heard: BTreeSet<IpAddr> = self.said.iter().filter_map(|said| said.answer.clone().ok()).collect();
+        match heard.len() {
+            0 if self.has_no_route() => format!("this host has no {}", self.family),
+            0 => "no source gave an address that can be published".into(),
+            1 => format!("{need} must say the same, and too few answered"),
+            _ => format!("{need} must say the same, and they disagree"),
+        }
+    }
+
+    fn has_no_route(&self) -> bool {
+        let no_route = |said: &Said| said.answer == Err(Unheard::NoRoute);
+        !self.said.is_empty() && self.said.iter().all(no_route)
+    }
+}
+
+fn text(findings: &[Finding], ink: Ink) -> String {
+    let mut text = String::new();
+    let labels = findings.iter().flat_map(|finding| &finding.said);
+    let width = labels.map(|said| said.label.chars().count()).max().unwrap_or(0);
+    for finding in findings {
+        let _infallible = writeln!(text, "{}", ink.paint(Tone::Strong, finding.family));
+        for said in &finding.said {
+            let (sign, tone, words) = match &said.answer {
+                Ok(address) => ("ok  ", Tone::Good, address.to_string()),
+                Err(why) => ("FAIL", Tone::Bad, why.to_string()),
+            };
+            let took = ink.paint(Tone::Faint, format!("({} ms)", said.took.as_millis()));
+            let sign = ink.paint(tone, sign);
+            let _infallible = writeln!(text, "  {sign}  {:<width$}  {words}  {took}", said.label);
+        }
+        let believed = finding.believed().map_or("nothing".into(), |address| address.to_string());
+        let believed = ink.paint(Tone::Strong, believed);
+        let _infallible = writeln!(text, "  believed: {believed} ({})\n", finding.why());
+    }
+    if findings.is_empty() {
+        text.push_str("both families are off in [address]\n");
+    }
+    text
+}
+
+fn json(findings: &[Finding]) -> Value {
+    let mut families = serde_json::Map::new();
+    for finding in findings {
+        let said = finding.said.iter().map(|said| {
+            json!({
+                "source": said.label,
+                "operator": said.operator,
+                "value": said.answer.as_ref().ok().map(ToString::to_string),
+                "why": said.answer.as_ref().err().map(ToString::to_string),
+                "ms": u64::try_from(said.took.as_millis()).unwrap_or(u64::MAX),
+            })
+        });
+        let family = finding.family.to_string().to_lowercase();
+        let value = json!({
+            "believed": finding.believed().map(|address| address.to_string()),
+            "why": finding.why(),
+            "needed": finding.needed,
+            "sources": said.collect::<Vec<_>>(),
+        });
+        families.insert(family, value);
+    }
+    Value::Object(families)
+}
+
+/// A family that this host does not have is no failure, if it has the other.
+fn exit(findings: &[Finding]) -> Exit {
+    let believed = findings.iter().filter(|finding| finding.believed().is_some()).count();
+    let failed = |finding: &&Finding| finding.believed().is_none() && !finding.has_no_route();
+    match (believed, findings.iter().filter(failed).count()) {
+        (0, _) => Exit::Nothing,
+        (_, 0) => Exit::Done,
+        _ => Exit::Partly,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(operator: &str, answer: Result<[u8; 4], Unheard>) -> Said {
+        Said {
+            label: operator.into(),
+            operator: operator.into(),
+            answer: answer.map(IpAddr::from),
+            took: Duration::from_millis(12),
+        }
+    }
+
+    fn finding(said: Vec<Said>) -> Finding {
+        Finding { family: Family::V4, needed: 2, said }
+    }
+
+    const HERE: [u8; 4] = [93, 184, 216, 34];
+    const THERE: [u8; 4] = [93, 184, 216, 35];
+
+    #[test]
+    fn enough_operators_are_believed_and_it_is_said_how_many() {
+        let finding = finding(vec![said("a", Ok(THERE)), said("b", Ok(HERE)), said("c", Ok(HERE))]);
+        assert_eq!(finding.believed(), Some(HERE.into()));
+        assert_eq!(finding.why(), "2 operators say so, 2 needed");
+        assert_eq!(exit(&[finding]), Exit::Done);
+    }
+
+    #[test]
+    fn two_sources_of_one_operator_are_one() {
+        let finding = finding(vec![said("a", Ok(HERE)), said("a", Ok(HERE))]);
+        assert_eq!(finding.believed(), None);
+        assert_eq!(finding.why(), "2 operators must say the same, and too few answered");
+        assert_eq!(exit(&[finding]), Exit::Nothing);
+    }
+
+    #[test]
+    fn a_family_that_is_not_there_fails_nothing() {
+        let missing = finding(vec![said("a", Err(Unheard::NoRoute))]);
+        let there = finding(vec![said("a", Ok(HERE)), said("b", Ok(HERE))]);
+        assert_eq!(missing.why(), "this host has no IPv4");
+        assert_eq!(exit(&[missing, there]), Exit::Done);
+    }
+
+    #[test]
+    fn every_answer_is_shown_with_its_reason() {
+        let finding = finding(vec![said("cloudflare", Ok(HERE)), said("ipify", Err(Unheard::TimedOut))]);
+        let expected = "\
+IPv4
+  ok    cloudflare  93.184.216.34  (12 ms)
+  FAIL  ipify       no answer in time  (12 ms)
+  believed: nothing (2 operators must say the same, and too few answered)
+
+";
+        assert_eq!(text(&[finding], Ink::Plain), expected);
+    }
+}

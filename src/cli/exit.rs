@@ -1,0 +1,60 @@
+//! The exit codes, as the outside knows them.
+
+use std::process::ExitCode;
+
+use crate::engine::Verdict;
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done.
+    Done,
+    /// 1: something that should not happen.
+    Unexpected,
+    /// 2: `plan --exit-code` found changes.
+    Changes,
+    /// 64: the command line is wrong.
+    Usage,
+    /// 69: not all could be done, a later try may help.
+    Partly,
+    /// 75: nothing could be done for now.
+    Nothing,
+    /// 77: the credential was refused or lacks a permission.
+    Refused,
+    /// 78: the configuration is wrong.
+    Configuration,
+}
+
+impl Exit {
+    /// The number that the caller sees.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Unexpected => 1,
+            Exit::Changes => 2,
+            Exit::Usage => 64,
+            Exit::Partly => 69,
+            Exit::Nothing => 75,
+            Exit::Refused => 77,
+            Exit::Configuration => 78,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.number())
+    }
+}
+
+impl From<Verdict> for Exit {
+    fn from(verdict: Verdict) -> Exit {
+        match verdict {
+            Verdict::Done => Exit::Done,
+            Verdict::Partly => Exit::Partly,
+            Verdict::Nothing => Exit::Nothing,
+            Verdict::Refused => Exit::Refused,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! From the command line to a configuration, for every command that needs one; and to a loop over it.
+//!
+//! Mistakes are shown as they are, without a log's times and words in front. Deliberately unknown: the
+//! rules of the configuration.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::Everywhere;
+use crate::cli::exit::Exit;
+use crate::cli::show;
+use crate::config::{self, Config, Environment, Ink, Location, Mistakes};
+use crate::daemon::{self, Broken, Job, Memory, Outcome, state};
+use crate::report::log::Color;
+
+/// Reads the configuration that the command line and the environment name.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn read(everywhere: &Everywhere) -> Result<Config, Mistakes> {
+    let environment = Environment::of(std::env::vars_os());
+    match environment.locate(everywhere.config.clone(), Path::exists)? {
+        Location::Environment => config::from_environment(&environment),
+        Location::File(path) => {
+            let beside = environment.beside_file()?;
+            let mut config = config::from_toml(&config::read_file(&path)?, &path)?;
+            config.warnings.extend(beside);
+            Ok(config)
+        }
+    }
+}
+
+/// Whether there is no configuration at all, not even a wrong one.
+pub fn is_nowhere(everywhere: &Everywhere) -> bool {
+    let ours = |name: std::ffi::OsString| name.to_string_lossy().starts_with("STAYPUT_");
+    everywhere.config.is_none()
+        && !std::env::vars_os().any(|(name, _)| ours(name))
+        && Environment::default().locate(None, Path::exists).is_err()
+}
+
+/// The configuration that has everything at its default, and a name that stands for none.
+///
+/// # Errors
+/// [`Exit::Unexpected`], which does not happen.
+pub fn defaults() -> Result<Config, Exit> {
+    let text = "[[record]]\nname = \"home.example.com\"\n";
+    config::from_toml(text, Path::new("the defaults")).map_err(|mistakes| {
+        show::aside(&mistakes.render(Ink::Plain));
+        Exit::Unexpected
+    })
+}
+
+/// As [`read`]; the mistakes are shown on standard error.
+///
+/// # Errors
+/// [`Exit::Configuration`].
+pub fn load(everywhere: &Everywhere) -> Result<Config, Exit> {
+    read(everywhere).map_err(|mistakes| {
+        let ink = if everywhere.color().on(&std::io::stderr()) { Ink::Coloured } else { Ink::Plain };
+        show::aside(&mistakes.render(ink));
+        Exit::Configuration
+    })
+}
+
+/// As [`read`], for a running daemon that is told to read again.
+pub fn reread(everywhere: &Everywhere) -> Box<dyn Fn() -> Result<Config, String>> {
+    let everywhere = Everywhere { color: super::When::Never, ..everywhere.clone() };
+    Box::new(move || read(&everywhere).map_err(|mistakes| mistakes.to_string()))
+}
+
+/// The state file, if the environment names one.
+pub fn state_file() -> Option<PathBuf> {
+    let directory = std::env::var_os("STATE_DIRECTORY");
+    let file = std::env::var_os("STAYPUT_STATE");
+    state::place(directory.as_deref(), file.as_deref())
+}
+
+/// The memory of a pass that changes something.
+pub fn memory() -> Memory {
+    state_file().map_or(Memory::None, Memory::Kept)
+}
+
+/// Runs the loop to its end.
+///
+/// # Errors
+/// The exit code of a loop that could not begin or broke off; it is said on standard error.
+pub async fn run(job: Job) -> Result<Outcome, Exit> {
+    daemon::run(job).await.map_err(|broken| {
+        let exit = match broken {
+            Broken::Stopped => return Exit::Done,
+            Broken::Locked(_) => Exit::Configuration,
+            Broken::System(_) | Broken::Panicked => Exit::Unexpected,
+        };
+        tracing::error!("{broken}");
+        exit
+    })
+}
+
+/// Whether a person follows the log.
+pub fn is_watched() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stderr())
+}
+
+impl show::Ink {
+    /// The ink for a stream.
+    pub fn on(color: Color, stream: &impl std::io::IsTerminal) -> show::Ink {
+        if color.on(stream) { show::Ink::Colored } else { show::Ink::Plain }
+    }
+}

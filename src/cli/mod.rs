@@ -1,0 +1,185 @@
+//! The command line: what it says, which command carries it out, and how the program then ends.
+//!
+//! One file a command. Deliberately unknown: anything that a command does.
+
+pub mod exit;
+
+mod check;
+mod detect;
+mod loading;
+mod once;
+mod plan;
+mod run;
+#[cfg(feature = "sandbox")]
+mod sandbox;
+mod schema;
+mod show;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::report::log;
+use exit::Exit;
+
+/// Keeps DNS names pointed at the address of this host, through the Cloudflare API
+#[derive(Debug, Parser)]
+#[command(name = "stayput", version, arg_required_else_help = true)]
+#[command(after_help = "A first look, with no account and no network: stayput run --sandbox")]
+struct CommandLine {
+    #[command(flatten)]
+    everywhere: Everywhere,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone, Debug)]
+struct Everywhere {
+    /// The configuration file [default: $STAYPUT_CONFIG, else /etc/stayput/stayput.toml]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Log every request; twice: headers and bodies too
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Log warnings and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// How the log is written
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    log_format: LogFormat,
+    /// When colours are used
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    color: When,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Keep the names pointed at this host, for ever
+    Run(run::Options),
+    /// Do it once: look, compare, send, confirm
+    Once(once::Options),
+    /// Show what `once` would send, and send nothing
+    Plan(plan::Options),
+    /// Check the configuration, the secret, the permissions, the zones, the clock and the network
+    Check(check::Options),
+    /// Ask every source and show what each says, what is believed and why
+    Detect(detect::Options),
+    /// Print the JSON Schema of the configuration file
+    Schema,
+    /// Serve a simulated Cloudflare on loopback; prints its base URL
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::Options),
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum LogFormat {
+    /// journal where standard error is the journal, else text
+    #[default]
+    Auto,
+    /// lines for people
+    Text,
+    /// one JSON object a line
+    Json,
+    /// lines with a priority in front
+    Journal,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum When {
+    /// on a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// also into files
+    Always,
+    /// nowhere
+    Never,
+}
+
+/// Runs the command that the arguments name (the first is the program's name).
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let line = match CommandLine::try_parse_from(arguments) {
+        Ok(line) => line,
+        Err(error) => return refuse(&error).into(),
+    };
+    log::start(line.everywhere.log_options());
+    let result = match runtime() {
+        Ok(runtime) => {
+            let result = runtime.block_on(obey(line));
+            // A name look-up that hangs must not hold up the end.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => {
+            show::aside(&format!("stayput: the system gives no event queue: {error}\n"));
+            Err(Exit::Unexpected)
+        }
+    };
+    result.unwrap_or_else(|exit| exit).into()
+}
+
+/// Carries out the command. `Err` is an end before its time, already explained to the user.
+async fn obey(line: CommandLine) -> Result<Exit, Exit> {
+    let everywhere = &line.everywhere;
+    match line.command {
+        Command::Run(options) => run::run(everywhere, options).await,
+        Command::Once(options) => once::run(everywhere, options).await,
+        Command::Plan(options) => plan::run(everywhere, options).await,
+        Command::Check(options) => check::run(everywhere, options).await,
+        Command::Detect(options) => detect::run(everywhere, options).await,
+        Command::Schema => schema::run(),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(options) => sandbox::run(options).await,
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Help and version are results; everything else that clap says is a wrong command line.
+fn refuse(error: &clap::Error) -> Exit {
+    let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let text = error.render().to_string();
+    if !wanted {
+        show::aside(&text);
+        return Exit::Usage;
+    }
+    show::result(&text).err().unwrap_or(Exit::Done)
+}
+
+impl Everywhere {
+    fn log_options(&self) -> log::Options {
+        log::Options {
+            format: match self.log_format {
+                LogFormat::Auto => log::Format::Auto,
+                LogFormat::Text => log::Format::Text,
+                LogFormat::Json => log::Format::Json,
+                LogFormat::Journal => log::Format::Journal,
+            },
+            color: self.color(),
+            detail: match (self.quiet, self.verbose) {
+                (true, _) => log::Detail::Quiet,
+                (false, 0) => log::Detail::Normal,
+                (false, 1) => log::Detail::Requests,
+                (false, _) => log::Detail::Everything,
+            },
+        }
+    }
+
+    fn color(&self) -> log::Color {
+        match self.color {
+            When::Auto => log::Color::Auto,
+            When::Always => log::Color::Always,
+            When::Never => log::Color::Never,
+        }
+    }
+
+    /// The ink for results on standard output.
+    fn ink(&self) -> show::Ink {
+        show::Ink::on(self.color(), &std::io::stdout())
+    }
+}

@@ -1,0 +1,37 @@
+//! `stayput once`: one full pass, for cron and for scripts.
+
+use crate::cli::exit::Exit;
+use crate::cli::{Everywhere, loading};
+use crate::daemon::{Audience, Job, Secrets};
+use crate::engine::Mode;
+
+/// Options of `once`.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct Options {
+    /// Against a simulated Cloudflare inside this process
+    #[cfg(feature = "sandbox")]
+    #[arg(long)]
+    sandbox: bool,
+}
+
+/// Does one pass.
+///
+/// # Errors
+/// The configuration is wrong, or a secret cannot be had.
+pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit> {
+    #[cfg(feature = "sandbox")]
+    if options.sandbox {
+        let (job, _server) = super::sandbox::job(everywhere, Mode::Once)?;
+        return Ok(loading::run(job).await?.engine.verdict().into());
+    }
+    let _ = options;
+    let job = Job {
+        mode: Mode::Once,
+        audience: Audience::Log,
+        config: loading::load(everywhere)?,
+        reread: loading::reread(everywhere),
+        memory: loading::memory(),
+        secrets: Secrets::Real,
+    };
+    Ok(loading::run(job).await?.engine.verdict().into())
+}

@@ -1,0 +1,207 @@
+//! `stayput sandbox`, and `--sandbox` of `run`, `once` and `plan`: a simulated Cloudflare on loopback.
+//!
+//! With `--sandbox` the configuration is the user's own (or an example, where there is none), bent so
+//! that nothing leaves this machine: the API and the sources are the simulation's, the secret is made
+//! up, and the state file is not touched.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::cli::exit::Exit;
+use crate::cli::{Everywhere, loading, show};
+use crate::config::{self, Config};
+use crate::daemon::{Audience, Job, Memory, Secrets, signals::Signals};
+use crate::detect::Source;
+use crate::engine::names::{Family, Name};
+use crate::engine::{Mode, settings};
+use crate::sandbox::{Armed, NewZone, Server, World, WorldOptions};
+
+/// Options of `sandbox`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Options {
+    /// The port on loopback [default: any free one]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    port: u16,
+    /// A zone that it holds; may be said again [default: three examples]
+    #[arg(long = "zone", value_name = "NAME", value_parser = Name::parse)]
+    zones: Vec<Name>,
+    /// Something that goes wrong: NAME[:COUNT|:PERCENT%][=VALUE]; may be said again
+    #[arg(long = "fault", value_name = "FAULT")]
+    faults: Vec<Armed>,
+    /// The address that its echoes tell; may be said again for the other family
+    #[arg(long = "address", value_name = "ADDRESS")]
+    addresses: Vec<IpAddr>,
+}
+
+/// How often the simulated addresses are looked at: often enough to be watched.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Three operators, as many as the real default has.
+const OPERATORS: [&str; 3] = ["cloudflare", "ipify", "amazon"];
+
+/// What `--sandbox` runs where there is no configuration: two zones, both families.
+const EXAMPLE: &str = r#"
+[[record]]
+name = ["home.example.com", "nas.example.com", "*.lab.example.com"]
+
+[[record]]
+name = "office.example.net"
+proxied = true
+"#;
+
+/// Serves until it is stopped.
+///
+/// # Errors
+/// The port is not free, or nobody takes the base URL.
+pub async fn run(options: Options) -> Result<Exit, Exit> {
+    let signals = Signals::listen().map_err(|error| failed("cannot listen for signals", &error))?;
+    let world = Arc::new(Mutex::new(world(&options)));
+    let server = serve(world, options.port)?;
+    show::result(&format!("{}\n", server.base_url()))?;
+    show::aside(&hints(&server));
+    loop {
+        signals.arrive().await;
+        if signals.take().stop {
+            return Ok(Exit::Done);
+        }
+    }
+}
+
+/// A loop over the user's configuration, in a world that is made for it. The server ends when it is
+/// dropped.
+///
+/// # Errors
+/// The configuration is wrong, or there is no port.
+pub fn job(everywhere: &Everywhere, mode: Mode) -> Result<(Job, Server), Exit> {
+    let (mut config, origin) = if loading::is_nowhere(everywhere) {
+        (example()?, "an example configuration")
+    } else {
+        (loading::load(everywhere)?, "your configuration")
+    };
+    let options = WorldOptions { seed: crate::daemon::seed(), ..WorldOptions::default() };
+    let world = World::for_settings(&config.settings, options);
+    let server = serve(Arc::new(Mutex::new(world)), 0)?;
+    tracing::info!(
+        "sandbox: {origin} against a simulated Cloudflare inside this process; nothing leaves this machine"
+    );
+    let stage = Stage::of(&server);
+    stage.set(&mut config);
+    let reread = loading::reread(everywhere);
+    let is_example = origin.starts_with("an example");
+    let job = Job {
+        mode,
+        audience: Audience::Spectator,
+        reread: Box::new(move || {
+            let mut config = if is_example {
+                example().map_err(|_| "the example is wrong".to_owned())?
+            } else {
+                reread()?
+            };
+            stage.set(&mut config);
+            Ok(config)
+        }),
+        config,
+        memory: Memory::None,
+        secrets: Secrets::MadeUp,
+    };
+    Ok((job, server))
+}
+
+/// Where the simulation is.
+struct Stage {
+    api: String,
+    sources: Vec<(Family, Source)>,
+}
+
+impl Stage {
+    fn of(server: &Server) -> Stage {
+        let mut sources = Vec::new();
+        for family in Family::ALL {
+            for operator in OPERATORS {
+                let url = server.echo_url(operator, family);
+                sources.extend(url.map(|url| {
+                    let source =
+                        Source::Url { label: operator.into(), operator: operator.into(), url: url.into() };
+                    (family, source)
+                }));
+            }
+        }
+        Stage { api: server.base_url(), sources }
+    }
+
+    /// Bends a configuration so that it talks to the simulation and to nothing else.
+    fn set(&self, config: &mut Config) {
+        for access in config.accounts.values_mut() {
+            access.api.clone_from(&self.api);
+        }
+        config.sources.retain(|family, sources| {
+            *sources = self.sources_of(*family);
+            !sources.is_empty()
+        });
+        config.settings.sources = config
+            .sources
+            .iter()
+            .map(|(family, sources)| (*family, sources.iter().map(as_setting).collect()))
+            .collect();
+        config.settings.every = config.settings.every.min(EVERY);
+    }
+
+    fn sources_of(&self, family: Family) -> Vec<Source> {
+        let sources = self.sources.iter().filter(|(of, _)| *of == family);
+        sources.map(|(_, source)| source.clone()).collect()
+    }
+}
+
+fn as_setting(source: &Source) -> settings::Source {
+    settings::Source { label: source.label(), operator: source.operator() }
+}
+
+fn example() -> Result<Config, Exit> {
+    config::from_toml(EXAMPLE, Path::new("the example")).map_err(|mistakes| {
+        show::aside(&format!("{mistakes}\n"));
+        Exit::Unexpected
+    })
+}
+
+fn world(options: &Options) -> World {
+    let mut world = if options.zones.is_empty() {
+        World::example(WorldOptions::default())
+    } else {
+        World::new(WorldOptions::default())
+    };
+    for zone in &options.zones {
+        world.add_zone(NewZone::named(zone.as_str()));
+    }
+    for fault in &options.faults {
+        world.faults.arm(fault.clone());
+    }
+    for address in &options.addresses {
+        world.addresses.change(Family::of(*address), Some(*address));
+    }
+    world
+}
+
+fn serve(world: Arc<Mutex<World>>, port: u16) -> Result<Server, Exit> {
+    Server::start(world, port)
+        .map_err(|error| failed(&format!("cannot serve on loopback, port {port}"), &error))
+}
+
+fn hints(server: &Server) -> String {
+    let mut hints = format!(
+        "A simulated Cloudflare; any token is accepted. SIGINT ends it.\n  see and change it: {}\n",
+        server.control_url()
+    );
+    for family in Family::ALL {
+        if let Some(url) = server.echo_url("ipify", family) {
+            hints.push_str(&format!("  its {family} echo:     {url}\n"));
+        }
+    }
+    hints
+}
+
+fn failed(what: &str, error: &std::io::Error) -> Exit {
+    show::aside(&format!("stayput: {what}: {error}\n"));
+    Exit::Unexpected
+}

@@ -1,0 +1,82 @@
+//! Results for people and scripts, on standard output, and the few colours they have.
+//!
+//! Deliberately unknown: what is shown.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crate::cli::exit::Exit;
+use crate::engine::names::Ttl;
+
+/// Writes a result to standard output; `Err(Exit::Unexpected)` where nobody takes it.
+///
+/// # Errors
+/// Quietly: whoever closed the pipe knows, and a full disk is the caller's to see by the exit code.
+pub fn result(text: &str) -> Result<(), Exit> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|_| Exit::Unexpected)
+}
+
+/// Says something beside the result, on standard error. Nobody there to read it is no error.
+pub fn aside(text: &str) {
+    let _unread = io::stderr().write_all(text.as_bytes());
+}
+
+/// Whether a result is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ink {
+    /// Plain text.
+    Plain,
+    /// With the terminal's own colours.
+    Colored,
+}
+
+/// A colour, by what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Created, in order.
+    Good,
+    /// Updated, doubtful.
+    Notable,
+    /// Deleted, refused, failed.
+    Bad,
+    /// A heading.
+    Strong,
+    /// Beside the point.
+    Faint,
+}
+
+impl Ink {
+    /// `text` in a colour, or as it is.
+    #[must_use]
+    pub fn paint<T: fmt::Display>(self, tone: Tone, text: T) -> String {
+        let code = match tone {
+            Tone::Good => "32",
+            Tone::Notable => "33",
+            Tone::Bad => "31",
+            Tone::Strong => "1",
+            Tone::Faint => "2",
+        };
+        match self {
+            Ink::Plain => text.to_string(),
+            Ink::Colored => format!("\x1b[{code}m{text}\x1b[0m"),
+        }
+    }
+}
+
+/// A TTL as the configuration writes it.
+#[must_use]
+pub fn ttl(ttl: Ttl) -> String {
+    match ttl {
+        Ttl::Auto => "auto".into(),
+        Ttl::Seconds(seconds) => humantime::format_duration(Duration::from_secs(seconds.into())).to_string(),
+    }
+}
+
+/// `1 request`, `2 requests`.
+#[must_use]
+pub fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}

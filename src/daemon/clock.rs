@@ -1,0 +1,198 @@
+//! The engine's clock, and an alarm on it.
+//!
+//! Both are on `CLOCK_BOOTTIME`: the wall clock may jump, and `CLOCK_MONOTONIC` stands still while the
+//! machine sleeps, so a look that became due in the night would come hours late. Deliberately unknown:
+//! what the alarm is for.
+
+use std::time::{Duration, SystemTime};
+
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
+};
+use tokio::net::unix::pipe;
+
+use crate::engine::names::Moment;
+
+/// The present instant on the engine's clock.
+#[must_use]
+pub fn now() -> Moment {
+    let time = clock_gettime(ClockId::Boottime);
+    Moment::from_millis(time.tv_sec * 1000 + time.tv_nsec / 1_000_000)
+}
+
+/// The wall clock and the engine's clock, read together: turns instants of one into the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Both {
+    wall: SystemTime,
+    moment: Moment,
+}
+
+impl Both {
+    /// Reads both clocks.
+    #[must_use]
+    pub fn read() -> Both {
+        Both { wall: SystemTime::now(), moment: now() }
+    }
+
+    /// Two clocks that show these instants at the same time.
+    #[must_use]
+    pub fn at(wall: SystemTime, moment: Moment) -> Both {
+        Both { wall, moment }
+    }
+
+    /// When `moment` is, on the wall. An instant before 1970 is 1970.
+    #[must_use]
+    pub fn to_wall(self, moment: Moment) -> SystemTime {
+        let wall = if moment <= self.moment {
+            self.wall.checked_sub(self.moment.since(moment))
+        } else {
+            self.wall.checked_add(self.moment.until(moment))
+        };
+        wall.unwrap_or(SystemTime::UNIX_EPOCH).max(SystemTime::UNIX_EPOCH)
+    }
+
+    /// The instant at which the wall clock showed `wall`; the present one if that is still to come.
+    #[must_use]
+    pub fn to_moment(self, wall: SystemTime) -> Moment {
+        let age = self.wall.duration_since(wall).unwrap_or(Duration::ZERO);
+        self.moment - age
+    }
+}
+
+/// Wakes a task at an instant, also when that instant passed while the machine slept.
+///
+/// Where the kernel gives no timer (no descriptor left), the runtime's own clock is used: it may then
+/// come late after a sleep, which costs nothing but time.
+#[derive(Debug)]
+pub struct Alarm {
+    timer: Option<pipe::Receiver>,
+}
+
+impl Alarm {
+    /// An alarm that is not set. Must be called within the runtime.
+    #[must_use]
+    pub fn new() -> Alarm {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Boottime, flags)
+            .ok()
+            .and_then(|fd| pipe::Receiver::from_owned_fd_unchecked(fd).ok());
+        Alarm { timer }
+    }
+
+    /// Returns at `when`, or never.
+    pub async fn rings_at(&mut self, when: Option<Moment>) {
+        let Some(when) = when else {
+            return std::future::pending().await;
+        };
+        loop {
+            let left = now().until(when);
+            if left.is_zero() {
+                return;
+            }
+            let waited = match &self.timer {
+                Some(timer) => wait(timer, when).await,
+                None => Err(std::io::ErrorKind::Unsupported.into()),
+            };
+            if waited.is_err() {
+                self.timer = None;
+                tokio::time::sleep(left).await;
+            }
+        }
+    }
+}
+
+impl Default for Alarm {
+    fn default() -> Alarm {
+        Alarm::new()
+    }
+}
+
+/// Sets the timer to `when` and waits until it fires.
+async fn wait(timer: &pipe::Receiver, when: Moment) -> std::io::Result<()> {
+    let millis = when.as_millis().max(1);
+    let spec = Itimerspec {
+        it_interval: Timespec::default(),
+        it_value: Timespec { tv_sec: millis / 1000, tv_nsec: millis % 1000 * 1_000_000 },
+    };
+    timerfd_settime(timer, TimerfdTimerFlags::ABSTIME, &spec)?;
+    loop {
+        timer.readable().await?;
+        // The count of expirations; reading it arms the descriptor again.
+        match timer.try_read(&mut [0; 8]) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_a_runtime(future: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
+    }
+
+    #[test]
+    fn a_stamp_survives_the_way_to_the_wall_and_back() {
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let both = Both::at(wall, Moment::from_millis(5_000));
+        for millis in [-90_000_000, 0, 4_999, 5_000] {
+            let moment = Moment::from_millis(millis);
+            assert_eq!(both.to_moment(both.to_wall(moment)), moment);
+        }
+    }
+
+    #[test]
+    fn a_stamp_in_the_future_counts_as_now() {
+        let both = Both::at(SystemTime::UNIX_EPOCH, Moment::from_millis(7));
+        let later = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
+        assert_eq!(both.to_moment(later), Moment::from_millis(7));
+    }
+
+    #[test]
+    fn an_instant_before_1970_is_1970() {
+        let both = Both::at(SystemTime::UNIX_EPOCH, Moment::from_millis(0));
+        assert_eq!(both.to_wall(Moment::from_millis(-5)), SystemTime::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn the_alarm_rings_at_its_instant_and_not_before() {
+        in_a_runtime(async {
+            let mut alarm = Alarm::new();
+            for span in [Duration::ZERO, Duration::from_millis(30)] {
+                let when = now() + span;
+                alarm.rings_at(Some(when)).await;
+                assert!(now() >= when, "rang early");
+                assert!(now().since(when) < Duration::from_secs(5), "rang late");
+            }
+        });
+    }
+
+    #[test]
+    fn an_alarm_that_was_dropped_halfway_can_be_set_again() {
+        in_a_runtime(async {
+            let mut alarm = Alarm::new();
+            let far = now() + Duration::from_secs(3600);
+            tokio::select! {
+                () = alarm.rings_at(Some(far)) => panic!("an hour went by"),
+                () = tokio::time::sleep(Duration::from_millis(5)) => {}
+            }
+            let when = now() + Duration::from_millis(10);
+            alarm.rings_at(Some(when)).await;
+            assert!(now() >= when);
+        });
+    }
+
+    #[test]
+    fn without_a_kernel_timer_the_alarm_rings_all_the_same() {
+        in_a_runtime(async {
+            let mut alarm = Alarm { timer: None };
+            let when = now() + Duration::from_millis(10);
+            alarm.rings_at(Some(when)).await;
+            assert!(now() >= when);
+        });
+    }
+}

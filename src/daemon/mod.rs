@@ -1,0 +1,555 @@
+//! The one loop: it waits, tells the engine what happened, and does what the engine says.
+//!
+//! One place waits, for finished work, a signal or the time; what came of it is a value, and one
+//! function decides. At most one look is under way for a source and one request for an account.
+//! Deliberately unknown: why anything is to be done. `run`, `once`, `plan` and `check` are this loop
+//! with engines in different modes.
+
+pub mod accounts;
+pub mod clock;
+pub mod signals;
+pub mod state;
+pub mod systemd;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+
+use crate::cloudflare::credential::{Reading, SecretError};
+use crate::config::Config;
+use crate::detect::Detector;
+use crate::engine::address::{SourceId, Unheard};
+use crate::engine::names::{Family, Moment};
+use crate::engine::notice::Notice;
+use crate::engine::request::{Answer, Request};
+use crate::engine::settings::{AccountName, OnExit};
+use crate::engine::{Command, Engine, Event, Mode, Start};
+use crate::report::log;
+
+pub use accounts::Secrets;
+use accounts::{Accounts, Locked, Readings, Renewal};
+use clock::{Alarm, Both};
+use signals::{Arrived, Signals};
+use state::StateFile;
+use systemd::Supervisor;
+
+/// How long a request that is under way when the program is stopped may take to end.
+const GRACE: Duration = Duration::from_millis(700);
+/// How long deleting our records (`on-exit = "delete"`) may take.
+const GRACE_TO_DELETE: Duration = Duration::from_secs(10);
+
+/// What the loop is to do.
+pub struct Job {
+    /// For ever, once, or only to see.
+    pub mode: Mode,
+    /// Whether a person is watching.
+    pub audience: Audience,
+    /// What is wanted.
+    pub config: Config,
+    /// Reads the configuration again, for SIGHUP; its mistakes as text.
+    pub reread: Box<dyn Fn() -> Result<Config, String>>,
+    /// What is remembered across a restart.
+    pub memory: Memory,
+    /// Where secrets come from.
+    pub secrets: Secrets,
+}
+
+/// Who follows what happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Nobody in particular: notices go to the log, and the first look is spread in time.
+    Log,
+    /// A person at a terminal: no waiting before the first look.
+    Person,
+    /// A person who watches a simulation: what it cost is said after each burst of requests.
+    Spectator,
+    /// The caller: notices are kept for it and not logged, and so is all that was heard.
+    Caller,
+}
+
+/// What is remembered across a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// Nothing.
+    None,
+    /// The state file, read and not touched.
+    Looked(PathBuf),
+    /// The state file, read, locked and written.
+    Kept(PathBuf),
+}
+
+/// How the loop ended.
+pub struct Outcome {
+    /// What it knew at the end.
+    pub engine: Engine,
+    /// For [`Audience::Caller`]: everything that it heard and said.
+    pub seen: Seen,
+}
+
+/// What the loop heard and said, in the order in which it happened.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// The notices.
+    pub notices: Vec<Notice>,
+    /// What the sources said.
+    pub heard: Vec<(SourceId, Result<IpAddr, Unheard>)>,
+    /// What Cloudflare said.
+    pub answers: Vec<(AccountName, Request, Answer)>,
+}
+
+/// Why the loop did not begin, or broke off.
+#[derive(Debug)]
+pub enum Broken {
+    /// A secret cannot be had.
+    Locked(Locked),
+    /// The system lacks something that nothing works without.
+    System(io::Error),
+    /// A part of the program panicked; its words went to standard error.
+    Panicked,
+    /// Stopped by a signal before it began.
+    Stopped,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Broken::Locked(locked) => locked.fmt(f),
+            Broken::System(error) => write!(f, "cannot listen for signals: {error}"),
+            Broken::Panicked => f.write_str("a part of stayput failed; please report it"),
+            Broken::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+/// Runs the loop to its end: the stop of a daemon, the outcome of a single pass.
+///
+/// # Errors
+/// [`Broken`] says why there is no outcome.
+pub async fn run(job: Job) -> Result<Outcome, Broken> {
+    let signals = Signals::listen().map_err(Broken::System)?;
+    let mut alarm = Alarm::new();
+    let readings = tokio::select! {
+        readings = accounts::read(job.config.accounts.clone(), job.secrets) => readings,
+        () = stopped(&signals) => return Err(Broken::Stopped),
+    };
+    let mut shell = Loop::new(job, readings).map_err(Broken::Locked)?;
+    shell.supervisor.ready();
+    loop {
+        shell.act();
+        if shell.is_over() {
+            return shell.end();
+        }
+        let due = shell.wake_at();
+        let happening = tokio::select! {
+            biased;
+            () = signals.arrive() => Happening::Signals(signals.take()),
+            Some(work) = shell.work.join_next() => Happening::Finished(Box::new(work)),
+            () = alarm.rings_at(due) => Happening::Due,
+        };
+        shell.decide(happening)?;
+    }
+}
+
+/// Returns when SIGTERM or SIGINT arrives; before the loop runs, there is nothing to reload.
+async fn stopped(signals: &Signals) {
+    loop {
+        signals.arrive().await;
+        if signals.take().stop {
+            return;
+        }
+    }
+}
+
+/// What ended the wait.
+enum Happening {
+    Signals(Arrived),
+    Finished(Box<Result<Work, JoinError>>),
+    Due,
+}
+
+/// A piece of work that is finished, with its result.
+enum Work {
+    Look {
+        generation: u64,
+        source: SourceId,
+        heard: Result<IpAddr, Unheard>,
+    },
+    Request(AccountName, Request, Answer),
+    Secret(AccountName, Result<Reading, SecretError>),
+    /// SIGHUP: the new configuration, if it is one, and all secrets.
+    Reload(Option<Box<Config>>, Readings),
+}
+
+/// How far a reload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reload {
+    Idle,
+    Reading,
+    /// SIGHUP came once more while reading: read again afterwards.
+    Stale,
+}
+
+struct Loop {
+    job: Job,
+    engine: Engine,
+    detector: Arc<Detector>,
+    accounts: Accounts,
+    work: JoinSet<Work>,
+    /// Counts the lists of sources of each family: an answer to an older list means nothing to a newer one.
+    generations: BTreeMap<Family, u64>,
+    looking: BTreeSet<SourceId>,
+    writing: BTreeSet<AccountName>,
+    state: Option<StateFile>,
+    supervisor: Supervisor,
+    reload: Reload,
+    /// The program is to end, at the latest at this instant.
+    end_by: Option<Moment>,
+    /// When `act` last ran: the least time between two turns is counted from it.
+    acted_at: Moment,
+    /// The requests that were said in the last line of the ledger.
+    requests_said: u64,
+    seen: Seen,
+}
+
+impl Loop {
+    fn new(mut job: Job, readings: Readings) -> Result<Loop, Locked> {
+        let accounts = Accounts::open(&job.config.accounts, readings, &Accounts::default())?;
+        let now = clock::now();
+        let opened = match std::mem::replace(&mut job.memory, Memory::None) {
+            Memory::None => state::Opened::default(),
+            Memory::Looked(path) => state::look(&path, Both::read()),
+            Memory::Kept(path) => state::open(path, Both::read()),
+        };
+        if let Some(trouble) = opened.trouble {
+            tracing::warn!("{trouble}");
+        }
+        for warning in &job.config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let start = Start {
+            mode: job.mode,
+            seed: seed(),
+            eager: job.audience != Audience::Log || job.mode != Mode::Daemon,
+            now,
+        };
+        Ok(Loop {
+            engine: Engine::new(job.config.settings.clone(), start, opened.remembered),
+            detector: Arc::new(Detector::new()),
+            accounts,
+            work: JoinSet::new(),
+            generations: BTreeMap::new(),
+            looking: BTreeSet::new(),
+            writing: BTreeSet::new(),
+            state: opened.file,
+            supervisor: Supervisor::from_environment(now),
+            reload: Reload::Idle,
+            end_by: None,
+            acted_at: now,
+            requests_said: 0,
+            seen: Seen::default(),
+            job,
+        })
+    }
+
+    /// Does what the engine says, until it has nothing more to say for now.
+    fn act(&mut self) {
+        let now = clock::now();
+        self.acted_at = now;
+        if self.end_by.is_none() || self.job.mode == Mode::Daemon {
+            self.carry_out(now);
+        }
+        self.save_if_needed(now);
+        self.tell(now);
+        self.supervisor.beat(now);
+    }
+
+    fn carry_out(&mut self, now: Moment) {
+        while let Some(command) = self.engine.next_command(now) {
+            match command {
+                Command::Look(source) => self.look(source),
+                Command::Ask(account, request) => {
+                    // What is on disk must not claim more than what is certain once this has left.
+                    self.save_if_needed(now);
+                    self.ask(account, request);
+                }
+                Command::RereadSecret(account) => self.reread_secret(account),
+            }
+        }
+    }
+
+    /// Takes in what ended the wait.
+    fn decide(&mut self, happening: Happening) -> Result<(), Broken> {
+        let now = clock::now();
+        match happening {
+            Happening::Due => {}
+            Happening::Signals(arrived) => self.obey(arrived, now),
+            Happening::Finished(work) => match *work {
+                Ok(work) => self.take_in(work, now),
+                Err(error) if error.is_panic() => return Err(Broken::Panicked),
+                Err(_cancelled) => {}
+            },
+        }
+        self.listen();
+        Ok(())
+    }
+
+    fn take_in(&mut self, work: Work, now: Moment) {
+        match work {
+            Work::Look { generation, source, heard } => {
+                if generation == self.generation(source.family) {
+                    self.looking.remove(&source);
+                    if self.job.audience == Audience::Caller {
+                        self.seen.heard.push((source, heard.clone()));
+                    }
+                    self.engine.handle(Event::Heard(source, heard), now);
+                }
+            }
+            Work::Request(account, request, answer) => {
+                self.writing.remove(&account);
+                self.engine.handle(Event::Answered(account.clone(), answer.clone()), now);
+                if self.job.audience == Audience::Caller {
+                    self.seen.answers.push((account, request, answer));
+                }
+            }
+            Work::Secret(account, Ok(reading)) => {
+                if self.accounts.renew(&account, reading) == Renewal::Different {
+                    self.engine.handle(Event::SecretChanged(account), now);
+                }
+            }
+            Work::Secret(account, Err(error)) => tracing::warn!("{account}: {error}"),
+            Work::Reload(config, readings) => self.finish_reload(config, readings, now),
+        }
+    }
+
+    fn obey(&mut self, arrived: Arrived, now: Moment) {
+        if arrived.stop {
+            self.stop(now);
+        }
+        if arrived.refresh {
+            tracing::info!("SIGUSR1: looking, and asking Cloudflare afresh");
+            self.engine.handle(Event::RefreshNow, now);
+        }
+        if arrived.reload && self.end_by.is_none() {
+            self.begin_reload();
+        }
+    }
+
+    /// The first stop lets the engine finish what must be finished; a second one ends it at once.
+    fn stop(&mut self, now: Moment) {
+        if self.end_by.is_some() {
+            self.end_by = Some(now);
+            return;
+        }
+        let grace = match self.job.config.settings.on_exit {
+            OnExit::Delete if self.job.mode == Mode::Daemon => GRACE_TO_DELETE,
+            _ => GRACE,
+        };
+        self.end_by = Some(now + grace);
+        self.supervisor.stopping();
+        if self.job.mode == Mode::Daemon {
+            self.engine.handle(Event::Stop, now);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let now = clock::now();
+        match self.end_by {
+            Some(end_by) if end_by <= now => true,
+            Some(_) if self.job.mode != Mode::Daemon => self.writing.is_empty(),
+            Some(_) => self.engine.settled(now) && self.writing.is_empty(),
+            None => self.job.mode != Mode::Daemon && self.engine.settled(now),
+        }
+    }
+
+    fn end(mut self) -> Result<Outcome, Broken> {
+        let now = clock::now();
+        self.save_if_needed(now);
+        self.tell(now);
+        Ok(Outcome { engine: self.engine, seen: self.seen })
+    }
+
+    /// When the loop must turn again by itself.
+    fn wake_at(&self) -> Option<Moment> {
+        let due = [self.engine.wake_at(clock::now()), self.supervisor.beat_at(), self.end_by];
+        // An engine that is always due would keep the processor busy for nothing.
+        let soonest = self.acted_at + Duration::from_millis(1);
+        due.into_iter().flatten().min().map(|due| due.max(soonest))
+    }
+
+    fn look(&mut self, id: SourceId) {
+        let sources = self.job.config.sources.get(&id.family);
+        let Some(source) = sources.and_then(|sources| sources.get(id.index)).cloned() else {
+            tracing::error!("there is no source {id:?}; please report it");
+            return;
+        };
+        if !self.looking.insert(id) {
+            return;
+        }
+        let detector = Arc::clone(&self.detector);
+        let generation = self.generation(id.family);
+        self.work.spawn(async move {
+            Work::Look { generation, source: id, heard: detector.ask(&source, id.family).await }
+        });
+    }
+
+    fn ask(&mut self, name: AccountName, request: Request) {
+        let Some(account) = self.accounts.get(&name).cloned() else {
+            tracing::error!("there is no account {name}; please report it");
+            return;
+        };
+        if request.writes() {
+            self.writing.insert(name.clone());
+        }
+        self.work.spawn(async move {
+            let answer = account.client.ask(&account.credential, &request).await;
+            Work::Request(name, request, answer)
+        });
+    }
+
+    fn reread_secret(&mut self, name: AccountName) {
+        let Some(login) = self.accounts.get(&name).map(accounts::Account::login) else {
+            return;
+        };
+        let secrets = self.job.secrets;
+        self.work.spawn(async move { Work::Secret(name, secrets.read(&login).await) });
+    }
+
+    fn begin_reload(&mut self) {
+        if self.reload != Reload::Idle {
+            self.reload = Reload::Stale;
+            return;
+        }
+        self.reload = Reload::Reading;
+        self.supervisor.reloading();
+        let config = match (self.job.reread)() {
+            Ok(config) => Some(Box::new(config)),
+            Err(mistakes) => {
+                tracing::error!("the new configuration is wrong; the old one stays in force\n{mistakes}");
+                None
+            }
+        };
+        let accesses = match &config {
+            Some(config) => config.accounts.clone(),
+            None => self.accounts.accesses(),
+        };
+        let secrets = self.job.secrets;
+        self.work.spawn(async move { Work::Reload(config, accounts::read(accesses, secrets).await) });
+    }
+
+    fn finish_reload(&mut self, config: Option<Box<Config>>, readings: Readings, now: Moment) {
+        let accesses = match &config {
+            Some(config) => config.accounts.clone(),
+            None => self.accounts.accesses(),
+        };
+        match Accounts::open(&accesses, readings, &self.accounts) {
+            Ok(accounts) => self.renew(config, accounts, now),
+            Err(locked) => {
+                tracing::error!("{locked}; the old configuration stays in force");
+            }
+        }
+        self.supervisor.ready();
+        if std::mem::replace(&mut self.reload, Reload::Idle) == Reload::Stale {
+            self.begin_reload();
+        }
+    }
+
+    fn renew(&mut self, config: Option<Box<Config>>, accounts: Accounts, now: Moment) {
+        let before = std::mem::replace(&mut self.accounts, accounts);
+        if let Some(config) = config {
+            for warning in &config.warnings {
+                tracing::warn!("{warning}");
+            }
+            tracing::info!("the configuration was read again");
+            self.disown_looks(&config);
+            self.engine.reconfigure(config.settings.clone(), now);
+            self.job.config = *config;
+        }
+        for account in self.accounts.changed_since(&before) {
+            self.engine.handle(Event::SecretChanged(account.clone()), now);
+        }
+    }
+
+    /// Looks that are under way mean nothing to a family that is looked at differently from now on.
+    fn disown_looks(&mut self, config: &Config) {
+        let (old, new) = (&self.job.config.settings, &config.settings);
+        let same = old.every == new.every && old.agree == new.agree;
+        for family in Family::ALL {
+            if !same || old.sources.get(&family) != new.sources.get(&family) {
+                *self.generations.entry(family).or_default() += 1;
+                self.looking.retain(|source| source.family != family);
+            }
+        }
+    }
+
+    fn generation(&self, family: Family) -> u64 {
+        self.generations.get(&family).copied().unwrap_or_default()
+    }
+
+    fn save_if_needed(&mut self, now: Moment) {
+        if !self.engine.unsaved() {
+            return;
+        }
+        let snapshot = self.engine.snapshot(now);
+        let Some(state) = &mut self.state else {
+            return;
+        };
+        if let Err(trouble) = state.save(&snapshot, Both::read()) {
+            tracing::warn!("{trouble}");
+        }
+    }
+
+    /// Passes on what the engine has to say.
+    fn listen(&mut self) {
+        let notices = self.engine.take_notices();
+        let moved = |notice: &Notice| matches!(notice, Notice::Address { from: Some(_), .. });
+        if notices.iter().any(moved) {
+            // Connections from before an address change are dead without knowing it.
+            self.accounts.forget_connections();
+        }
+        if self.job.audience == Audience::Caller {
+            self.seen.notices.extend(notices);
+        } else {
+            notices.iter().for_each(log::tell);
+        }
+    }
+
+    fn tell(&mut self, now: Moment) {
+        self.listen();
+        let at_rest = self.work.is_empty();
+        if at_rest && self.job.audience == Audience::Spectator {
+            self.tell_the_cost(now);
+        }
+        if at_rest && self.supervisor.is_there() {
+            let line = systemd::line(&self.engine.status(now), Both::read());
+            self.supervisor.status(&line);
+        }
+    }
+
+    fn tell_the_cost(&mut self, now: Moment) {
+        let status = self.engine.status(now);
+        let requests: u64 = status.budgets.values().map(|budget| budget.requests).sum();
+        if requests == self.requests_said {
+            return;
+        }
+        self.requests_said = requests;
+        let left: u32 = status.budgets.values().map(|budget| budget.left).sum();
+        let plural = if requests == 1 { "" } else { "s" };
+        tracing::info!("cost: {requests} API request{plural} so far, {left} left in this window");
+    }
+}
+
+/// A number that differs from start to start: for jitter, never for secrets.
+#[must_use]
+pub fn seed() -> u64 {
+    // The standard library seeds its hashers from the system's entropy.
+    let mut hasher = std::hash::RandomState::new().build_hasher();
+    hasher.write_i64(clock::now().as_millis());
+    hasher.finish()
+}

@@ -1,0 +1,301 @@
+//! The log: one line on standard error for each notice, in the form that its reader wants.
+//!
+//! For a person at a terminal, for a file, for the journal, or as JSON. A reader that went away never
+//! disturbs the program: what cannot be written is dropped. Deliberately unknown: the words, which
+//! `engine::notice` has.
+
+use std::fmt::{self, Write as _};
+use std::io::{self, IsTerminal, Write};
+use std::time::SystemTime;
+
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::engine::notice::{Notice, Severity};
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Journal where standard error is the journal, else text.
+    #[default]
+    Auto,
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// Lines with a priority in front, as the journal reads them.
+    Journal,
+}
+
+/// Whether colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Also into a file.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// Warnings and errors (`-q`).
+    Quiet,
+    /// What changes, too.
+    #[default]
+    Normal,
+    /// Every request, too (`-v`).
+    Requests,
+    /// Headers and bodies, too (`-v -v`).
+    Everything,
+}
+
+/// How the log is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Its form.
+    pub format: Format,
+    /// Its colours.
+    pub color: Color,
+    /// How much of it.
+    pub detail: Detail,
+}
+
+/// Starts the log; before this, and after a first call, it does nothing.
+pub fn start(options: Options) {
+    let level = match options.detail {
+        Detail::Quiet => LevelFilter::WARN,
+        Detail::Normal => LevelFilter::INFO,
+        Detail::Requests => LevelFilter::DEBUG,
+        Detail::Everything => LevelFilter::TRACE,
+    };
+    // Libraries have their say in what we make of their errors, not in the log.
+    let ours = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
+    let log = tracing_subscriber::registry().with(ours);
+    let layer = tracing_subscriber::fmt::layer().with_writer(|| Unfailing);
+    // A second subscriber is refused; the first one then goes on, which is all that is wanted.
+    let _first = match form(options) {
+        Form::Json => {
+            let json = layer.json().flatten_event(true).with_target(false);
+            tracing::subscriber::set_global_default(log.with(json))
+        }
+        Form::Lines(lines) => tracing::subscriber::set_global_default(log.with(layer.event_format(lines))),
+    };
+}
+
+/// Logs a notice.
+pub fn tell(notice: &Notice) {
+    match notice.severity() {
+        Severity::Detail => tracing::debug!("{notice}"),
+        Severity::News => tracing::info!("{notice}"),
+        Severity::Warning => tracing::warn!("{notice}"),
+        Severity::Error => tracing::error!("{notice}"),
+    }
+}
+
+impl Color {
+    /// Whether colours are to be used on `stream`.
+    #[must_use]
+    pub fn on(self, stream: &impl IsTerminal) -> bool {
+        let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
+        let dumb = || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        match self {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => stream.is_terminal() && unset("NO_COLOR") && !dumb(),
+        }
+    }
+}
+
+enum Form {
+    Json,
+    Lines(Lines),
+}
+
+fn form(options: Options) -> Form {
+    let terminal = io::stderr().is_terminal();
+    let color = options.color.on(&io::stderr());
+    match options.format {
+        Format::Json => Form::Json,
+        Format::Auto if stderr_is_the_journal() => Form::Lines(Lines::Journal),
+        Format::Journal => Form::Lines(Lines::Journal),
+        Format::Auto | Format::Text if terminal => Form::Lines(Lines::Terminal { color }),
+        Format::Auto | Format::Text => Form::Lines(Lines::File { color }),
+    }
+}
+
+/// systemd says in `$JOURNAL_STREAM` which file the journal reads; after a redirection it is another.
+fn stderr_is_the_journal() -> bool {
+    let Ok(said) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    let Ok(stat) = rustix::fs::fstat(rustix::stdio::stderr()) else {
+        return false;
+    };
+    said == format!("{}:{}", stat.st_dev, stat.st_ino)
+}
+
+/// The forms that are lines of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lines {
+    /// `12:34:56Z ! message`
+    Terminal { color: bool },
+    /// `2026-01-02T12:34:56Z WARN message`
+    File { color: bool },
+    /// `<4>message`
+    Journal,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut to: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut words = Words::default();
+        event.record(&mut words);
+        let level = *event.metadata().level();
+        to.write_str(&self.lines(level, &words.message, SystemTime::now()))
+    }
+}
+
+impl Lines {
+    fn lines(self, level: Level, message: &str, at: SystemTime) -> String {
+        let time = humantime::format_rfc3339_seconds(at).to_string();
+        let (color, word, sign, priority) = match level {
+            Level::ERROR => ("\x1b[31m", "ERROR", "x", 3),
+            Level::WARN => ("\x1b[33m", "WARN", "!", 4),
+            Level::INFO => ("", "INFO", " ", 6),
+            Level::DEBUG => ("\x1b[2m", "DEBUG", "·", 7),
+            Level::TRACE => ("\x1b[2m", "TRACE", "·", 7),
+        };
+        let colored = match self {
+            Lines::Terminal { color } | Lines::File { color } => color && !color_is_none(level),
+            Lines::Journal => false,
+        };
+        let (on, off) = if colored { (color, "\x1b[0m") } else { ("", "") };
+        let mut lines = String::new();
+        for (index, line) in message.split('\n').enumerate() {
+            let line = Plain(line);
+            let indent = if index == 0 { "" } else { "    " };
+            let _infallible = match self {
+                Lines::Terminal { .. } => {
+                    let clock = time.get(11..).unwrap_or(&time);
+                    writeln!(lines, "{clock} {on}{sign} {indent}{line}{off}")
+                }
+                Lines::File { .. } => writeln!(lines, "{time} {on}{word:<5}{off} {indent}{line}"),
+                Lines::Journal => writeln!(lines, "<{priority}>{indent}{line}"),
+            };
+        }
+        lines
+    }
+}
+
+fn color_is_none(level: Level) -> bool {
+    level == Level::INFO
+}
+
+/// The message of an event, with its fields behind it.
+#[derive(Default)]
+struct Words {
+    message: String,
+}
+
+impl Visit for Words {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let _infallible = if field.name() == "message" {
+            let behind = std::mem::take(&mut self.message);
+            write!(self.message, "{value:?}{behind}")
+        } else {
+            write!(self.message, " {}={value:?}", field.name())
+        };
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let _infallible = write!(self.message, " {}={value}", field.name());
+    }
+}
+
+/// Text that may hold foreign words, without what a terminal or a log could take as a command.
+struct Plain<'a>(&'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            if character.is_control() && character != '\t' {
+                write!(f, "{}", character.escape_default())?;
+            } else {
+                f.write_char(character)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Standard error that takes everything: a full or closed one must not become an error, because the
+/// libraries would then try to complain about it on standard error.
+struct Unfailing;
+
+impl Write for Unfailing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _dropped = io::stderr().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn at() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    #[test]
+    fn each_reader_gets_its_own_form() {
+        let line = |lines: Lines| lines.lines(Level::WARN, "look out", at());
+        assert_eq!(line(Lines::Terminal { color: false }), "08:00:00Z ! look out\n");
+        assert_eq!(line(Lines::Terminal { color: true }), "08:00:00Z \x1b[33m! look out\x1b[0m\n");
+        assert_eq!(line(Lines::File { color: false }), "2027-01-15T08:00:00Z WARN  look out\n");
+        assert_eq!(line(Lines::Journal), "<4>look out\n");
+    }
+
+    #[test]
+    fn every_line_of_a_message_has_its_priority() {
+        let lines = Lines::Journal.lines(Level::ERROR, "one\ntwo", at());
+        assert_eq!(lines, "<3>one\n<3>    two\n");
+    }
+
+    #[test]
+    fn foreign_words_cannot_command_the_terminal() {
+        let lines = Lines::Journal.lines(Level::INFO, "a\x1b[2Jb\r\u{9b}c\td", at());
+        assert_eq!(lines, "<6>a\\u{1b}[2Jb\\r\\u{9b}c\td\n");
+    }
+
+    #[test]
+    fn colour_is_used_where_it_was_asked_for() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert!(!Color::Auto.on(&file));
+        assert!(Color::Always.on(&file));
+        assert!(!Color::Never.on(&file));
+    }
+}

@@ -1,0 +1,3 @@
+//! Telling people what happened. Deliberately unknown: why it happened, and what comes next.
+
+pub mod log;

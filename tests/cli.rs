@@ -1,0 +1,374 @@
+//! The real program as a script sees it: what it prints where, its exit codes, its signals.
+
+#![cfg(feature = "sandbox")]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use stayput::sandbox::{Kind, Token};
+use support::{Cloud, ELSEWHERE, HERE, Home, Running, TOKEN, files, finish, stayput, stderr, stdout};
+
+const ONE_NAME: &str = "[[record]]\nname = \"a.example.com\"\n";
+const COMMANDS: [&str; 7] = ["run", "once", "plan", "check", "detect", "schema", "sandbox"];
+
+fn code(command: Command) -> (i32, String, String) {
+    let output = finish(command);
+    (output.status.code().unwrap_or(-1), stdout(&output), stderr(&output))
+}
+
+#[test]
+fn help_and_version_are_results() {
+    let (exit, out, err) = code(stayput(&["--help"]));
+    assert_eq!((exit, err.as_str()), (0, ""));
+    for command in COMMANDS {
+        assert!(out.contains(&format!("\n  {command} ")), "{command} is not in\n{out}");
+    }
+    let (exit, out, _) = code(stayput(&["-V"]));
+    assert_eq!((exit, out), (0, format!("stayput {}\n", env!("CARGO_PKG_VERSION"))));
+    for command in COMMANDS {
+        let (exit, out, _) = code(stayput(&[command, "--help"]));
+        assert_eq!(exit, 0);
+        for flag in ["--config", "--verbose", "--quiet", "--log-format", "--color"] {
+            assert!(out.contains(flag), "{command} --help lacks {flag}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_64_and_says_why_on_standard_error() {
+    let wrong: [&[&str]; 6] = [
+        &[],
+        &["rum"],
+        &["run", "--no-such-flag"],
+        &["plan", "--log-format", "yaml"],
+        &["run", "-v", "-q"],
+        &["sandbox", "--fault", "earthquake"],
+    ];
+    for arguments in wrong {
+        let (exit, out, err) = code(stayput(arguments));
+        assert_eq!((exit, out.as_str()), (64, ""), "{arguments:?}");
+        assert!(!err.is_empty());
+    }
+    assert!(code(stayput(&["rum"])).2.contains("run"), "the nearest command is named");
+}
+
+#[test]
+fn the_schema_is_json_and_accepts_the_example() {
+    let (exit, out, _) = code(stayput(&["schema"]));
+    assert_eq!(exit, 0);
+    let schema: Value = serde_json::from_str(&out).unwrap();
+    let valid = json!({"record": [{"name": "home.example.com"}]});
+    assert!(jsonschema::is_valid(&schema, &valid));
+    assert!(!jsonschema::is_valid(&schema, &json!({"recrod": []})));
+}
+
+#[test]
+fn every_configuration_that_is_shipped_passes_the_check() {
+    let shipped = files("config", "toml");
+    assert!(shipped.len() >= 2, "{shipped:?}");
+    for file in shipped {
+        let (exit, out, err) = code(stayput(&["check", "--offline", "-c", file.to_str().unwrap()]));
+        assert_eq!((exit, err.as_str()), (0, ""), "{}", file.display());
+        assert!(out.starts_with("ok "), "{out}");
+    }
+}
+
+#[test]
+fn every_bad_configuration_exits_with_78_and_its_exact_words() {
+    let bad = files("tests/config", "toml");
+    assert!(bad.len() >= 40, "only {} files", bad.len());
+    for file in bad {
+        let expected = std::fs::read_to_string(file.with_extension("expected")).unwrap();
+        let mut command = stayput(&["check", "--offline", "-c"]);
+        command.arg(file.file_name().unwrap()).current_dir(file.parent().unwrap());
+        let (exit, out, err) = code(command);
+        assert_eq!((exit, out.as_str()), (78, ""), "{}", file.display());
+        assert_eq!(err, expected, "{}", file.display());
+    }
+}
+
+#[test]
+fn every_command_that_needs_a_configuration_exits_with_78_without_one() {
+    for command in ["run", "once", "plan", "check"] {
+        let (exit, _, err) = code(stayput(&[command, "-c", "/nonexistent/stayput.toml"]));
+        assert_eq!(exit, 78, "{command}");
+        assert!(err.contains("/nonexistent/stayput.toml"), "{err}");
+    }
+    let mut stray = stayput(&["check", "--offline"]);
+    stray.env("STAYPUT_RECORD", "a.example.com");
+    let (exit, _, err) = code(stray);
+    assert_eq!(exit, 78);
+    assert!(err.contains("STAYPUT_RECORD"), "{err}");
+}
+
+#[test]
+fn two_variables_are_a_whole_configuration() {
+    let mut command = stayput(&["check", "--offline"]);
+    command.env("STAYPUT_RECORDS", "a.example.com,*.example.com").env("CLOUDFLARE_API_TOKEN", TOKEN);
+    let (exit, out, err) = code(command);
+    assert_eq!((exit, err.as_str()), (0, ""));
+    assert!(out.contains("2 names"), "{out}");
+    assert!(!out.contains(TOKEN));
+}
+
+#[test]
+fn a_secret_that_cannot_be_had_exits_with_78_and_says_where_it_was_sought() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, ONE_NAME);
+    for bad in ["", "\"quoted-0123456789abcdefghijklmnopqrstuv\"", "two words of a token 0123456789012345"] {
+        home.write("token", bad);
+        for command in ["run", "once", "plan", "check"] {
+            let (exit, out, err) = code(home.command(&[command]));
+            assert_eq!(exit, 78, "{command} with {bad:?}:\n{out}{err}");
+            assert!((out + &err).contains("token"), "{err}");
+        }
+    }
+    std::fs::remove_file(home.path("token")).unwrap();
+    assert_eq!(code(home.command(&["once"])).0, 78);
+    assert_eq!(cloud.requests(), 0);
+}
+
+#[test]
+fn once_does_what_the_plan_says_and_a_second_plan_is_empty() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.add(json!({"type": "A", "name": "a", "content": ELSEWHERE}));
+    home.configure(&cloud, "[[record]]\nname = [\"a.example.com\", \"b.example.com\"]\nttl = \"5m\"\n");
+    let (exit, out, _) = code(home.command(&["plan", "--json"]));
+    assert_eq!(exit, 0);
+    let plan: Value = serde_json::from_str(&out).unwrap();
+    let keys: Vec<&String> = plan.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["changes", "refused", "requests", "unchanged"]);
+    assert_eq!(plan["changes"].as_array().unwrap().len(), 2);
+    let update = &plan["changes"][0];
+    assert_eq!((&update["zone"], &update["action"]), (&json!("example.com"), &json!("update")));
+    assert_eq!(
+        (&update["before"]["content"], &update["after"]["content"]),
+        (&json!(ELSEWHERE), &json!(HERE))
+    );
+    assert_eq!((&update["before"]["ttl"], &update["after"]["ttl"]), (&json!(1), &json!(300)));
+    let create = &plan["changes"][1];
+    assert_eq!((&create["name"], &create["before"]), (&json!("b.example.com"), &Value::Null));
+    assert_eq!(plan["requests"], 1);
+    assert_eq!(code(home.command(&["plan", "--exit-code"])).0, 2);
+    assert_eq!(cloud.count(Kind::Batch), 0, "a plan sends nothing but reads");
+
+    let (exit, out, err) = code(home.command(&["once"]));
+    assert_eq!((exit, out.as_str()), (0, ""), "{err}");
+    assert_eq!(cloud.records(), [format!("a.example.com {HERE}"), format!("b.example.com {HERE}")]);
+    let (exit, out, _) = code(home.command(&["plan", "--exit-code"]));
+    assert_eq!((exit, out.as_str()), (0, "nothing to do, 2 unchanged; 0 requests\n"));
+}
+
+#[test]
+fn with_nothing_reachable_the_exit_is_75() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.arm("html=502");
+    cloud.arm("echo-error");
+    home.configure(&cloud, ONE_NAME);
+    for command in ["once", "plan", "check"] {
+        let (exit, out, err) = code(home.command(&[command]));
+        assert_eq!(exit, 75, "{command}:\n{out}{err}");
+    }
+    assert!(cloud.records().is_empty());
+}
+
+#[test]
+fn with_a_refused_token_the_exit_is_77_and_the_remedy_is_said() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.world().doors.tokens = vec![Token::editing(&TOKEN.replace("tests", "other"))];
+    home.configure(&cloud, ONE_NAME);
+    for command in ["once", "plan", "check"] {
+        let (exit, out, err) = code(home.command(&[command]));
+        let said = out + &err;
+        assert_eq!(exit, 77, "{command}:\n{said}");
+        assert!(said.contains("token") && !said.contains(TOKEN), "{said}");
+    }
+}
+
+#[test]
+fn what_is_done_in_part_exits_with_69() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.add(json!({"type": "CNAME", "name": "b", "content": "example.net"}));
+    home.configure(&cloud, "[[record]]\nname = [\"a.example.com\", \"b.example.com\"]\n");
+    let (exit, _, err) = code(home.command(&["once"]));
+    assert_eq!(exit, 69, "{err}");
+    assert!(err.contains("CNAME"), "{err}");
+    assert_eq!(cloud.records(), [format!("a.example.com {HERE}")], "one never holds back the others");
+}
+
+#[test]
+fn a_check_that_finds_all_well_says_so_line_by_line() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, ONE_NAME);
+    let (exit, out, err) = code(home.command(&["check"]));
+    assert_eq!(exit, 0, "{out}{err}");
+    for part in ["configuration", "clock", "secret", "source", "address", "zone", "records"] {
+        assert!(out.lines().any(|line| line.starts_with("ok") && line.contains(part)), "no {part} in\n{out}");
+    }
+    assert!(!out.contains("FAIL") && !out.contains(TOKEN), "{out}");
+    assert_eq!(cloud.count(Kind::Batch), 0, "a check changes nothing");
+}
+
+#[test]
+fn a_check_names_the_permission_that_is_missing() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    let mut token = Token::editing(TOKEN);
+    token.dns = stayput::sandbox::Access::Read;
+    cloud.world().doors.tokens = vec![token];
+    home.configure(&cloud, ONE_NAME);
+    let (_, out, err) = code(home.command(&["check"]));
+    assert!(out.contains("FAIL") && out.contains("Edit"), "{out}{err}");
+}
+
+#[test]
+fn detect_shows_what_each_source_says_and_what_is_believed() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, ONE_NAME);
+    let (exit, out, err) = code(home.command(&["detect"]));
+    assert_eq!((exit, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains(&format!("believed: {HERE}")), "{out}");
+    let (_, out, _) = code(home.command(&["detect", "--json"]));
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["ipv4"]["believed"], HERE);
+    assert_eq!(json["ipv4"]["sources"][0]["value"], HERE);
+    assert_eq!(cloud.requests(), 0, "the API is not asked");
+    cloud.arm("echo-html");
+    assert_eq!(code(home.command(&["detect"])).0, 75);
+}
+
+#[test]
+fn the_sandbox_prints_its_base_url_first_and_serves_what_it_was_told_to() {
+    let arguments = ["sandbox", "--zone", "example.org", "--address", HERE, "--fault", "delay:1=10ms"];
+    let mut command = stayput(&arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut url = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    let home = Home::new();
+    let echo = url.trim().replace("/client/v4", "/echo/ipify");
+    let config = format!(
+        "[cloudflare]\napi = \"{}\"\ntoken = {{ file = \"{}\" }}\n[address]\nipv4 = [{{ url = \"{echo}\" }}]\nipv6 = []\n[[record]]\nname = \"a.example.org\"\n",
+        url.trim(),
+        home.path("token").display()
+    );
+    home.write("stayput.toml", config);
+    let (exit, _, err) = code(home.command(&["once"]));
+    assert_eq!(exit, 0, "{err}");
+    assert!(err.contains(HERE), "{err}");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_first_look_needs_no_configuration_no_account_and_no_network() {
+    let command = stayput(&["run", "--sandbox"]);
+    let began = Instant::now();
+    let daemon = Running::start(command);
+    daemon.wait_for("nothing leaves this machine", 1);
+    daemon.wait_for("are current", 1);
+    daemon.wait_for("cost: ", 1);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    daemon.wait_for("address changed from", 1);
+    daemon.wait_for("cost: ", 2);
+    daemon.stop();
+    let (exit, out, _) = code(stayput(&["plan", "--sandbox", "--json"]));
+    assert_eq!(exit, 0);
+    assert!(serde_json::from_str::<Value>(&out).unwrap()["changes"].as_array().unwrap().len() > 2);
+    assert_eq!(code(stayput(&["once", "--sandbox"])).0, 0);
+}
+
+#[test]
+fn with_sandbox_the_users_own_api_secret_and_state_are_left_alone() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, ONE_NAME);
+    home.write("token", "not \"a\" token");
+    let (exit, _, err) = code(home.command(&["once", "--sandbox"]));
+    assert_eq!(exit, 0, "{err}");
+    assert!(err.contains("a.example.com"), "{err}");
+    assert_eq!((cloud.requests(), cloud.looks()), (0, 0));
+    assert!(!home.path("state.json").exists());
+}
+
+#[test]
+fn a_closed_or_full_log_disturbs_nothing() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, ONE_NAME);
+    let mut command = home.command(&["once", "-v", "-v"]);
+    command.stderr(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    assert_eq!(command.stdout(Stdio::null()).status().unwrap().code(), Some(0));
+    let mut command = home.command(&["once", "-v", "-v"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(cloud.records(), [format!("a.example.com {HERE}")]);
+}
+
+#[test]
+fn a_result_that_nobody_takes_exits_with_1_and_without_a_word() {
+    let mut command = stayput(&["schema"]);
+    command.stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(1), ""));
+}
+
+#[test]
+fn the_log_has_the_form_that_was_asked_for() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, ONE_NAME);
+    let (_, _, err) = code(home.command(&["once", "--log-format", "json"]));
+    for line in err.lines() {
+        let entry: Value = serde_json::from_str(line).unwrap();
+        assert!(entry["message"].is_string() && entry["level"].is_string(), "{line}");
+    }
+    let (_, _, err) = code(home.command(&["once", "--log-format", "journal", "-v"]));
+    assert!(!err.is_empty() && err.lines().all(|line| line.starts_with('<')), "{err}");
+    std::fs::remove_file(home.path("state.json")).unwrap();
+    let (_, _, err) = code(home.command(&["once", "-v"]));
+    assert!(err.contains("/echo/") || err.contains("/client/v4") || err.contains("/zones"), "{err}");
+    let (_, _, err) = code(home.command(&["once", "--color", "always"]));
+    assert!(err.contains("WARN") == err.contains("\x1b["), "{err:?}");
+}
+
+#[test]
+fn the_secret_is_in_no_log_at_any_level() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, ONE_NAME);
+    for arguments in [&["once", "-v", "-v"][..], &["check", "-v", "-v"], &["plan", "-v", "-v", "--json"]] {
+        let (exit, out, err) = code(home.command(arguments));
+        let _none_after_a_check = std::fs::remove_file(home.path("state.json"));
+        assert_eq!(exit, 0);
+        assert!(err.contains("zones"), "the requests are in the log:\n{err}");
+        assert!(!out.contains(TOKEN) && !err.contains(TOKEN));
+    }
+}
+
+#[test]
+fn a_stop_by_sigint_ends_with_0_like_one_by_sigterm() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, ONE_NAME);
+    let mut daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for("are current", 1);
+    daemon.signal(Signal::INT);
+    assert_eq!(daemon.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_second_stop_ends_at_once() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, &format!("on-exit = \"delete\"\n---{ONE_NAME}"));
+    let mut daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for("are current", 1);
+    cloud.arm("delay=20");
+    daemon.signal(Signal::TERM);
+    std::thread::sleep(Duration::from_millis(1500));
+    daemon.signal(Signal::TERM);
+    let (status, took) = daemon.end();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}

@@ -1,0 +1,337 @@
+//! The real program against a simulated Cloudflare on loopback: the state that it comes to, and how many
+//! requests it takes, whatever their order.
+
+#![cfg(feature = "sandbox")]
+
+mod support;
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+use stayput::sandbox::{Kind, Token, TokenState};
+use support::{Cloud, ELSEWHERE, HERE, Home, Running, THERE, TOKEN, eventually};
+
+const TWO_NAMES: &str = "[[record]]\nname = [\"a.example.com\", \"b.example.com\"]\n";
+const SETTLED: &str = "2 of 2 records are current";
+
+#[test]
+fn a_cold_start_mends_what_is_ours_and_costs_three_requests_then_quiet_costs_none() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.add(json!({"type": "A", "name": "a", "content": ELSEWHERE, "proxied": true}));
+    cloud.add(json!({"type": "A", "name": "foreign", "content": ELSEWHERE}));
+    home.configure(&cloud, TWO_NAMES);
+    let daemon = Running::start(home.command(&["run"]));
+    let a = format!("a.example.com {HERE}");
+    let b = format!("b.example.com {HERE}");
+    let foreign = format!("foreign.example.com {ELSEWHERE}");
+    cloud.wait_for_records(&[&a, &b, &foreign]);
+    daemon.wait_for(SETTLED, 1);
+    assert_eq!(cloud.requests(), 3, "zones, records, one batch");
+    let looks = cloud.looks();
+    let saved = std::fs::metadata(home.path("state.json")).unwrap().modified().unwrap();
+    eventually(|| cloud.looks() > looks, || "it does not look again".into());
+    sleep(Duration::from_millis(300));
+    assert_eq!(cloud.requests(), 3, "a quiet world costs nothing");
+    let now = std::fs::metadata(home.path("state.json")).unwrap().modified().unwrap();
+    assert_eq!(saved, now, "and no disk write");
+    let kept = cloud.world().records("example.com").into_iter().find(|r| r.name == "a.example.com");
+    assert!(kept.unwrap().proxied, "an unset option keeps what the zone has");
+    let log = daemon.stop();
+    assert!(!log.contains(TOKEN));
+}
+
+#[test]
+fn a_restart_with_a_believed_copy_costs_no_request() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for(SETTLED, 1);
+    daemon.stop();
+    let before = (cloud.requests(), cloud.looks());
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for(SETTLED, 1);
+    daemon.stop();
+    assert_eq!(cloud.requests(), before.0);
+    assert!(cloud.looks() > before.1, "it did look");
+    assert!(!std::fs::read_to_string(home.path("state.json")).unwrap().contains(TOKEN));
+}
+
+#[test]
+fn an_address_change_costs_one_request() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for(SETTLED, 1);
+    let before = cloud.requests();
+    cloud.move_to(THERE);
+    cloud.wait_for_records(&[&format!("a.example.com {THERE}"), &format!("b.example.com {THERE}")]);
+    daemon.stop();
+    assert_eq!(cloud.requests() - before, 1);
+    assert_eq!(home.state()["addresses"][0]["value"], THERE);
+}
+
+#[test]
+fn a_token_rotated_in_its_file_is_picked_up_at_the_first_refusal() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.world().doors.tokens = vec![Token::editing(TOKEN)];
+    home.configure(&cloud, TWO_NAMES);
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for(SETTLED, 1);
+    let new = TOKEN.replace("tests", "other");
+    home.write("token", &new);
+    {
+        let mut world = cloud.world();
+        world.doors.token_mut(TOKEN).unwrap().state = TokenState::Revoked;
+        world.doors.tokens.push(Token::editing(&new));
+    }
+    cloud.move_to(THERE);
+    daemon.signal(Signal::USR1);
+    cloud.wait_for_records(&[&format!("a.example.com {THERE}"), &format!("b.example.com {THERE}")]);
+    let log = daemon.stop();
+    assert!(!log.contains(TOKEN) && !log.contains(&new));
+}
+
+#[test]
+fn a_refused_token_ends_nothing_and_a_better_one_is_taken_on_sighup() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.world().doors.tokens = vec![Token::editing(&TOKEN.replace("tests", "right"))];
+    home.configure(&cloud, TWO_NAMES);
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for("[cloudflare]", 1);
+    sleep(Duration::from_secs(2));
+    assert!(cloud.requests() <= 2, "{} requests with a token that is refused", cloud.requests());
+    home.write("token", TOKEN.replace("tests", "right"));
+    daemon.signal(Signal::HUP);
+    cloud.wait_for_records(&[&format!("a.example.com {HERE}"), &format!("b.example.com {HERE}")]);
+    daemon.stop();
+}
+
+#[test]
+fn a_write_whose_answer_is_lost_is_not_repeated_blindly() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    cloud.add(json!({"type": "A", "name": "a", "content": HERE}));
+    cloud.add(json!({"type": "A", "name": "b", "content": HERE}));
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for(SETTLED, 1);
+    cloud.arm("lost-reply:1");
+    cloud.move_to(THERE);
+    cloud.wait_for_records(&[&format!("a.example.com {THERE}"), &format!("b.example.com {THERE}")]);
+    eventually(|| cloud.count(Kind::ListRecords) == 2, || "it is not listed again".into());
+    sleep(Duration::from_millis(500));
+    daemon.stop();
+    assert_eq!(cloud.records().len(), 2, "nothing is there twice");
+    assert_eq!(cloud.count(Kind::Batch), 1);
+}
+
+#[test]
+fn after_a_429_nothing_is_sent_before_the_time_that_it_names() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.arm("throttle:1=3");
+    home.configure(&cloud, TWO_NAMES);
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for(SETTLED, 1);
+    daemon.stop();
+    let seen = cloud.world().seen().clone();
+    assert_eq!(seen[0].status, 429);
+    let pause = seen[1].at.saturating_sub(seen[0].at);
+    assert!(pause >= Duration::from_secs(3), "{pause:?}");
+    assert_eq!(seen.len(), 4);
+}
+
+#[test]
+fn while_the_api_is_down_few_requests_are_made_and_then_all_is_well() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.arm("html=502");
+    home.configure(&cloud, TWO_NAMES);
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for("502", 1);
+    sleep(Duration::from_secs(6));
+    assert!(cloud.requests() < 12, "{} requests in six seconds of outage", cloud.requests());
+    let said = daemon.log().matches("502 Bad Gateway").count();
+    assert_eq!(said, 1, "said once:\n{}", daemon.log());
+    cloud.world().faults.clear();
+    daemon.signal(Signal::USR1);
+    cloud.wait_for_records(&[&format!("a.example.com {HERE}"), &format!("b.example.com {HERE}")]);
+    daemon.stop();
+}
+
+#[test]
+fn a_kill_in_the_middle_of_a_write_leaves_a_state_that_can_be_trusted() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for(SETTLED, 1);
+    cloud.arm("delay=3");
+    cloud.move_to(THERE);
+    eventually(|| cloud.count(Kind::Batch) == 2, || "the write does not leave".into());
+    daemon.kill();
+    assert_eq!(home.state()["zones"][0]["listed_at"], json!(null), "the copy is doubted on disk");
+    cloud.world().faults.clear();
+    let lists = cloud.count(Kind::ListRecords);
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for(SETTLED, 1);
+    daemon.stop();
+    cloud.wait_for_records(&[&format!("a.example.com {THERE}"), &format!("b.example.com {THERE}")]);
+    assert_eq!(cloud.count(Kind::ListRecords), lists + 1, "the zone was listed before anything else");
+}
+
+#[test]
+fn kills_at_any_time_never_tear_the_state() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    let mut read = 0;
+    for round in 0..15 {
+        cloud.move_to(if round % 2 == 0 { THERE } else { HERE });
+        let mut command = home.command(&["once"]);
+        let daemon = Running::start({
+            command.arg("-q");
+            command
+        });
+        sleep(Duration::from_millis(round * 12));
+        daemon.kill();
+        let text = std::fs::read(home.path("state.json")).unwrap_or_default();
+        if !text.is_empty() {
+            serde_json::from_slice::<serde_json::Value>(&text).unwrap();
+            read += 1;
+        }
+    }
+    assert!(read > 0, "no round came as far as a state");
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for(SETTLED, 1);
+    let log = daemon.stop();
+    assert!(!log.contains("starting afresh"), "{log}");
+    cloud.wait_for_records(&[&format!("a.example.com {THERE}"), &format!("b.example.com {THERE}")]);
+}
+
+#[test]
+fn a_state_that_is_no_state_is_said_once_and_replaced() {
+    for bad in ["\0garbage", "{\"version\":1,\"zones\":[", "{\"version\":99}"] {
+        let (cloud, home) = (Cloud::start(), Home::new());
+        home.configure(&cloud, TWO_NAMES);
+        home.write("state.json", bad);
+        let daemon = Running::start(home.command(&["run"]));
+        daemon.wait_for(SETTLED, 1);
+        let log = daemon.stop();
+        assert_eq!(log.matches("starting afresh").count(), 1, "{log}");
+        assert_eq!(home.state()["version"], 1);
+    }
+}
+
+#[test]
+fn a_state_that_cannot_be_written_is_said_once_and_stops_nothing() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    let mut command = home.command(&["run"]);
+    // Not even root can write below a file.
+    command.env("STAYPUT_STATE", home.path("token").join("state.json"));
+    let daemon = Running::start(command);
+    daemon.wait_for(SETTLED, 1);
+    let log = daemon.stop();
+    assert_eq!(log.matches("state.json").count(), 1, "{log}");
+}
+
+#[test]
+fn a_second_instance_goes_on_without_the_state_of_the_first() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    let first = Running::start(home.command(&["run"]));
+    first.wait_for(SETTLED, 1);
+    let second = Running::start(home.command(&["run"]));
+    second.wait_for("another instance", 1);
+    second.wait_for(SETTLED, 1);
+    second.stop();
+    first.stop();
+    assert_eq!(cloud.records().len(), 2);
+}
+
+#[test]
+fn with_on_exit_delete_our_records_go_and_nobody_elses() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.add(json!({"type": "A", "name": "foreign", "content": HERE}));
+    home.configure(&cloud, &format!("on-exit = \"delete\"\n---{TWO_NAMES}"));
+    let mut daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for(SETTLED, 1);
+    assert_eq!(cloud.records().len(), 3);
+    daemon.signal(Signal::TERM);
+    let (status, _) = daemon.end();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(cloud.records(), [format!("foreign.example.com {HERE}")]);
+}
+
+#[test]
+fn a_name_that_is_taken_out_keeps_its_record() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for(SETTLED, 1);
+    home.configure(&cloud, "[[record]]\nname = \"a.example.com\"\n");
+    daemon.signal(Signal::HUP);
+    daemon.wait_for("was read again", 1);
+    cloud.move_to(THERE);
+    daemon.signal(Signal::USR1);
+    cloud.wait_for_records(&[&format!("a.example.com {THERE}"), &format!("b.example.com {HERE}")]);
+    daemon.stop();
+}
+
+#[test]
+fn a_wrong_configuration_is_reported_on_reload_and_the_old_one_goes_on() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for(SETTLED, 1);
+    home.write("stayput.toml", "[[record]]\nnam = \"a.example.com\"\n");
+    daemon.signal(Signal::HUP);
+    daemon.wait_for("the old one stays in force", 1);
+    daemon.wait_for("name", 1);
+    cloud.move_to(THERE);
+    daemon.signal(Signal::USR1);
+    cloud.wait_for_records(&[&format!("a.example.com {THERE}"), &format!("b.example.com {THERE}")]);
+    daemon.stop();
+}
+
+#[test]
+fn a_hundred_hangups_are_a_few_reloads() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for(SETTLED, 1);
+    let before = cloud.requests();
+    for _ in 0..100 {
+        daemon.signal(Signal::HUP);
+    }
+    daemon.wait_for("was read again", 1);
+    sleep(Duration::from_millis(500));
+    let log = daemon.stop();
+    let reloads = log.matches("was read again").count();
+    assert!((1..100).contains(&reloads), "{reloads} reloads");
+    assert_eq!(cloud.requests(), before, "a reload that changes nothing asks nothing");
+}
+
+#[test]
+fn a_stop_in_the_middle_of_a_request_ends_within_a_second() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.arm("delay=20");
+    home.configure(&cloud, TWO_NAMES);
+    let daemon = Running::start(home.command(&["run"]));
+    eventually(|| cloud.requests() > 0, || "it asks nothing".into());
+    daemon.stop();
+}
+
+#[test]
+fn a_source_that_hangs_does_not_hold_up_the_stop() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    let command = "[\"sleep\", \"60\"]";
+    let text = std::fs::read_to_string(home.configure(&cloud, TWO_NAMES)).unwrap();
+    let text =
+        text.replace(&format!("{{ url = \"{}\" }}", cloud.echo), &format!("{{ command = {command} }}"));
+    home.write("stayput.toml", text);
+    let mut run = home.command(&["run"]);
+    run.env("PATH", "/usr/bin:/bin");
+    let daemon = Running::start(run);
+    sleep(Duration::from_secs(2));
+    daemon.stop();
+    assert_eq!(cloud.count(Kind::Batch), 0, "an unknown address changes nothing");
+}
