@@ -22,7 +22,7 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
             "cloudflare::credential",
         ],
     ),
-    ("sandbox", &["engine::names", "engine::settings"]),
+    ("sandbox", &["engine::names", "engine::ranges", "engine::settings"]),
     ("daemon", &["engine", "detect", "cloudflare", "report", "config"]),
     ("cli", &["engine", "detect", "cloudflare", "report", "config", "daemon", "sandbox"]),
 ];
