@@ -198,11 +198,12 @@ impl Account {
                 keys.entry(id.clone()).or_default().insert(key.clone());
             }
         }
-        self.zones.retain(|id, _| keys.contains_key(id));
-        for (id, keys) in keys {
-            if let Some(zone) = self.zones.get_mut(&id) {
-                zone.keep(keys);
-            }
+        // What is known of a zone that is named stays known, also when no name turns out to lie in it.
+        let named =
+            |id: &ZoneId| self.hints.values().any(|hint| matches!(hint, ZoneHint::Id(it, _) if it == id));
+        self.zones.retain(|id, _| keys.contains_key(id) || named(id));
+        for (id, zone) in &mut self.zones {
+            zone.keep(keys.remove(id).unwrap_or_default());
         }
     }
 

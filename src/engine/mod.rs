@@ -16,6 +16,8 @@ pub mod pace;
 pub mod ranges;
 pub mod request;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 pub mod upkeep;
 pub mod zone;
 

@@ -1,0 +1,262 @@
+//! The engine as a whole, with answers made by hand: what goes wrong between its parts.
+//!
+//! `tests/simulation.rs` has the months of faults; here are single cases, each told in a few lines.
+
+use super::*;
+use failure::ApiError;
+use names::{Name, Record, RecordId, Ttl};
+use request::{Listed, Page, Written, Zone};
+use settings::{Account as AccountSettings, Beside, Budget, Options, Source, Wanted, ZoneHint};
+
+const EVERY: Duration = Duration::from_secs(300);
+const REFRESH: Duration = Duration::from_secs(6 * 3600);
+
+fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+fn key(text: &str) -> Key {
+    Key { name: name(text), family: Family::V4 }
+}
+
+fn ip(last: u8) -> IpAddr {
+    IpAddr::from([25, 0, 0, last])
+}
+
+fn zone_id(number: usize) -> ZoneId {
+    ZoneId::parse(&format!("{number:032x}")).unwrap()
+}
+
+fn record_id(number: usize) -> RecordId {
+    RecordId::parse(&format!("{number:032x}")).unwrap()
+}
+
+fn at(seconds: u64) -> Moment {
+    Moment::from_millis(1_000_000_000) + Duration::from_secs(seconds)
+}
+
+fn account(text: &str) -> AccountName {
+    AccountName(text.into())
+}
+
+fn settings(names: &[&str]) -> Settings {
+    let source = |operator: &str| Source { label: operator.into(), operator: operator.into() };
+    let mut settings = Settings {
+        accounts: BTreeMap::new(),
+        sources: [(Family::V4, vec![source("a"), source("b")])].into(),
+        every: EVERY,
+        agree: 2,
+        allow: Vec::new(),
+        records: BTreeMap::new(),
+        owner: None,
+        max_deletes: 5,
+        on_exit: OnExit::Keep,
+    };
+    add_account(&mut settings, "");
+    for name in names {
+        want(&mut settings, name, ZoneHint::Find);
+    }
+    settings
+}
+
+fn add_account(settings: &mut Settings, name: &str) {
+    let budget = Budget { requests: 300, per: Duration::from_secs(300) };
+    settings.accounts.insert(account(name), AccountSettings { budget, refresh: REFRESH });
+}
+
+fn want<'a>(settings: &'a mut Settings, name: &str, zone: ZoneHint) -> &'a mut Wanted {
+    let wanted = Wanted { account: account(""), zone, options: Options::default() };
+    settings.records.entry(key(name)).or_insert(wanted)
+}
+
+fn failure(class: Class, status: u16, code: i64) -> Failure {
+    let errors = vec![ApiError { code, message: "made by hand".to_owned() }];
+    Failure { class, status: Some(status), errors, detail: String::new(), ray: None }
+}
+
+type Fault = Box<dyn FnMut(&Request) -> Option<Failure>>;
+
+/// The engine, a clock, and a Cloudflare that fits on a screen.
+struct Rig {
+    engine: Engine,
+    now: Moment,
+    address: Option<IpAddr>,
+    zones: Vec<Zone>,
+    records: BTreeMap<RecordId, (ZoneId, Record)>,
+    serial: usize,
+    fault: Fault,
+    asked: Vec<Request>,
+    rereads: Vec<AccountName>,
+    said: Vec<String>,
+}
+
+impl Rig {
+    fn new(zones: &[&str], settings: Settings) -> Rig {
+        let start = Start { mode: Mode::Daemon, seed: 1, eager: true, now: at(0) };
+        let zone = |(number, text): (usize, &&str)| Zone {
+            id: zone_id(number + 1),
+            name: name(text),
+            account: None,
+            status: "active".into(),
+            kind: "full".into(),
+            paused: false,
+            permissions: None,
+        };
+        Rig {
+            engine: Engine::new(settings, start, None),
+            now: at(0),
+            address: Some(ip(1)),
+            zones: zones.iter().enumerate().map(zone).collect(),
+            records: BTreeMap::new(),
+            serial: 100,
+            fault: Box::new(|_| None),
+            asked: Vec::new(),
+            rereads: Vec::new(),
+            said: Vec::new(),
+        }
+    }
+
+    fn has(&mut self, zone: usize, text: &str, content: IpAddr, comment: Option<&str>) -> RecordId {
+        self.serial += 1;
+        let (id, comment) = (record_id(self.serial), comment.map(Into::into));
+        let (ttl, proxied, tags) = (Ttl::Auto, false, Vec::new());
+        let record = Record { id: id.clone(), name: name(text), content, ttl, proxied, comment, tags };
+        self.records.insert(id.clone(), (zone_id(zone), record));
+        id
+    }
+
+    fn restart(&mut self, settings: Settings, mode: Mode) {
+        let snapshot = self.engine.snapshot(self.now);
+        let start = Start { mode, seed: 2, eager: true, now: self.now };
+        self.engine = Engine::new(settings, start, Some(snapshot));
+        self.asked.clear();
+        self.said.clear();
+    }
+
+    /// Lets time pass; every request takes 10 ms.
+    fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        for turn in 0.. {
+            assert!(turn < 20_000, "it never rests: {:?}", self.asked.last());
+            while let Some(command) = self.engine.next_command(self.now) {
+                self.carry_out(command);
+                assert!(self.asked.len() < 5_000, "it asks and asks: {:?}", self.asked.last());
+            }
+            self.said.extend(self.engine.take_notices().iter().map(ToString::to_string));
+            match self.engine.wake_at(self.now).filter(|at| *at < end) {
+                Some(at) => self.now = self.now.max(at),
+                None => break,
+            }
+        }
+        self.now = end;
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Look(source) => {
+                let answer = self.address.ok_or(Unheard::TimedOut);
+                self.engine.handle(Event::Heard(source, answer), self.now);
+            }
+            Command::RereadSecret(account) => self.rereads.push(account),
+            Command::Ask(account, request) => {
+                self.asked.push(request.clone());
+                let outcome = self.answer(&request);
+                self.now = self.now + Duration::from_millis(10);
+                let answer = Answer { limits: Vec::new(), took: Duration::from_millis(10), outcome };
+                self.engine.handle(Event::Answered(account, answer), self.now);
+            }
+        }
+    }
+
+    fn answer(&mut self, request: &Request) -> Result<Found, Failure> {
+        if let Some(failure) = (self.fault)(request) {
+            return Err(failure);
+        }
+        match request {
+            Request::Zones { name, .. } => {
+                let fits = |zone: &&Zone| name.as_ref().is_none_or(|name| zone.name == *name);
+                Ok(Found::Zones(page(self.zones.iter().filter(fits).cloned().collect())))
+            }
+            Request::Zone(id) => match self.zones.iter().find(|zone| zone.id == *id) {
+                Some(zone) => Ok(Found::Zone(zone.clone())),
+                None => Err(failure(Class::Zone, 404, 7003)),
+            },
+            Request::Records { zone, .. } if self.zones.iter().all(|known| known.id != *zone) => {
+                Err(failure(Class::Zone, 404, 7003))
+            }
+            Request::Records { zone, name, .. } => {
+                let here = self.records.values().filter(|(of, _)| of == zone).map(|(_, record)| record);
+                let fits = |record: &&Record| name.as_ref().is_none_or(|name| record.name == *name);
+                Ok(Found::Records(page(here.filter(fits).cloned().map(Listed::Address).collect())))
+            }
+            Request::Batch { zone, batch } => Ok(Found::Written(self.write(zone, batch))),
+            Request::Verify(_) => Err(failure(Class::NotSent, 500, 0)),
+        }
+    }
+
+    fn write(&mut self, zone: &ZoneId, batch: &request::Batch) -> Written {
+        let mut written = Written { deleted: batch.deletes.clone(), ..Written::default() };
+        for id in &batch.deletes {
+            self.records.remove(id);
+        }
+        for patch in &batch.patches {
+            let (_, record) = self.records.get_mut(&patch.id).expect("a patch of what is there");
+            record.content = patch.content;
+            written.patched.push(record.clone());
+        }
+        for post in &batch.posts {
+            let id = self.has(0, post.name.as_str(), post.content, Some(&post.comment));
+            self.records.get_mut(&id).unwrap().0 = zone.clone();
+            written.posted.push(self.records[&id].1.clone());
+        }
+        written
+    }
+
+    fn contents(&self, text: &str) -> Vec<IpAddr> {
+        let here = self.records.values().filter(|(_, record)| record.name == name(text));
+        here.map(|(_, record)| record.content).collect()
+    }
+
+    fn state(&self, text: &str) -> RecordState {
+        self.engine.states()[&key(text)].0
+    }
+
+    fn writes(&self) -> usize {
+        self.asked.iter().filter(|request| request.writes()).count()
+    }
+}
+
+fn page<T>(items: Vec<T>) -> Page<T> {
+    let entries = u32::try_from(items.len()).unwrap();
+    Page { items, entries, total: Some(entries) }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn a_record_is_created_once_and_then_nothing_is_asked() {
+    let mut rig = Rig::new(&["example.com"], settings(&["home.example.com"]));
+    rig.run(MINUTE);
+    assert_eq!(rig.contents("home.example.com"), [ip(1)]);
+    assert_eq!(rig.asked.len(), 3, "zones, records, a batch: {:?}", rig.asked);
+    rig.run(5 * HOUR);
+    assert_eq!(rig.asked.len(), 3);
+}
+
+#[test]
+fn swapped_zone_ids_are_said_and_cost_no_endless_requests() {
+    let mut wanted = settings(&[]);
+    want(&mut wanted, "home.example.com", ZoneHint::Id(zone_id(2), None));
+    want(&mut wanted, "home.example.net", ZoneHint::Id(zone_id(1), None));
+    let mut rig = Rig::new(&["example.com", "example.net"], wanted.clone());
+    rig.run(HOUR);
+    assert!(rig.asked.len() <= 4, "{} requests", rig.asked.len());
+    assert_eq!((rig.writes(), rig.state("home.example.com")), (0, RecordState::Refused));
+    want(&mut wanted, "home.example.com", ZoneHint::Find).zone = ZoneHint::Id(zone_id(1), None);
+    want(&mut wanted, "home.example.net", ZoneHint::Find).zone = ZoneHint::Id(zone_id(2), None);
+    rig.engine.reconfigure(wanted, rig.now);
+    rig.run(MINUTE);
+    assert_eq!(rig.state("home.example.com"), RecordState::Current);
+    assert_eq!(rig.state("home.example.net"), RecordState::Current);
+}
