@@ -260,3 +260,27 @@ fn swapped_zone_ids_are_said_and_cost_no_endless_requests() {
     assert_eq!(rig.state("home.example.com"), RecordState::Current);
     assert_eq!(rig.state("home.example.net"), RecordState::Current);
 }
+
+#[test]
+fn a_name_that_is_added_while_a_list_is_under_way_is_not_taken_for_missing() {
+    let mut wanted = settings(&["a.example.com"]);
+    let mut rig = Rig::new(&["example.com"], wanted.clone());
+    let known = rig.has(1, "b.example.com", ip(9), None);
+    // Up to the list of the single name, which is asked for, but not answered yet.
+    let mut listing = None;
+    while let Some(command) = rig.engine.next_command(rig.now) {
+        match command {
+            Command::Ask(_, request @ Request::Records { .. }) => listing = Some(request),
+            command => rig.carry_out(command),
+        }
+    }
+    want(&mut wanted, "b.example.com", ZoneHint::Find);
+    rig.engine.reconfigure(wanted, rig.now);
+    let outcome = rig.answer(&listing.unwrap());
+    let answer = Answer { limits: Vec::new(), took: Duration::ZERO, outcome };
+    rig.engine.handle(Event::Answered(account(""), answer), rig.now);
+    rig.run(MINUTE);
+    assert_eq!(rig.contents("a.example.com"), [ip(1)]);
+    assert_eq!(rig.records[&known].1.content, ip(1), "its record is adopted");
+    assert_eq!(rig.contents("b.example.com"), [ip(1)], "and no second one made");
+}

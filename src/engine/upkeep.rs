@@ -245,7 +245,12 @@ impl Upkeep {
 
     /// Sets what is kept here; the copy stays if it covers the names.
     pub fn keep(&mut self, keys: BTreeSet<Key>) {
-        self.names = keys.iter().map(|key| key.name.clone()).collect();
+        let names: BTreeSet<Name> = keys.iter().map(|key| key.name.clone()).collect();
+        // A list of some names must not count as one of others too.
+        if names != self.names && self.listing.as_ref().is_some_and(|listing| listing.names.is_some()) {
+            self.listing = None;
+        }
+        self.names = names;
         self.parked.retain(|key, _| keys.contains(key));
         self.keys = keys;
     }
