@@ -192,6 +192,10 @@ impl Account {
         self.places = known;
         self.hints = hints;
         self.settle_places(now);
+        // What an earlier search has not shown may be there by now.
+        if self.has_lost() && self.discover_at.is_none() {
+            self.search_anew(now);
+        }
         let mut keys: BTreeMap<ZoneId, BTreeSet<Key>> = BTreeMap::new();
         for (key, _) in wanted {
             if let Placed::In(id) = self.place(&key.name) {
@@ -286,9 +290,17 @@ impl Account {
     }
 
     fn search_again_at(&self) -> Option<Moment> {
-        let lost =
-            self.places.values().any(|placed| matches!(placed, Placed::Nowhere | Placed::Ambiguous(_)));
-        self.discover_at.filter(|_| lost)
+        self.discover_at.filter(|_| self.has_lost())
+    }
+
+    /// Whether a name has no zone, or too many.
+    fn has_lost(&self) -> bool {
+        self.places.values().any(|placed| matches!(placed, Placed::Nowhere | Placed::Ambiguous(_)))
+    }
+
+    fn search_anew(&mut self, now: Moment) {
+        self.discovery = Discovery::default();
+        self.settle_places(now);
     }
 
     /// Begins what is due. The second value says whether a snapshot must be saved first.
@@ -297,8 +309,7 @@ impl Account {
         let (request, zone) = match due.errand {
             Errand::Search => {
                 if self.next_search().is_none() {
-                    self.discovery = Discovery::default();
-                    self.settle_places(now);
+                    self.search_anew(now);
                 }
                 (self.next_search()?, None)
             }
@@ -393,9 +404,7 @@ impl Account {
         if self.next_search().is_some() {
             return false;
         }
-        let lost =
-            self.places.values().any(|placed| matches!(placed, Placed::Nowhere | Placed::Ambiguous(_)));
-        if lost {
+        if self.has_lost() {
             self.discover_at = Some(now + self.searches.next(dice));
         } else {
             self.searches.reset();
@@ -425,8 +434,8 @@ impl Account {
     /// An operator asks: nothing that only waits because it failed waits any longer.
     pub fn hurry(&mut self, now: Moment) {
         self.outage_until = None;
-        if self.discover_at.is_some() {
-            self.discover_at = Some(now);
+        if self.discover_at.take().is_some() {
+            self.search_anew(now);
         }
         for zone in self.zones.values_mut() {
             zone.hurry(now);

@@ -284,3 +284,33 @@ fn a_name_that_is_added_while_a_list_is_under_way_is_not_taken_for_missing() {
     assert_eq!(rig.records[&known].1.content, ip(1), "its record is adopted");
     assert_eq!(rig.contents("b.example.com"), [ip(1)], "and no second one made");
 }
+
+#[test]
+fn a_zone_that_came_after_the_first_search_is_found_on_reload() {
+    let mut wanted = settings(&["home.example.com"]);
+    let mut rig = Rig::new(&["example.com", "example.net"], wanted.clone());
+    let late = rig.zones.pop().unwrap();
+    rig.run(HOUR);
+    rig.zones.push(late);
+    rig.said.clear();
+    want(&mut wanted, "home.example.net", ZoneHint::Find);
+    rig.engine.reconfigure(wanted, rig.now);
+    rig.run(MINUTE);
+    assert_eq!(rig.contents("home.example.net"), [ip(1)]);
+    assert!(!rig.said.iter().any(|said| said.contains("no zone")), "{:?}", rig.said);
+}
+
+#[test]
+fn a_name_without_a_zone_is_looked_for_again_until_the_zone_is_there() {
+    let mut wanted = settings(&["home.example.com"]);
+    let mut rig = Rig::new(&["example.com", "example.net"], wanted.clone());
+    let late = rig.zones.pop().unwrap();
+    rig.run(HOUR);
+    want(&mut wanted, "home.example.net", ZoneHint::Find);
+    rig.engine.reconfigure(wanted, rig.now);
+    rig.run(MINUTE);
+    assert_eq!(rig.state("home.example.net"), RecordState::Refused);
+    rig.zones.push(late);
+    rig.run(7 * HOUR);
+    assert_eq!(rig.contents("home.example.net"), [ip(1)]);
+}
