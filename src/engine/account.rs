@@ -67,7 +67,14 @@ pub struct Busy {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Errand {
     Search,
-    Zone { rank: Rank, served: u64, job: Job, id: ZoneId },
+    Zone {
+        rank: Rank,
+        served: u64,
+        job: Job,
+        id: ZoneId,
+    },
+    /// One that has failed before gives way to everything else.
+    SearchAgain,
 }
 
 /// What is needed comes before what only refreshes.
@@ -250,7 +257,10 @@ impl Account {
         if self.busy.is_some() {
             return None;
         }
-        let search = self.next_search().map(|_| (self.discover_at.unwrap_or(now), Errand::Search));
+        let search = self.next_search().map(|_| match self.discover_at {
+            Some(at) => (at.max(now), Errand::SearchAgain),
+            None => (now, Errand::Search),
+        });
         let zones = self.zones.values().filter_map(|zone| {
             let (at, job) = zone.job(writing, now)?;
             let rank = if job == Job::Refresh { Rank::Refresh } else { Rank::Needed };
@@ -258,7 +268,7 @@ impl Account {
             let errand = Errand::Zone { rank, served: zone.served(), job, id: zone.id().clone() };
             Some((at, errand))
         });
-        let again = self.search_again_at().map(|at| (at, Errand::Search));
+        let again = self.search_again_at().map(|at| (at.max(now), Errand::SearchAgain));
         let (at, errand) = search.into_iter().chain(zones).chain(again).min()?;
         let holds = [self.refused, self.outage_until, self.pace.held_until(now)];
         let wanted_at = holds.into_iter().flatten().fold(at.max(now), Moment::max);
@@ -307,7 +317,7 @@ impl Account {
     pub fn begin(&mut self, due: Due, writing: Writing, now: Moment) -> Option<(Request, Saving)> {
         self.turn += 1;
         let (request, zone) = match due.errand {
-            Errand::Search => {
+            Errand::Search | Errand::SearchAgain => {
                 if self.next_search().is_none() {
                     self.search_anew(now);
                 }
@@ -371,8 +381,10 @@ impl Account {
             }
             Class::NotSent | Class::Unsure => {
                 let wait = self.outage.next(dice);
-                // One zone in trouble does not hold back the others; the API as a whole does.
-                if search || failure.status.is_none() || self.outage.failures() > 1 {
+                // One zone in trouble, or the search, does not hold back the others; the API as a whole does.
+                if search && failure.status.is_some() {
+                    self.discover_at = Some(now + wait);
+                } else if failure.status.is_none() || self.outage.failures() > 1 {
                     self.outage_until = Some(now + wait);
                 }
                 Effect::Down

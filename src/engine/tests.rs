@@ -314,3 +314,22 @@ fn a_name_without_a_zone_is_looked_for_again_until_the_zone_is_there() {
     rig.run(7 * HOUR);
     assert_eq!(rig.contents("home.example.net"), [ip(1)]);
 }
+
+#[test]
+fn a_search_that_fails_does_not_starve_the_zones_that_are_known() {
+    let mut wanted = settings(&["new.example.net"]);
+    want(&mut wanted, "home.example.com", ZoneHint::Id(zone_id(1), None));
+    let mut rig = Rig::new(&["example.com", "example.net"], wanted);
+    let old = rig.has(1, "home.example.com", ip(9), None);
+    let broken =
+        |request: &Request| matches!(request, Request::Zones { .. }).then(|| failure(Class::NotSent, 500, 0));
+    rig.fault = Box::new(broken);
+    rig.run(10 * MINUTE);
+    assert_eq!(rig.records[&old].1.content, ip(1));
+    rig.address = Some(ip(2));
+    rig.run(20 * MINUTE);
+    assert_eq!(rig.records[&old].1.content, ip(2));
+    rig.fault = Box::new(|_| None);
+    rig.run(20 * MINUTE);
+    assert_eq!(rig.contents("new.example.net"), [ip(2)]);
+}
