@@ -229,13 +229,16 @@ impl Account {
                         _ => Placed::In(id.clone()),
                     }
                 }
-                (_, Some(Placed::In(id))) if self.zones.contains_key(id) => Placed::In(id.clone()),
+                (_, Some(Placed::In(id)))
+                    if self.zones.get(id).is_some_and(|zone| suits(zone, name, hint)) =>
+                {
+                    Placed::In(id.clone())
+                }
                 _ => match self.discovery.place(name, hint) {
                     Place::In(zone) => {
                         let (id, called) = (zone.id.clone(), zone.name.clone());
-                        self.zones
-                            .entry(id.clone())
-                            .or_insert_with(|| Upkeep::new(id.clone(), Some(called), now));
+                        let new = || Upkeep::new(id.clone(), None, now);
+                        self.zones.entry(id.clone()).or_insert_with(new).is_called(called);
                         Placed::In(id)
                     }
                     Place::Nowhere => Placed::Nowhere,
@@ -479,6 +482,14 @@ impl Account {
             mean_millis: self.tally.millis.checked_div(answered).unwrap_or(0),
         }
     }
+}
+
+/// Whether a name can lie in this zone, as far as its name and the configuration say.
+fn suits(zone: &Upkeep, name: &Name, hint: &ZoneHint) -> bool {
+    zone.name().is_some_and(|zone| match hint {
+        ZoneHint::Named(named) => zone == named,
+        ZoneHint::Find | ZoneHint::Id(..) => name.is_within(zone),
+    })
 }
 
 /// What an answer means for the credential as a whole.

@@ -333,3 +333,16 @@ fn a_search_that_fails_does_not_starve_the_zones_that_are_known() {
     rig.run(20 * MINUTE);
     assert_eq!(rig.contents("new.example.net"), [ip(2)]);
 }
+
+#[test]
+fn a_place_from_before_a_restart_is_not_kept_against_the_configuration() {
+    let mut wanted = settings(&["a.sub.example.com"]);
+    let mut rig = Rig::new(&["example.com"], wanted.clone());
+    rig.run(MINUTE);
+    let sub = Zone { id: zone_id(2), name: name("sub.example.com"), ..rig.zones[0].clone() };
+    rig.zones.push(sub);
+    want(&mut wanted, "a.sub.example.com", ZoneHint::Find).zone = ZoneHint::Named(name("sub.example.com"));
+    rig.restart(wanted, Mode::Daemon);
+    rig.run(MINUTE);
+    assert!(rig.records.values().any(|(zone, _)| *zone == zone_id(2)), "{:?}", rig.records);
+}
