@@ -176,8 +176,9 @@ impl Engine {
                 aliases: memory.aliases.into_iter().collect(),
                 adopted: memory.adopted.into_iter().collect(),
             };
+            let refresh = account.refresh();
             let listed_at = memory.listed_at.map(|listed_at| listed_at.min(now));
-            zone.remember(copy, listed_at, account.refresh());
+            zone.remember(copy, listed_at.filter(|at| now.since(*at) < refresh), refresh);
             account.remember(zone, &memory.names);
         }
         self.assign(now);

@@ -346,3 +346,15 @@ fn a_place_from_before_a_restart_is_not_kept_against_the_configuration() {
     rig.run(MINUTE);
     assert!(rig.records.values().any(|(zone, _)| *zone == zone_id(2)), "{:?}", rig.records);
 }
+
+#[test]
+fn a_copy_that_grew_old_while_the_program_was_down_is_listed_before_anything_is_written() {
+    let wanted = settings(&["home.example.com"]);
+    let mut rig = Rig::new(&["example.com"], wanted.clone());
+    rig.run(MINUTE);
+    rig.now = rig.now + 7 * HOUR;
+    rig.address = Some(ip(2));
+    rig.restart(wanted, Mode::Daemon);
+    rig.run(MINUTE);
+    assert!(matches!(rig.asked[..], [Request::Records { .. }, Request::Batch { .. }]), "{:?}", rig.asked);
+}
