@@ -187,6 +187,11 @@ impl Engine {
     /// New settings (reload): copies of zones, budget and beliefs that still apply are kept.
     pub fn reconfigure(&mut self, settings: Settings, now: Moment) {
         self.accounts.retain(|name, _| settings.accounts.contains_key(name));
+        self.rereads.retain(|name, _| settings.accounts.contains_key(name));
+        self.urgent.retain(|command| match command {
+            Command::RereadSecret(name) | Command::Ask(name, _) => settings.accounts.contains_key(name),
+            Command::Look(_) => true,
+        });
         for (name, new) in &settings.accounts {
             match self.accounts.get_mut(name) {
                 Some(account) => account.reconfigure(*new),
@@ -222,12 +227,18 @@ impl Engine {
             self.watches.insert(*family, watch);
         }
         self.settings = settings;
-        let (records, sources) = (&self.settings.records, &self.settings.sources);
+        let Settings { records, sources, accounts, .. } = &self.settings;
         self.bulletin.forget(|topic| match topic {
             Topic::Record(key) => records.contains_key(key),
-            Topic::Place(_, name) => records.keys().any(|key| key.name == *name),
+            Topic::Place(account, name) => {
+                records.iter().any(|(key, wanted)| key.name == *name && wanted.account == *account)
+            }
             Topic::Address(family) => sources.contains_key(family),
-            _ => true,
+            Topic::Zone(account, _) | Topic::Permission(account, _) => accounts.contains_key(account),
+            Topic::Credential(account) | Topic::Api(account) | Topic::Throttled(account) => {
+                accounts.contains_key(account)
+            }
+            Topic::Deletes => true,
         });
     }
 

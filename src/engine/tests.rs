@@ -358,3 +358,24 @@ fn a_copy_that_grew_old_while_the_program_was_down_is_listed_before_anything_is_
     rig.run(MINUTE);
     assert!(matches!(rig.asked[..], [Request::Records { .. }, Request::Batch { .. }]), "{:?}", rig.asked);
 }
+
+#[test]
+fn an_account_that_is_gone_is_gone_altogether() {
+    let mut wanted = settings(&["home.example.com"]);
+    add_account(&mut wanted, "old");
+    want(&mut wanted, "home.example.net", ZoneHint::Id(zone_id(2), None)).account = account("old");
+    let mut rig = Rig::new(&["example.com", "example.net"], wanted.clone());
+    let refused = |request: &Request| match request {
+        Request::Records { zone, .. } if *zone == zone_id(2) => Some(failure(Class::Credential, 400, 6111)),
+        _ => None,
+    };
+    rig.fault = Box::new(refused);
+    rig.run(2 * MINUTE);
+    assert!(rig.rereads.contains(&account("old")));
+    rig.rereads.clear();
+    wanted.accounts.remove(&account("old"));
+    wanted.records.remove(&key("home.example.net"));
+    rig.engine.reconfigure(wanted, rig.now);
+    rig.run(HOUR);
+    assert_eq!(rig.rereads, []);
+}
