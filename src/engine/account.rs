@@ -463,6 +463,12 @@ impl Account {
         self.busy.is_some()
     }
 
+    /// When requests left, as far as they still count.
+    #[must_use]
+    pub fn spent(&self) -> Vec<Moment> {
+        self.pace.spent()
+    }
+
     /// What to remember of the budget.
     pub fn remember_spent(&mut self, now: Moment) -> Vec<Moment> {
         self.pace.remember(now)

@@ -113,6 +113,8 @@ pub struct Engine {
     /// Until when writes wait for the looks at other families after a change.
     gather_until: Option<Moment>,
     accounts: BTreeMap<AccountName, Account>,
+    /// When requests left for accounts that are not in the settings any more, in case they come back.
+    retired: BTreeMap<AccountName, Vec<Moment>>,
     rereads: BTreeMap<AccountName, Moment>,
     bulletin: Bulletin,
     /// Deletes since there last was nothing to delete.
@@ -136,6 +138,7 @@ impl Engine {
             confirmed: BTreeSet::new(),
             gather_until: None,
             accounts: BTreeMap::new(),
+            retired: BTreeMap::new(),
             rereads: BTreeMap::new(),
             bulletin: Bulletin::default(),
             deleted: 0,
@@ -144,9 +147,10 @@ impl Engine {
             unsaved: false,
             urgent: VecDeque::new(),
         };
-        let snapshot = remembered.unwrap_or_default();
+        let mut snapshot = remembered.unwrap_or_default();
+        engine.retired = std::mem::take(&mut snapshot.spent);
         for (name, account) in &settings.accounts {
-            let spent = snapshot.spent.get(name).cloned().unwrap_or_default();
+            let spent = engine.retired.remove(name).unwrap_or_default();
             engine.accounts.insert(name.clone(), Account::new(*account, spent, start.now));
         }
         let spread = match (start.mode, start.eager) {
@@ -186,6 +190,9 @@ impl Engine {
 
     /// New settings (reload): copies of zones, budget and beliefs that still apply are kept.
     pub fn reconfigure(&mut self, settings: Settings, now: Moment) {
+        for (name, account) in &self.accounts {
+            self.retired.insert(name.clone(), account.spent());
+        }
         self.accounts.retain(|name, _| settings.accounts.contains_key(name));
         self.rereads.retain(|name, _| settings.accounts.contains_key(name));
         self.urgent.retain(|command| match command {
@@ -193,10 +200,11 @@ impl Engine {
             Command::Look(_) => true,
         });
         for (name, new) in &settings.accounts {
+            let spent = self.retired.remove(name).unwrap_or_default();
             match self.accounts.get_mut(name) {
                 Some(account) => account.reconfigure(*new),
                 None => {
-                    self.accounts.insert(name.clone(), Account::new(*new, Vec::new(), now));
+                    self.accounts.insert(name.clone(), Account::new(*new, spent, now));
                 }
             }
         }
@@ -746,7 +754,7 @@ impl Engine {
     /// What to remember across a restart; counts as saved from now on.
     pub fn snapshot(&mut self, now: Moment) -> Snapshot {
         self.unsaved = false;
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot { spent: self.retired.clone(), ..Snapshot::default() };
         for (family, watch) in &self.watches {
             if let Some(believed) = watch.believed() {
                 snapshot.addresses.insert(*family, believed.clone());

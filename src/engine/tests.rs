@@ -379,3 +379,22 @@ fn an_account_that_is_gone_is_gone_altogether() {
     rig.run(HOUR);
     assert_eq!(rig.rereads, []);
 }
+
+#[test]
+fn an_account_that_is_taken_out_and_put_back_keeps_its_budget() {
+    let mut wanted = settings(&["home.example.com"]);
+    wanted.accounts.get_mut(&account("")).unwrap().budget.requests = 3;
+    let mut without = settings(&[]);
+    without.accounts.clear();
+    add_account(&mut without, "other");
+    let mut rig = Rig::new(&["example.com"], wanted.clone());
+    rig.run(MINUTE);
+    assert_eq!(rig.asked.len(), 3);
+    rig.engine.reconfigure(without, rig.now);
+    rig.run(MINUTE);
+    rig.engine.reconfigure(wanted, rig.now);
+    rig.run(MINUTE);
+    assert_eq!(rig.asked.len(), 3, "the budget is spent");
+    rig.run(5 * MINUTE);
+    assert!(rig.asked.len() > 3);
+}
