@@ -395,9 +395,9 @@ impl Engine {
                     self.assign(now);
                 }
             }
-            (Found::Zone(zone), Some(_)) => {
+            (Found::Zone(zone), Some(id)) => {
                 self.tell_odd(name, &zone, now);
-                if let Some(upkeep) = self.accounts.get_mut(name).and_then(|account| account.zone(&zone.id)) {
+                if let Some(upkeep) = self.accounts.get_mut(name).and_then(|account| account.zone(id)) {
                     upkeep.is_called(zone.name);
                 }
                 self.assign(now);

@@ -398,3 +398,18 @@ fn an_account_that_is_taken_out_and_put_back_keeps_its_budget() {
     rig.run(5 * MINUTE);
     assert!(rig.asked.len() > 3);
 }
+
+#[test]
+fn a_plan_names_the_zone_and_knows_the_names_that_do_not_lie_in_it() {
+    let mut wanted = settings(&[]);
+    want(&mut wanted, "home.example.com", ZoneHint::Id(zone_id(1), None));
+    want(&mut wanted, "home.example.net", ZoneHint::Id(zone_id(1), None));
+    let mut rig = Rig::new(&["example.com"], settings(&[]));
+    rig.restart(wanted, Mode::Plan);
+    rig.run(MINUTE);
+    let plan = rig.engine.plan();
+    let changes: Vec<_> = plan.changes.iter().map(|change| (&*change.zone, change.key.to_string())).collect();
+    assert_eq!(changes, [("example.com", "home.example.com A".to_owned())]);
+    assert_eq!(plan.refused.len(), 1, "{plan:?}");
+    assert_eq!(rig.writes(), 0);
+}

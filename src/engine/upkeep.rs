@@ -319,6 +319,8 @@ impl Upkeep {
         let healthy = self.healthy(writing);
         if !healthy.is_empty() {
             jobs.push((ready, self.send_or_identify(&healthy)));
+        } else if writing == Writing::Nothing && self.must_identify(self.difference.operations.iter()) {
+            jobs.push((ready, Job::Identify));
         }
         if let Some((_, due)) = self.next_retry(writing) {
             jobs.push((due.max(ready), Job::Retry));
@@ -327,9 +329,12 @@ impl Upkeep {
     }
 
     fn send_or_identify(&self, operations: &[&Operation]) -> Job {
-        let creates = operations.iter().any(|operation| matches!(operation.step, Step::Post(_)));
-        // In a zone of another name, Cloudflare would append that name to ours, without an error.
-        if creates && self.name.is_none() { Job::Identify } else { Job::Send }
+        if self.must_identify(operations.iter().copied()) { Job::Identify } else { Job::Send }
+    }
+
+    /// In a zone of another name, Cloudflare would append that name to ours, without an error.
+    fn must_identify<'a>(&self, mut operations: impl Iterator<Item = &'a Operation>) -> bool {
+        self.name.is_none() && operations.any(|operation| matches!(operation.step, Step::Post(_)))
     }
 
     fn sendable(&self, writing: Writing) -> impl Iterator<Item = &Operation> {
