@@ -39,7 +39,7 @@ use zone::{Copy, Goal, Mark, Operation};
 
 /// The longest that the first look of a daemon waits, so that many do not start as one.
 const LONGEST_SPREAD: Duration = Duration::from_secs(5);
-/// How long a single pass goes on trying what failed.
+/// How long a single pass, or the deletes at a stop, go on trying what failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a write waits, after a change of one family, for the look at the other: they tend to
 /// change together, and one batch carries both.
@@ -120,7 +120,8 @@ pub struct Engine {
     /// Deletes since there last was nothing to delete.
     deleted: usize,
     said_settled: bool,
-    stopping: bool,
+    /// Since when the program is to end.
+    stopped_at: Option<Moment>,
     unsaved: bool,
     urgent: VecDeque<Command>,
 }
@@ -143,7 +144,7 @@ impl Engine {
             bulletin: Bulletin::default(),
             deleted: 0,
             said_settled: false,
-            stopping: false,
+            stopped_at: None,
             unsaved: false,
             urgent: VecDeque::new(),
         };
@@ -282,7 +283,7 @@ impl Engine {
                 }
             }
             Event::Stop => {
-                self.stopping = true;
+                self.stopped_at = Some(now);
                 for account in self.accounts.values_mut() {
                     account.hurry(now);
                 }
@@ -360,7 +361,7 @@ impl Engine {
 
     /// Until when writes wait for a look, if they do.
     fn gathering(&self, now: Moment) -> Option<Moment> {
-        let until = self.gather_until.filter(|until| *until > now && !self.stopping)?;
+        let until = self.gather_until.filter(|until| *until > now && !self.stopped_at.is_some())?;
         let looks = |watch: &Watch| watch.is_looking() || watch.wants_at().is_some_and(|at| at <= now);
         self.watches.values().any(looks).then_some(until)
     }
@@ -556,7 +557,7 @@ impl Engine {
 
     /// What is wanted of a name and type now.
     fn goal(&self, key: &Key) -> Goal {
-        if self.stopping {
+        if self.stopped_at.is_some() {
             return match self.settings.on_exit {
                 OnExit::Keep => Goal::Leave,
                 OnExit::Delete => Goal::Gone,
@@ -609,13 +610,13 @@ impl Engine {
 
     /// The next thing to do at once, if any. Call until `None`.
     pub fn next_command(&mut self, now: Moment) -> Option<Command> {
-        if self.stopping && self.settings.on_exit == OnExit::Keep {
+        if self.stopped_at.is_some() && self.settings.on_exit == OnExit::Keep {
             return None;
         }
         if let Some(command) = self.urgent.pop_front() {
             return Some(command);
         }
-        if !self.stopping {
+        if !self.stopped_at.is_some() {
             for (family, watch) in &mut self.watches {
                 if let Some(index) = watch.next_source(now) {
                     return Some(Command::Look(SourceId { family: *family, index }));
@@ -646,7 +647,7 @@ impl Engine {
         let writing = self.writing(now);
         let requests =
             self.accounts.values().filter_map(|account| account.due(writing, now)).map(|due| due.at);
-        if self.stopping {
+        if self.stopped_at.is_some() {
             return requests.min();
         }
         let looks = self.watches.values().filter_map(Watch::wants_at);
@@ -659,7 +660,7 @@ impl Engine {
         if self.start.mode == Mode::Plan {
             return Writing::Nothing;
         }
-        if self.stopping && self.settings.on_exit == OnExit::Keep {
+        if self.stopped_at.is_some() && self.settings.on_exit == OnExit::Keep {
             return Writing::Nothing;
         }
         if self.gathering(now).is_some() {
@@ -719,7 +720,7 @@ impl Engine {
     /// `Once` and `Plan`: whether the pass is over. After [`Event::Stop`]: whether the program may end.
     #[must_use]
     pub fn settled(&self, now: Moment) -> bool {
-        if self.stopping && self.settings.on_exit == OnExit::Keep {
+        if self.stopped_at.is_some() && self.settings.on_exit == OnExit::Keep {
             return true;
         }
         let busy = self.accounts.values().any(Account::is_busy) || !self.urgent.is_empty();
@@ -727,11 +728,13 @@ impl Engine {
             return false;
         }
         let writing = self.writing(now);
-        let until = if self.stopping { now } else { now.max(self.start.now + PATIENCE) };
-        let waits = |account: &Account| account.due(writing, now).is_some_and(|due| due.wanted_at <= until);
-        if self.stopping {
+        if let Some(stopped_at) = self.stopped_at {
+            let until = stopped_at + PATIENCE;
+            let waits = |account: &Account| account.due(writing, now).is_some_and(|due| due.at <= until);
             return !self.accounts.values().any(waits);
         }
+        let until = now.max(self.start.now + PATIENCE);
+        let waits = |account: &Account| account.due(writing, now).is_some_and(|due| due.wanted_at <= until);
         let looks_again =
             |watch: &Watch| watch.is_restless() && watch.wants_at().is_some_and(|at| at <= until);
         self.watches.values().all(|watch| watch.has_concluded() && !looks_again(watch))

@@ -413,3 +413,36 @@ fn a_plan_names_the_zone_and_knows_the_names_that_do_not_lie_in_it() {
     assert_eq!(plan.refused.len(), 1, "{plan:?}");
     assert_eq!(rig.writes(), 0);
 }
+
+#[test]
+fn our_records_go_on_exit_although_a_request_is_lost() {
+    let mut wanted = settings(&["home.example.com"]);
+    wanted.on_exit = OnExit::Delete;
+    let mut rig = Rig::new(&["example.com"], wanted);
+    rig.run(MINUTE);
+    let mut lost = 0;
+    rig.fault = Box::new(move |_| {
+        lost += 1;
+        (lost == 1).then(|| Failure::without_answer(Class::NotSent, "made by hand"))
+    });
+    rig.engine.handle(Event::Stop, rig.now);
+    let begin = rig.now;
+    while !rig.engine.settled(rig.now) {
+        assert!(rig.now < begin + Duration::from_secs(15), "it never ends");
+        rig.run(Duration::from_millis(100));
+    }
+    assert_eq!(rig.contents("home.example.com"), [] as [IpAddr; 0]);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_the_budget() {
+    let mut wanted = settings(&["home.example.com"]);
+    wanted.on_exit = OnExit::Delete;
+    wanted.accounts.get_mut(&account("")).unwrap().budget.requests = 3;
+    let mut rig = Rig::new(&["example.com"], wanted);
+    rig.run(MINUTE);
+    assert_eq!(rig.asked.len(), 3);
+    rig.engine.handle(Event::Stop, rig.now);
+    assert!(rig.engine.next_command(rig.now).is_none());
+    assert!(rig.engine.settled(rig.now), "it would wait for minutes");
+}
