@@ -597,6 +597,8 @@ impl Engine {
                 for key in &difference.current {
                     self.bulletin.clear(&Topic::Record(key.clone()), now);
                 }
+                let moves = |key: &Key| difference.operations.iter().any(|operation| operation.key == *key);
+                self.bulletin.forget_obstacles(|key| moves(key) && !difference.obstacles.contains_key(key));
                 for (key, obstacle) in &difference.obstacles {
                     let trouble = Trouble::Obstacle(key.clone(), obstacle.clone());
                     self.bulletin.raise(Topic::Record(key.clone()), trouble, now);

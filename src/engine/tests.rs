@@ -446,3 +446,21 @@ fn a_stop_does_not_wait_for_the_budget() {
     assert!(rig.engine.next_command(rig.now).is_none());
     assert!(rig.engine.settled(rig.now), "it would wait for minutes");
 }
+
+#[test]
+fn what_is_in_the_way_is_said_anew_when_it_is_something_else() {
+    let mut wanted = settings(&["home.example.com"]);
+    wanted.max_deletes = 0;
+    let mut rig = Rig::new(&["example.com"], wanted.clone());
+    rig.has(1, "home.example.com", ip(8), Some("stayput/cellar"));
+    rig.run(MINUTE);
+    assert!(rig.said.iter().any(|said| said.contains("another instance")), "{:?}", rig.said);
+    rig.has(1, "home.example.com", ip(9), None);
+    rig.said.clear();
+    rig.run(7 * HOUR);
+    assert!(rig.said.iter().any(|said| said.contains("several records")), "{:?}", rig.said);
+    want(&mut wanted, "home.example.com", ZoneHint::Find).options.beside = Beside::Nobody;
+    rig.engine.reconfigure(wanted, rig.now);
+    rig.run(MINUTE);
+    assert_eq!(rig.state("home.example.com"), RecordState::Pending, "only the delete is held back");
+}

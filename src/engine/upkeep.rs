@@ -87,7 +87,9 @@ pub enum Reason {
 }
 
 impl Reason {
-    fn same_kind(&self, other: &Reason) -> bool {
+    /// Whether the same is wrong, as far as Cloudflare says.
+    #[must_use]
+    pub fn same_kind(&self, other: &Reason) -> bool {
         let codes = |failure: &Failure| failure.errors.iter().map(|error| error.code).collect::<Vec<_>>();
         match (self, other) {
             (Reason::Refused(one), Reason::Refused(two)) => codes(one) == codes(two),
