@@ -464,3 +464,15 @@ fn what_is_in_the_way_is_said_anew_when_it_is_something_else() {
     rig.run(MINUTE);
     assert_eq!(rig.state("home.example.com"), RecordState::Pending, "only the delete is held back");
 }
+
+#[test]
+fn a_record_that_gets_the_mark_of_another_instance_is_theirs_from_then_on() {
+    let mut rig = Rig::new(&["example.com"], settings(&["home.example.com"]));
+    let adopted = rig.has(1, "home.example.com", ip(9), None);
+    rig.run(MINUTE);
+    assert_eq!(rig.records[&adopted].1.content, ip(1));
+    let record = &mut rig.records.get_mut(&adopted).unwrap().1;
+    (record.comment, record.content) = (Some("stayput/cellar".into()), ip(8));
+    rig.run(7 * HOUR);
+    assert_eq!(rig.records[&adopted].1.content, ip(8), "it was handed over");
+}
