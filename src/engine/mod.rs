@@ -470,6 +470,7 @@ impl Engine {
                 self.bulletin.raise(topic, Trouble::ZoneRefused(label, failure.clone()), now);
                 if failure.status == Some(404) || failure.has_code(&[7003]) {
                     account.lose(id, now, &mut self.dice);
+                    self.unsaved = true;
                 }
                 if matches!(failure.status, Some(401 | 403)) {
                     self.urgent.push_back(Command::RereadSecret(name.clone()));

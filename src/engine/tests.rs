@@ -476,3 +476,20 @@ fn a_record_that_gets_the_mark_of_another_instance_is_theirs_from_then_on() {
     rig.run(7 * HOUR);
     assert_eq!(rig.records[&adopted].1.content, ip(8), "it was handed over");
 }
+
+#[test]
+fn a_zone_that_is_gone_is_not_remembered_as_believed() {
+    let mut rig = Rig::new(&["example.com"], settings(&["home.example.com"]));
+    rig.run(MINUTE);
+    rig.engine.snapshot(rig.now);
+    rig.zones.clear();
+    rig.now = rig.now + REFRESH;
+    while let Some(command) = rig.engine.next_command(rig.now) {
+        // As the shell does before a request leaves.
+        if matches!(command, Command::Ask(..)) && rig.engine.unsaved() {
+            rig.engine.snapshot(rig.now);
+        }
+        rig.carry_out(command);
+    }
+    assert!(rig.engine.unsaved() && rig.engine.snapshot(rig.now).zones.is_empty());
+}
