@@ -449,6 +449,7 @@ impl Account {
     /// An operator asks: nothing that only waits because it failed waits any longer.
     pub fn hurry(&mut self, now: Moment) {
         self.outage_until = None;
+        self.refused = self.refused.map(|until| until.min(now));
         if self.discover_at.take().is_some() {
             self.search_anew(now);
         }

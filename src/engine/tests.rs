@@ -493,3 +493,15 @@ fn a_zone_that_is_gone_is_not_remembered_as_believed() {
     }
     assert!(rig.engine.unsaved() && rig.engine.snapshot(rig.now).zones.is_empty());
 }
+
+#[test]
+fn an_operators_wish_tries_a_refused_credential_at_once() {
+    let mut rig = Rig::new(&["example.com"], settings(&["home.example.com"]));
+    rig.fault = Box::new(|_| Some(failure(Class::Credential, 400, 6111)));
+    rig.run(24 * HOUR);
+    assert!(rig.asked.len() < 40, "it is tried rarely: {}", rig.asked.len());
+    rig.fault = Box::new(|_| None);
+    rig.engine.handle(Event::RefreshNow, rig.now);
+    rig.run(MINUTE);
+    assert_eq!(rig.contents("home.example.com"), [ip(1)]);
+}
