@@ -700,7 +700,9 @@ impl Engine {
         } else {
             self.bulletin.clear(&Topic::Deletes, now);
         }
-        if wanted == 0 && self.writing(now) == Writing::Allowed {
+        // A delete that is refused for ever does not keep the pass open.
+        let mut zones = self.accounts.values().flat_map(Account::zones);
+        if !zones.any(Upkeep::has_deletes) && self.writing(now) != Writing::DeletesLater {
             self.deleted = 0;
         }
         if !self.said_settled && self.start.mode != Mode::Plan && self.is_quiet(now) {

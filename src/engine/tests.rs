@@ -505,3 +505,26 @@ fn an_operators_wish_tries_a_refused_credential_at_once() {
     rig.run(MINUTE);
     assert_eq!(rig.contents("home.example.com"), [ip(1)]);
 }
+
+#[test]
+fn a_delete_that_is_refused_for_ever_does_not_use_up_max_deletes() {
+    let mut wanted = settings(&["home.example.com", "stuck.example.com"]);
+    wanted.max_deletes = 3;
+    for wanted in wanted.records.values_mut() {
+        wanted.options.beside = Beside::Nobody;
+    }
+    let mut rig = Rig::new(&["example.com"], wanted);
+    rig.has(1, "stuck.example.com", ip(1), None);
+    let stuck = rig.has(1, "stuck.example.com", ip(9), None);
+    rig.fault = Box::new(move |request| match request {
+        Request::Batch { batch, .. } if batch.deletes.contains(&stuck) => {
+            Some(failure(Class::Content, 400, 9999))
+        }
+        _ => None,
+    });
+    for round in 0..6 {
+        rig.has(1, "home.example.com", ip(20 + round), None);
+        rig.run(7 * HOUR);
+        assert_eq!(rig.contents("home.example.com"), [ip(1)], "round {round}");
+    }
+}

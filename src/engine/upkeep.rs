@@ -220,6 +220,15 @@ impl Upkeep {
         &self.difference
     }
 
+    /// Whether deletes are wanted that Cloudflare does not refuse, as far as is known.
+    #[must_use]
+    pub fn has_deletes(&self) -> bool {
+        let open = |operation: &Operation| !self.parked.contains_key(&operation.key);
+        let mut deletes =
+            self.difference.operations.iter().filter(|operation| matches!(operation.step, Step::Delete(_)));
+        deletes.any(open)
+    }
+
     /// Records that Cloudflare refuses.
     #[must_use]
     pub fn parked(&self) -> &BTreeMap<Key, Parked> {
