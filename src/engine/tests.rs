@@ -528,3 +528,15 @@ fn a_delete_that_is_refused_for_ever_does_not_use_up_max_deletes() {
         assert_eq!(rig.contents("home.example.com"), [ip(1)], "round {round}");
     }
 }
+
+#[test]
+fn a_setting_that_cloudflare_does_not_keep_is_tried_ever_more_rarely() {
+    let mut wanted = settings(&["home.example.com"]);
+    want(&mut wanted, "home.example.com", ZoneHint::Find).options.proxied = Some(true);
+    let mut rig = Rig::new(&["example.com"], wanted);
+    rig.has(1, "home.example.com", ip(9), None);
+    rig.run(24 * HOUR);
+    assert!((3..20).contains(&rig.writes()), "{} writes", rig.writes());
+    let said = rig.said.iter().filter(|said| said.contains("stays as it was")).count();
+    assert!(said <= 3, "once, and a reminder: {:?}", rig.said);
+}

@@ -474,8 +474,12 @@ impl Upkeep {
             Some(suspects) => self.suspects = suspects.checked_sub(sent.len()).filter(|left| *left > 0),
             None => self.limit = self.limit.saturating_mul(4).min(Batch::MOST_OPERATIONS),
         }
-        let accepted: Vec<Parked> =
-            sent.iter().filter_map(|operation| self.parked.remove(&operation.key)).collect();
+        // What is accepted may still not be kept; only the comparison shows that.
+        let refused =
+            |key: &Key| matches!(self.parked.get(key), Some(parked) if parked.why != Reason::NotKept);
+        let well: BTreeSet<&Key> =
+            sent.iter().map(|operation| &operation.key).filter(|key| refused(key)).collect();
+        let accepted: Vec<Parked> = well.into_iter().filter_map(|key| self.parked.remove(key)).collect();
         // What was refused for the same reason is probably well too.
         self.parked.retain(|_, parked| !accepted.iter().any(|well| well.why.same_kind(&parked.why)));
         sent
