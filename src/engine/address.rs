@@ -338,11 +338,10 @@ impl Watch {
             return None;
         }
         let round = self.round.as_ref()?;
-        let any = round.answers.values().any(Result::is_ok);
-        Some(match (any, round.suspicious) {
-            (true, false) => Outcome::Same,
-            (true, true) => Outcome::Unconfirmed(self.all_heard()),
-            (false, _) => Outcome::Silence(self.all_heard()),
+        Some(match round.answers.values().any(Result::is_ok) {
+            // Those that keep denying what is believed do not confirm it.
+            true => Outcome::Unconfirmed(self.all_heard()),
+            false => Outcome::Silence(self.all_heard()),
         })
     }
 
@@ -577,6 +576,16 @@ mod tests {
         assert_eq!(rig.look(600, &[Some(9), Some(1), Some(1)]), Outcome::Same);
         assert_eq!(rig.asked, [1], "the liar no longer stands guard");
         assert_eq!(rig.believes(), Some(ip(1)));
+    }
+
+    #[test]
+    fn one_liar_alone_confirms_nothing() {
+        let mut rig = Rig::new(&["a", "b", "c"], 2);
+        rig.look(0, &[Some(1); 3]);
+        rig.look(300, &[Some(9), Some(1), Some(1)]);
+        assert!(matches!(rig.look(600, &[Some(9), None, None]), Outcome::Unconfirmed(_)));
+        assert_eq!(rig.believes(), Some(ip(1)));
+        assert_eq!(rig.watch.believed().unwrap().confirmed_at, at(300));
     }
 
     #[test]
