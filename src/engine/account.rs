@@ -67,7 +67,14 @@ pub struct Busy {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Errand {
     Search,
-    Zone { rank: Rank, served: u64, job: Job, id: ZoneId },
+    Zone {
+        rank: Rank,
+        served: u64,
+        job: Job,
+        id: ZoneId,
+    },
+    /// One that has failed before gives way to everything else.
+    SearchAgain,
 }
 
 /// What is needed comes before what only refreshes.
@@ -192,17 +199,22 @@ impl Account {
         self.places = known;
         self.hints = hints;
         self.settle_places(now);
+        // What an earlier search has not shown may be there by now.
+        if self.has_lost() && self.discover_at.is_none() {
+            self.search_anew(now);
+        }
         let mut keys: BTreeMap<ZoneId, BTreeSet<Key>> = BTreeMap::new();
         for (key, _) in wanted {
             if let Placed::In(id) = self.place(&key.name) {
                 keys.entry(id.clone()).or_default().insert(key.clone());
             }
         }
-        self.zones.retain(|id, _| keys.contains_key(id));
-        for (id, keys) in keys {
-            if let Some(zone) = self.zones.get_mut(&id) {
-                zone.keep(keys);
-            }
+        // What is known of a zone that is named stays known, also when no name turns out to lie in it.
+        let named =
+            |id: &ZoneId| self.hints.values().any(|hint| matches!(hint, ZoneHint::Id(it, _) if it == id));
+        self.zones.retain(|id, _| keys.contains_key(id) || named(id));
+        for (id, zone) in &mut self.zones {
+            zone.keep(keys.remove(id).unwrap_or_default());
         }
     }
 
@@ -217,13 +229,16 @@ impl Account {
                         _ => Placed::In(id.clone()),
                     }
                 }
-                (_, Some(Placed::In(id))) if self.zones.contains_key(id) => Placed::In(id.clone()),
+                (_, Some(Placed::In(id)))
+                    if self.zones.get(id).is_some_and(|zone| suits(zone, name, hint)) =>
+                {
+                    Placed::In(id.clone())
+                }
                 _ => match self.discovery.place(name, hint) {
                     Place::In(zone) => {
                         let (id, called) = (zone.id.clone(), zone.name.clone());
-                        self.zones
-                            .entry(id.clone())
-                            .or_insert_with(|| Upkeep::new(id.clone(), Some(called), now));
+                        let new = || Upkeep::new(id.clone(), None, now);
+                        self.zones.entry(id.clone()).or_insert_with(new).is_called(called);
                         Placed::In(id)
                     }
                     Place::Nowhere => Placed::Nowhere,
@@ -245,7 +260,10 @@ impl Account {
         if self.busy.is_some() {
             return None;
         }
-        let search = self.next_search().map(|_| (self.discover_at.unwrap_or(now), Errand::Search));
+        let search = self.next_search().map(|_| match self.discover_at {
+            Some(at) => (at.max(now), Errand::SearchAgain),
+            None => (now, Errand::Search),
+        });
         let zones = self.zones.values().filter_map(|zone| {
             let (at, job) = zone.job(writing, now)?;
             let rank = if job == Job::Refresh { Rank::Refresh } else { Rank::Needed };
@@ -253,7 +271,7 @@ impl Account {
             let errand = Errand::Zone { rank, served: zone.served(), job, id: zone.id().clone() };
             Some((at, errand))
         });
-        let again = self.search_again_at().map(|at| (at, Errand::Search));
+        let again = self.search_again_at().map(|at| (at.max(now), Errand::SearchAgain));
         let (at, errand) = search.into_iter().chain(zones).chain(again).min()?;
         let holds = [self.refused, self.outage_until, self.pace.held_until(now)];
         let wanted_at = holds.into_iter().flatten().fold(at.max(now), Moment::max);
@@ -285,19 +303,26 @@ impl Account {
     }
 
     fn search_again_at(&self) -> Option<Moment> {
-        let lost =
-            self.places.values().any(|placed| matches!(placed, Placed::Nowhere | Placed::Ambiguous(_)));
-        self.discover_at.filter(|_| lost)
+        self.discover_at.filter(|_| self.has_lost())
+    }
+
+    /// Whether a name has no zone, or too many.
+    fn has_lost(&self) -> bool {
+        self.places.values().any(|placed| matches!(placed, Placed::Nowhere | Placed::Ambiguous(_)))
+    }
+
+    fn search_anew(&mut self, now: Moment) {
+        self.discovery = Discovery::default();
+        self.settle_places(now);
     }
 
     /// Begins what is due. The second value says whether a snapshot must be saved first.
     pub fn begin(&mut self, due: Due, writing: Writing, now: Moment) -> Option<(Request, Saving)> {
         self.turn += 1;
         let (request, zone) = match due.errand {
-            Errand::Search => {
+            Errand::Search | Errand::SearchAgain => {
                 if self.next_search().is_none() {
-                    self.discovery = Discovery::default();
-                    self.settle_places(now);
+                    self.search_anew(now);
                 }
                 (self.next_search()?, None)
             }
@@ -359,8 +384,10 @@ impl Account {
             }
             Class::NotSent | Class::Unsure => {
                 let wait = self.outage.next(dice);
-                // One zone in trouble does not hold back the others; the API as a whole does.
-                if search || failure.status.is_none() || self.outage.failures() > 1 {
+                // One zone in trouble, or the search, does not hold back the others; the API as a whole does.
+                if search && failure.status.is_some() {
+                    self.discover_at = Some(now + wait);
+                } else if failure.status.is_none() || self.outage.failures() > 1 {
                     self.outage_until = Some(now + wait);
                 }
                 Effect::Down
@@ -392,9 +419,7 @@ impl Account {
         if self.next_search().is_some() {
             return false;
         }
-        let lost =
-            self.places.values().any(|placed| matches!(placed, Placed::Nowhere | Placed::Ambiguous(_)));
-        if lost {
+        if self.has_lost() {
             self.discover_at = Some(now + self.searches.next(dice));
         } else {
             self.searches.reset();
@@ -424,8 +449,9 @@ impl Account {
     /// An operator asks: nothing that only waits because it failed waits any longer.
     pub fn hurry(&mut self, now: Moment) {
         self.outage_until = None;
-        if self.discover_at.is_some() {
-            self.discover_at = Some(now);
+        self.refused = self.refused.map(|until| until.min(now));
+        if self.discover_at.take().is_some() {
+            self.search_anew(now);
         }
         for zone in self.zones.values_mut() {
             zone.hurry(now);
@@ -436,6 +462,12 @@ impl Account {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.busy.is_some()
+    }
+
+    /// When requests left, as far as they still count.
+    #[must_use]
+    pub fn spent(&self) -> Vec<Moment> {
+        self.pace.spent()
     }
 
     /// What to remember of the budget.
@@ -457,6 +489,14 @@ impl Account {
             mean_millis: self.tally.millis.checked_div(answered).unwrap_or(0),
         }
     }
+}
+
+/// Whether a name can lie in this zone, as far as its name and the configuration say.
+fn suits(zone: &Upkeep, name: &Name, hint: &ZoneHint) -> bool {
+    zone.name().is_some_and(|zone| match hint {
+        ZoneHint::Named(named) => zone == named,
+        ZoneHint::Find | ZoneHint::Id(..) => name.is_within(zone),
+    })
 }
 
 /// What an answer means for the credential as a whole.

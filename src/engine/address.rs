@@ -167,6 +167,8 @@ pub struct Watch {
     left: VecDeque<(IpAddr, Moment)>,
     flap: Backoff,
     hold: Option<Moment>,
+    /// When an address that was held back was last let through.
+    let_through: Option<Moment>,
 }
 
 /// A source, and how it has been lately.
@@ -208,6 +210,7 @@ impl Watch {
             left: VecDeque::new(),
             flap: Backoff::between(FLAP_WINDOW, LONGEST_FLAP),
             hold: None,
+            let_through: None,
         }
     }
 
@@ -338,11 +341,10 @@ impl Watch {
             return None;
         }
         let round = self.round.as_ref()?;
-        let any = round.answers.values().any(Result::is_ok);
-        Some(match (any, round.suspicious) {
-            (true, false) => Outcome::Same,
-            (true, true) => Outcome::Unconfirmed(self.all_heard()),
-            (false, _) => Outcome::Silence(self.all_heard()),
+        Some(match round.answers.values().any(Result::is_ok) {
+            // Those that keep denying what is believed do not confirm it.
+            true => Outcome::Unconfirmed(self.all_heard()),
+            false => Outcome::Silence(self.all_heard()),
         })
     }
 
@@ -406,8 +408,8 @@ impl Watch {
                     believed.confirmed_at = now;
                     believed.said.extend(heard);
                 }
-                if self.hold.is_some_and(|until| now.since(until) > CALM) {
-                    self.hold = None;
+                if self.hold.or(self.let_through).is_some_and(|since| now.since(since) > CALM) {
+                    (self.hold, self.let_through) = (None, None);
                     self.flap.reset();
                 }
                 self.misses = 0;
@@ -417,7 +419,7 @@ impl Watch {
                     self.left.push_back((*from, now));
                 }
                 self.believed = Some(Believed { address: *to, confirmed_at: now, said: heard });
-                self.hold = None;
+                self.let_through = self.hold.take().map(|_| now).or(self.let_through);
                 self.misses = 0;
             }
             Outcome::Flapping { .. } => self.misses = SOON.len(),
@@ -580,6 +582,16 @@ mod tests {
     }
 
     #[test]
+    fn one_liar_alone_confirms_nothing() {
+        let mut rig = Rig::new(&["a", "b", "c"], 2);
+        rig.look(0, &[Some(1); 3]);
+        rig.look(300, &[Some(9), Some(1), Some(1)]);
+        assert!(matches!(rig.look(600, &[Some(9), None, None]), Outcome::Unconfirmed(_)));
+        assert_eq!(rig.believes(), Some(ip(1)));
+        assert_eq!(rig.watch.believed().unwrap().confirmed_at, at(300));
+    }
+
+    #[test]
     fn a_change_that_only_one_can_say_is_not_believed() {
         let mut rig = Rig::new(&["a", "b", "c"], 2);
         rig.look(0, &[Some(1); 3]);
@@ -632,6 +644,20 @@ mod tests {
         assert_eq!(rig.believes(), Some(ip(2)));
         let later = until.as_millis() / 1000 + 1;
         assert_eq!(rig.look(later, &[Some(1); 2]), Outcome::Changed { from: Some(ip(2)), to: ip(1) });
+    }
+
+    #[test]
+    fn flaps_of_other_days_are_forgotten() {
+        let mut rig = Rig::new(&["a", "b"], 2);
+        for day in 0..8 {
+            let morning = day * 86_400;
+            rig.look(morning, &[Some(1); 2]);
+            rig.look(morning + 60, &[Some(2); 2]);
+            let Outcome::Flapping { until, .. } = rig.look(morning + 120, &[Some(1); 2]) else { panic!() };
+            assert!(at(morning + 120).until(until) <= FLAP_WINDOW * 2, "on day {day}");
+            rig.look(until.as_millis() / 1000 + 1, &[Some(1); 2]);
+            rig.look(morning + 40_000, &[Some(1); 2]);
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub mod pace;
 pub mod ranges;
 pub mod request;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 pub mod upkeep;
 pub mod zone;
 
@@ -28,7 +30,7 @@ use account::{Account, Busy, Effect, Placed};
 use address::{Outcome, SourceId, Unheard, Watch};
 use failure::{Class, Failure};
 use gathering::Gathering;
-use names::{Family, Key, Moment, Name, ZoneId};
+use names::{Family, Key, Moment, ZoneId};
 use notice::{Bulletin, Notice, Topic, Trouble};
 pub use outlook::*;
 use pace::Saving;
@@ -39,7 +41,7 @@ use zone::{Copy, Goal, Mark, Operation};
 
 /// The longest that the first look of a daemon waits, so that many do not start as one.
 const LONGEST_SPREAD: Duration = Duration::from_secs(5);
-/// How long a single pass goes on trying what failed.
+/// How long a single pass, or the deletes at a stop, go on trying what failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a refused secret is read again, in case somebody has put a better one in its place.
 const REREAD_EVERY: Duration = Duration::from_secs(60);
@@ -109,12 +111,15 @@ pub struct Engine {
     confirmed: BTreeSet<Family>,
     gathering: Gathering,
     accounts: BTreeMap<AccountName, Account>,
+    /// When requests left for accounts that are not in the settings any more, in case they come back.
+    retired: BTreeMap<AccountName, Vec<Moment>>,
     rereads: BTreeMap<AccountName, Moment>,
     bulletin: Bulletin,
     /// Deletes since there last was nothing to delete.
     deleted: usize,
     said_settled: bool,
-    stopping: bool,
+    /// Since when the program is to end.
+    stopped_at: Option<Moment>,
     unsaved: bool,
     urgent: VecDeque<Command>,
 }
@@ -132,17 +137,19 @@ impl Engine {
             confirmed: BTreeSet::new(),
             gathering: Gathering::default(),
             accounts: BTreeMap::new(),
+            retired: BTreeMap::new(),
             rereads: BTreeMap::new(),
             bulletin: Bulletin::default(),
             deleted: 0,
             said_settled: false,
-            stopping: false,
+            stopped_at: None,
             unsaved: false,
             urgent: VecDeque::new(),
         };
-        let snapshot = remembered.unwrap_or_default();
+        let mut snapshot = remembered.unwrap_or_default();
+        engine.retired = std::mem::take(&mut snapshot.spent);
         for (name, account) in &settings.accounts {
-            let spent = snapshot.spent.get(name).cloned().unwrap_or_default();
+            let spent = engine.retired.remove(name).unwrap_or_default();
             engine.accounts.insert(name.clone(), Account::new(*account, spent, start.now));
         }
         let spread = match (start.mode, start.eager) {
@@ -172,8 +179,9 @@ impl Engine {
                 aliases: memory.aliases.into_iter().collect(),
                 adopted: memory.adopted.into_iter().collect(),
             };
+            let refresh = account.refresh();
             let listed_at = memory.listed_at.map(|listed_at| listed_at.min(now));
-            zone.remember(copy, listed_at, account.refresh());
+            zone.remember(copy, listed_at.filter(|at| now.since(*at) < refresh), refresh);
             account.remember(zone, &memory.names);
         }
         self.assign(now);
@@ -181,12 +189,21 @@ impl Engine {
 
     /// New settings (reload): copies of zones, budget and beliefs that still apply are kept.
     pub fn reconfigure(&mut self, settings: Settings, now: Moment) {
+        for (name, account) in &self.accounts {
+            self.retired.insert(name.clone(), account.spent());
+        }
         self.accounts.retain(|name, _| settings.accounts.contains_key(name));
+        self.rereads.retain(|name, _| settings.accounts.contains_key(name));
+        self.urgent.retain(|command| match command {
+            Command::RereadSecret(name) | Command::Ask(name, _) => settings.accounts.contains_key(name),
+            Command::Look(_) => true,
+        });
         for (name, new) in &settings.accounts {
+            let spent = self.retired.remove(name).unwrap_or_default();
             match self.accounts.get_mut(name) {
                 Some(account) => account.reconfigure(*new),
                 None => {
-                    self.accounts.insert(name.clone(), Account::new(*new, Vec::new(), now));
+                    self.accounts.insert(name.clone(), Account::new(*new, spent, now));
                 }
             }
         }
@@ -217,12 +234,18 @@ impl Engine {
             self.watches.insert(*family, watch);
         }
         self.settings = settings;
-        let (records, sources) = (&self.settings.records, &self.settings.sources);
+        let Settings { records, sources, accounts, .. } = &self.settings;
         self.bulletin.forget(|topic| match topic {
             Topic::Record(key) => records.contains_key(key),
-            Topic::Place(_, name) => records.keys().any(|key| key.name == *name),
+            Topic::Place(account, name) => {
+                records.iter().any(|(key, wanted)| key.name == *name && wanted.account == *account)
+            }
             Topic::Address(family) => sources.contains_key(family),
-            _ => true,
+            Topic::Zone(account, _) | Topic::Permission(account, _) => accounts.contains_key(account),
+            Topic::Credential(account) | Topic::Api(account) | Topic::Throttled(account) => {
+                accounts.contains_key(account)
+            }
+            Topic::Deletes => true,
         });
     }
 
@@ -258,7 +281,7 @@ impl Engine {
                 }
             }
             Event::Stop => {
-                self.stopping = true;
+                self.stopped_at = Some(now);
                 for account in self.accounts.values_mut() {
                     account.hurry(now);
                 }
@@ -357,9 +380,9 @@ impl Engine {
                     self.assign(now);
                 }
             }
-            (Found::Zone(zone), Some(_)) => {
+            (Found::Zone(zone), Some(id)) => {
                 self.tell_odd(name, &zone, now);
-                if let Some(upkeep) = self.accounts.get_mut(name).and_then(|account| account.zone(&zone.id)) {
+                if let Some(upkeep) = self.accounts.get_mut(name).and_then(|account| account.zone(id)) {
                     upkeep.is_called(zone.name);
                 }
                 self.assign(now);
@@ -431,6 +454,7 @@ impl Engine {
                 self.bulletin.raise(topic, Trouble::ZoneRefused(label, failure.clone()), now);
                 if failure.status == Some(404) || failure.has_code(&[7003]) {
                     account.lose(id, now, &mut self.dice);
+                    self.unsaved = true;
                 }
                 if matches!(failure.status, Some(401 | 403)) {
                     self.urgent.push_back(Command::RereadSecret(name.clone()));
@@ -518,7 +542,7 @@ impl Engine {
 
     /// What is wanted of a name and type now.
     fn goal(&self, key: &Key) -> Goal {
-        if self.stopping {
+        if self.stopped_at.is_some() {
             return match self.settings.on_exit {
                 OnExit::Keep => Goal::Leave,
                 OnExit::Delete => Goal::Gone,
@@ -558,6 +582,8 @@ impl Engine {
                 for key in &difference.current {
                     self.bulletin.clear(&Topic::Record(key.clone()), now);
                 }
+                let moves = |key: &Key| difference.operations.iter().any(|operation| operation.key == *key);
+                self.bulletin.forget_obstacles(|key| moves(key) && !difference.obstacles.contains_key(key));
                 for (key, obstacle) in &difference.obstacles {
                     let trouble = Trouble::Obstacle(key.clone(), obstacle.clone());
                     self.bulletin.raise(Topic::Record(key.clone()), trouble, now);
@@ -571,13 +597,13 @@ impl Engine {
 
     /// The next thing to do at once, if any. Call until `None`.
     pub fn next_command(&mut self, now: Moment) -> Option<Command> {
-        if self.stopping && self.settings.on_exit == OnExit::Keep {
+        if self.stopped_at.is_some() && self.settings.on_exit == OnExit::Keep {
             return None;
         }
         if let Some(command) = self.urgent.pop_front() {
             return Some(command);
         }
-        if !self.stopping {
+        if self.stopped_at.is_none() {
             for (family, watch) in &mut self.watches {
                 if let Some(index) = watch.next_source(now) {
                     return Some(Command::Look(SourceId { family: *family, index }));
@@ -608,7 +634,7 @@ impl Engine {
         let writing = self.writing(now);
         let requests =
             self.accounts.values().filter_map(|account| account.due(writing, now)).map(|due| due.at);
-        if self.stopping {
+        if self.stopped_at.is_some() {
             return requests.min();
         }
         let looks = self.watches.values().filter_map(Watch::wants_at);
@@ -621,10 +647,10 @@ impl Engine {
         if self.start.mode == Mode::Plan {
             return Writing::Nothing;
         }
-        if self.stopping && self.settings.on_exit == OnExit::Keep {
+        if self.stopped_at.is_some() && self.settings.on_exit == OnExit::Keep {
             return Writing::Nothing;
         }
-        if !self.stopping && self.gathering.until(&self.watches, now).is_some() {
+        if self.stopped_at.is_none() && self.gathering.until(&self.watches, now).is_some() {
             return Writing::Nothing;
         }
         let wanted = self.wanted_deletes();
@@ -658,7 +684,9 @@ impl Engine {
         } else {
             self.bulletin.clear(&Topic::Deletes, now);
         }
-        if wanted == 0 && self.writing(now) == Writing::Allowed {
+        // A delete that is refused for ever does not keep the pass open.
+        let mut zones = self.accounts.values().flat_map(Account::zones);
+        if !zones.any(Upkeep::has_deletes) && self.writing(now) != Writing::DeletesLater {
             self.deleted = 0;
         }
         if !self.said_settled && self.start.mode != Mode::Plan && self.is_quiet(now) {
@@ -681,18 +709,20 @@ impl Engine {
     /// `Once` and `Plan`: whether the pass is over. After [`Event::Stop`]: whether the program may end.
     #[must_use]
     pub fn settled(&self, now: Moment) -> bool {
-        if self.stopping && self.settings.on_exit == OnExit::Keep {
+        if self.stopped_at.is_some() && self.settings.on_exit == OnExit::Keep {
             return true;
         }
         if self.accounts.values().any(Account::is_busy) || !self.urgent.is_empty() {
             return false;
         }
         let writing = self.writing(now);
-        let until = if self.stopping { now } else { now.max(self.start.now + PATIENCE) };
-        let waits = |account: &Account| account.due(writing, now).is_some_and(|due| due.wanted_at <= until);
-        if self.stopping {
+        if let Some(stopped_at) = self.stopped_at {
+            let until = stopped_at + PATIENCE;
+            let waits = |account: &Account| account.due(writing, now).is_some_and(|due| due.at <= until);
             return !self.accounts.values().any(waits);
         }
+        let until = now.max(self.start.now + PATIENCE);
+        let waits = |account: &Account| account.due(writing, now).is_some_and(|due| due.wanted_at <= until);
         let looks_again =
             |watch: &Watch| watch.is_restless() && watch.wants_at().is_some_and(|at| at <= until);
         self.watches.values().all(|watch| watch.has_concluded() && !looks_again(watch))
@@ -715,7 +745,7 @@ impl Engine {
     /// What to remember across a restart; counts as saved from now on.
     pub fn snapshot(&mut self, now: Moment) -> Snapshot {
         self.unsaved = false;
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot { spent: self.retired.clone(), ..Snapshot::default() };
         for (family, watch) in &self.watches {
             if let Some(believed) = watch.believed() {
                 snapshot.addresses.insert(*family, believed.clone());
@@ -738,162 +768,5 @@ impl Engine {
             }
         }
         snapshot
-    }
-
-    /// What would be sent now, and what is in the way.
-    #[must_use]
-    pub fn plan(&self) -> Plan {
-        let mut plan = Plan::default();
-        for account in self.accounts.values() {
-            for zone in account.zones().filter(|zone| zone.is_believed()) {
-                let operations = &zone.difference().operations;
-                plan.changes.extend(operations.iter().map(|operation| Change::of(zone.label(), operation)));
-                plan.requests += operations.len().div_ceil(request::Batch::MOST_OPERATIONS);
-            }
-        }
-        plan.changes
-            .sort_by(|one, two| (&one.zone, &one.key, one.action).cmp(&(&two.zone, &two.key, two.action)));
-        for (key, (state, why)) in self.states() {
-            match state {
-                RecordState::Current => plan.unchanged += 1,
-                RecordState::Pending => {}
-                RecordState::Refused | RecordState::Unknown => {
-                    plan.refused.push(RefusedRecord { key, why: why.unwrap_or_default() });
-                }
-            }
-        }
-        plan
-    }
-
-    /// How the pass ended, for the exit code.
-    #[must_use]
-    pub fn verdict(&self) -> Verdict {
-        let refused =
-            |account: &Account| account.is_refused() || account.zones().any(|zone| zone.refused().is_some());
-        if self.accounts.values().any(refused) {
-            return Verdict::Refused;
-        }
-        let known = self.watches.values().any(|watch| watch.believed().is_some());
-        // A family that this host does not have is no failure, if there is another one.
-        let missing = |key: &Key| known && self.watches.get(&key.family).is_some_and(Watch::has_no_route);
-        let states = self.states();
-        let counted: Vec<RecordState> =
-            states.iter().filter(|(key, _)| !missing(key)).map(|(_, (state, _))| *state).collect();
-        let good = |state: &RecordState| match state {
-            RecordState::Current => true,
-            RecordState::Pending => self.start.mode == Mode::Plan,
-            RecordState::Refused | RecordState::Unknown => false,
-        };
-        if counted.iter().all(good) {
-            Verdict::Done
-        } else if counted.iter().any(good) || counted.contains(&RecordState::Refused) {
-            Verdict::Partly
-        } else {
-            Verdict::Nothing
-        }
-    }
-
-    /// How each name and type is, and why it is not current.
-    fn states(&self) -> BTreeMap<Key, (RecordState, Option<String>)> {
-        let state = |key: &Key, account: &AccountName| match self.accounts.get(account) {
-            Some(account) => self.state(key, account),
-            None => (RecordState::Unknown, None),
-        };
-        let records = self.settings.records.iter();
-        records.map(|(key, wanted)| (key.clone(), state(key, &wanted.account))).collect()
-    }
-
-    fn state(&self, key: &Key, account: &Account) -> (RecordState, Option<String>) {
-        let wanted = self.settings.records.get(key);
-        let account_name = wanted.map(|wanted| wanted.account.clone()).unwrap_or_default();
-        let topic = |topic: Topic| self.bulletin.wrong(&topic).map(ToString::to_string);
-        let place = topic(Topic::Place(account_name.clone(), key.name.clone()));
-        if let Some(why) = place {
-            return (RecordState::Refused, Some(why));
-        }
-        let troubles = [
-            Topic::Credential(account_name.clone()),
-            Topic::Throttled(account_name.clone()),
-            Topic::Api(account_name.clone()),
-        ];
-        let api = || troubles.iter().find_map(|topic| self.bulletin.wrong(topic)).map(ToString::to_string);
-        let Some(zone) = account.zone_of(&key.name) else {
-            return (RecordState::Unknown, api().or_else(|| Some("its zone is not known yet".to_owned())));
-        };
-        if let Some(why) = topic(Topic::Permission(account_name, zone.id().clone())) {
-            return (RecordState::Refused, Some(why));
-        }
-        if !zone.is_believed() {
-            return (
-                RecordState::Unknown,
-                api().or_else(|| Some("its zone has not been listed yet".to_owned())),
-            );
-        }
-        if let Some(why) = topic(Topic::Record(key.clone())) {
-            return (RecordState::Refused, Some(why));
-        }
-        if self.goal(key) == Goal::Leave {
-            let why = topic(Topic::Address(key.family));
-            return (
-                RecordState::Unknown,
-                why.or_else(|| Some(format!("the {} address is not known yet", key.family))),
-            );
-        }
-        if zone.difference().current.contains(key) {
-            return (RecordState::Current, None);
-        }
-        (RecordState::Pending, api())
-    }
-
-    /// What the engine knows, for `status`.
-    #[must_use]
-    pub fn status(&self, now: Moment) -> Status {
-        let address = |watch: &Watch| {
-            let believed = watch.believed()?;
-            let agreeing = believed.said.iter().filter(|(_, says)| **says == believed.address);
-            Some(AddressStatus {
-                value: believed.address,
-                confirmed_at: believed.confirmed_at,
-                sources: agreeing.map(|(label, _)| label.clone()).collect(),
-            })
-        };
-        let records = self.states().into_iter().map(|(key, (state, why))| RecordStatus {
-            content: self.content(&key),
-            since: self.bulletin.since(&Topic::Record(key.clone())),
-            key,
-            state,
-            why,
-        });
-        Status {
-            addresses: self.watches.iter().map(|(family, watch)| (*family, address(watch))).collect(),
-            records: records.collect(),
-            budgets: self
-                .accounts
-                .iter()
-                .map(|(name, account)| (name.clone(), account.budget(now)))
-                .collect(),
-            next_look_at: self.watches.values().filter_map(Watch::wants_at).min(),
-        }
-    }
-
-    /// The address that the zone holds for a name and type: ours, if there are several.
-    fn content(&self, key: &Key) -> Option<IpAddr> {
-        let account = self.accounts.get(&self.settings.records.get(key)?.account)?;
-        let copy = account.zone_of(&key.name)?.copy()?;
-        let contents: Vec<IpAddr> =
-            copy.records.values().filter(|r| r.key() == *key).map(|r| r.content).collect();
-        let wanted = match self.goal(key) {
-            Goal::At(address) => Some(address),
-            Goal::Leave | Goal::Gone => None,
-        };
-        contents.iter().find(|content| Some(**content) == wanted).or_else(|| contents.first()).copied()
-    }
-
-    /// The name under which a person knows a zone: for tests and messages of the shell.
-    #[must_use]
-    pub fn zones(&self) -> Vec<(AccountName, ZoneId, Option<Name>)> {
-        let zones =
-            self.accounts.iter().flat_map(|(name, account)| account.zones().map(move |zone| (name, zone)));
-        zones.map(|(name, zone)| (name.clone(), zone.id().clone(), zone.name().cloned())).collect()
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::mem::discriminant;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -198,7 +199,7 @@ impl Bulletin {
     /// Something is wrong: said when it is new or of another kind, and rarely again.
     pub fn raise(&mut self, topic: Topic, trouble: Trouble, now: Moment) {
         match self.wrong.get_mut(&topic) {
-            Some(ongoing) if std::mem::discriminant(&ongoing.trouble) == std::mem::discriminant(&trouble) => {
+            Some(ongoing) if ongoing.trouble.is_like(&trouble) => {
                 ongoing.trouble = trouble;
                 if ongoing.remind_at <= now {
                     ongoing.remind_at = now + LATER_REMINDERS;
@@ -225,6 +226,11 @@ impl Bulletin {
     /// It no longer matters; nothing is said.
     pub fn forget(&mut self, keep: impl Fn(&Topic) -> bool) {
         self.wrong.retain(|topic, _| keep(topic));
+    }
+
+    /// What was in the way of these records no longer is, though they are not as they should be yet.
+    pub fn forget_obstacles(&mut self, gone: impl Fn(&Key) -> bool) {
+        self.wrong.retain(|_, ongoing| !matches!(&ongoing.trouble, Trouble::Obstacle(key, _) if gone(key)));
     }
 
     /// What is wrong with this, if anything.
@@ -276,6 +282,19 @@ impl Trouble {
             | Trouble::ZoneRefused(..)
             | Trouble::Credential(..)
             | Trouble::TooManyDeletes { .. } => Severity::Error,
+        }
+    }
+
+    /// Whether it is the same trouble still, with the same way out, though perhaps in other words.
+    fn is_like(&self, other: &Trouble) -> bool {
+        match (self, other) {
+            (Trouble::Obstacle(_, one), Trouble::Obstacle(_, two)) => discriminant(one) == discriminant(two),
+            (Trouble::Parked(_, one), Trouble::Parked(_, two)) => one.same_kind(two),
+            (Trouble::ZoneRefused(_, one), Trouble::ZoneRefused(_, two))
+            | (Trouble::Credential(_, one, _), Trouble::Credential(_, two, _)) => {
+                one.remedy() == two.remedy()
+            }
+            (one, two) => discriminant(one) == discriminant(two),
         }
     }
 

@@ -1,15 +1,18 @@
 //! What the engine can say of itself: a plan, a status, a verdict, and what to remember.
 //!
-//! Plain values; the words for them are chosen by those who show them.
+//! Nothing here changes anything; the words for it are chosen by those who show it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::address::Believed;
+use super::account::Account;
+use super::address::{Believed, Watch};
 use super::names::{Family, Key, Moment, Name, Record, RecordId, Ttl, ZoneId};
-use super::request::{Patch, Post};
+use super::notice::Topic;
+use super::request::{Batch, Patch, Post};
 use super::settings::AccountName;
-use super::zone::{Operation, Step};
+use super::zone::{Goal, Operation, Step};
+use super::{Engine, Mode};
 
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,6 +193,165 @@ pub struct ZoneMemory {
     pub aliases: Vec<Name>,
     /// Records that are ours although they have no mark.
     pub adopted: Vec<RecordId>,
+}
+
+impl Engine {
+    /// What would be sent now, and what is in the way.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        let mut plan = Plan::default();
+        for account in self.accounts.values() {
+            for zone in account.zones().filter(|zone| zone.is_believed()) {
+                let operations = &zone.difference().operations;
+                plan.changes.extend(operations.iter().map(|operation| Change::of(zone.label(), operation)));
+                plan.requests += operations.len().div_ceil(Batch::MOST_OPERATIONS);
+            }
+        }
+        plan.changes
+            .sort_by(|one, two| (&one.zone, &one.key, one.action).cmp(&(&two.zone, &two.key, two.action)));
+        for (key, (state, why)) in self.states() {
+            match state {
+                RecordState::Current => plan.unchanged += 1,
+                RecordState::Pending => {}
+                RecordState::Refused | RecordState::Unknown => {
+                    plan.refused.push(RefusedRecord { key, why: why.unwrap_or_default() });
+                }
+            }
+        }
+        plan
+    }
+
+    /// How the pass ended, for the exit code.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let refused =
+            |account: &Account| account.is_refused() || account.zones().any(|zone| zone.refused().is_some());
+        if self.accounts.values().any(refused) {
+            return Verdict::Refused;
+        }
+        let known = self.watches.values().any(|watch| watch.believed().is_some());
+        // A family that this host does not have is no failure, if there is another one.
+        let missing = |key: &Key| known && self.watches.get(&key.family).is_some_and(Watch::has_no_route);
+        let states = self.states();
+        let counted: Vec<RecordState> =
+            states.iter().filter(|(key, _)| !missing(key)).map(|(_, (state, _))| *state).collect();
+        let good = |state: &RecordState| match state {
+            RecordState::Current => true,
+            RecordState::Pending => self.start.mode == Mode::Plan,
+            RecordState::Refused | RecordState::Unknown => false,
+        };
+        if counted.iter().all(good) {
+            Verdict::Done
+        } else if counted.iter().any(good) || counted.contains(&RecordState::Refused) {
+            Verdict::Partly
+        } else {
+            Verdict::Nothing
+        }
+    }
+
+    /// How each name and type is, and why it is not current.
+    pub(super) fn states(&self) -> BTreeMap<Key, (RecordState, Option<String>)> {
+        let state = |key: &Key, account: &AccountName| match self.accounts.get(account) {
+            Some(account) => self.state(key, account),
+            None => (RecordState::Unknown, None),
+        };
+        let records = self.settings.records.iter();
+        records.map(|(key, wanted)| (key.clone(), state(key, &wanted.account))).collect()
+    }
+
+    fn state(&self, key: &Key, account: &Account) -> (RecordState, Option<String>) {
+        let wanted = self.settings.records.get(key);
+        let account_name = wanted.map(|wanted| wanted.account.clone()).unwrap_or_default();
+        let topic = |topic: Topic| self.bulletin.wrong(&topic).map(ToString::to_string);
+        let place = topic(Topic::Place(account_name.clone(), key.name.clone()));
+        if let Some(why) = place {
+            return (RecordState::Refused, Some(why));
+        }
+        let troubles = [
+            Topic::Credential(account_name.clone()),
+            Topic::Throttled(account_name.clone()),
+            Topic::Api(account_name.clone()),
+        ];
+        let api = || troubles.iter().find_map(|topic| self.bulletin.wrong(topic)).map(ToString::to_string);
+        let Some(zone) = account.zone_of(&key.name) else {
+            return (RecordState::Unknown, api().or_else(|| Some("its zone is not known yet".to_owned())));
+        };
+        if let Some(why) = topic(Topic::Permission(account_name, zone.id().clone())) {
+            return (RecordState::Refused, Some(why));
+        }
+        if !zone.is_believed() {
+            return (
+                RecordState::Unknown,
+                api().or_else(|| Some("its zone has not been listed yet".to_owned())),
+            );
+        }
+        if let Some(why) = topic(Topic::Record(key.clone())) {
+            return (RecordState::Refused, Some(why));
+        }
+        if self.goal(key) == Goal::Leave {
+            let why = topic(Topic::Address(key.family));
+            return (
+                RecordState::Unknown,
+                why.or_else(|| Some(format!("the {} address is not known yet", key.family))),
+            );
+        }
+        if zone.difference().current.contains(key) {
+            return (RecordState::Current, None);
+        }
+        (RecordState::Pending, api())
+    }
+
+    /// What the engine knows, for `status`.
+    #[must_use]
+    pub fn status(&self, now: Moment) -> Status {
+        let address = |watch: &Watch| {
+            let believed = watch.believed()?;
+            let agreeing = believed.said.iter().filter(|(_, says)| **says == believed.address);
+            Some(AddressStatus {
+                value: believed.address,
+                confirmed_at: believed.confirmed_at,
+                sources: agreeing.map(|(label, _)| label.clone()).collect(),
+            })
+        };
+        let records = self.states().into_iter().map(|(key, (state, why))| RecordStatus {
+            content: self.content(&key),
+            since: self.bulletin.since(&Topic::Record(key.clone())),
+            key,
+            state,
+            why,
+        });
+        Status {
+            addresses: self.watches.iter().map(|(family, watch)| (*family, address(watch))).collect(),
+            records: records.collect(),
+            budgets: self
+                .accounts
+                .iter()
+                .map(|(name, account)| (name.clone(), account.budget(now)))
+                .collect(),
+            next_look_at: self.watches.values().filter_map(Watch::wants_at).min(),
+        }
+    }
+
+    /// The address that the zone holds for a name and type: ours, if there are several.
+    fn content(&self, key: &Key) -> Option<IpAddr> {
+        let account = self.accounts.get(&self.settings.records.get(key)?.account)?;
+        let copy = account.zone_of(&key.name)?.copy()?;
+        let contents: Vec<IpAddr> =
+            copy.records.values().filter(|r| r.key() == *key).map(|r| r.content).collect();
+        let wanted = match self.goal(key) {
+            Goal::At(address) => Some(address),
+            Goal::Leave | Goal::Gone => None,
+        };
+        contents.iter().find(|content| Some(**content) == wanted).or_else(|| contents.first()).copied()
+    }
+
+    /// The name under which a person knows a zone: for tests and messages of the shell.
+    #[must_use]
+    pub fn zones(&self) -> Vec<(AccountName, ZoneId, Option<Name>)> {
+        let zones =
+            self.accounts.iter().flat_map(|(name, account)| account.zones().map(move |zone| (name, zone)));
+        zones.map(|(name, zone)| (name.clone(), zone.id().clone(), zone.name().cloned())).collect()
+    }
 }
 
 impl Change {

@@ -174,6 +174,12 @@ impl Pace {
         self.budget
     }
 
+    /// When requests left, as far as they may still count.
+    #[must_use]
+    pub fn spent(&self) -> Vec<Moment> {
+        self.sent.iter().copied().collect()
+    }
+
     /// What to remember of the requests, with some that have not left yet: those are dated at the
     /// end of the window, so that a restart counts them as late as they can have been.
     pub fn remember(&mut self, now: Moment) -> Vec<Moment> {

@@ -87,7 +87,9 @@ pub enum Reason {
 }
 
 impl Reason {
-    fn same_kind(&self, other: &Reason) -> bool {
+    /// Whether the same is wrong, as far as Cloudflare says.
+    #[must_use]
+    pub fn same_kind(&self, other: &Reason) -> bool {
         let codes = |failure: &Failure| failure.errors.iter().map(|error| error.code).collect::<Vec<_>>();
         match (self, other) {
             (Reason::Refused(one), Reason::Refused(two)) => codes(one) == codes(two),
@@ -218,6 +220,15 @@ impl Upkeep {
         &self.difference
     }
 
+    /// Whether deletes are wanted that Cloudflare does not refuse, as far as is known.
+    #[must_use]
+    pub fn has_deletes(&self) -> bool {
+        let open = |operation: &Operation| !self.parked.contains_key(&operation.key);
+        let mut deletes =
+            self.difference.operations.iter().filter(|operation| matches!(operation.step, Step::Delete(_)));
+        deletes.any(open)
+    }
+
     /// Records that Cloudflare refuses.
     #[must_use]
     pub fn parked(&self) -> &BTreeMap<Key, Parked> {
@@ -245,7 +256,12 @@ impl Upkeep {
 
     /// Sets what is kept here; the copy stays if it covers the names.
     pub fn keep(&mut self, keys: BTreeSet<Key>) {
-        self.names = keys.iter().map(|key| key.name.clone()).collect();
+        let names: BTreeSet<Name> = keys.iter().map(|key| key.name.clone()).collect();
+        // A list of some names must not count as one of others too.
+        if names != self.names && self.listing.as_ref().is_some_and(|listing| listing.names.is_some()) {
+            self.listing = None;
+        }
+        self.names = names;
         self.parked.retain(|key, _| keys.contains(key));
         self.keys = keys;
     }
@@ -314,6 +330,8 @@ impl Upkeep {
         let healthy = self.healthy(writing);
         if !healthy.is_empty() {
             jobs.push((ready, self.send_or_identify(&healthy)));
+        } else if writing == Writing::Nothing && self.must_identify(self.difference.operations.iter()) {
+            jobs.push((ready, Job::Identify));
         }
         if let Some((_, due)) = self.next_retry(writing) {
             jobs.push((due.max(ready), Job::Retry));
@@ -322,9 +340,12 @@ impl Upkeep {
     }
 
     fn send_or_identify(&self, operations: &[&Operation]) -> Job {
-        let creates = operations.iter().any(|operation| matches!(operation.step, Step::Post(_)));
-        // In a zone of another name, Cloudflare would append that name to ours, without an error.
-        if creates && self.name.is_none() { Job::Identify } else { Job::Send }
+        if self.must_identify(operations.iter().copied()) { Job::Identify } else { Job::Send }
+    }
+
+    /// In a zone of another name, Cloudflare would append that name to ours, without an error.
+    fn must_identify<'a>(&self, mut operations: impl Iterator<Item = &'a Operation>) -> bool {
+        self.name.is_none() && operations.any(|operation| matches!(operation.step, Step::Post(_)))
     }
 
     fn sendable(&self, writing: Writing) -> impl Iterator<Item = &Operation> {
@@ -453,8 +474,12 @@ impl Upkeep {
             Some(suspects) => self.suspects = suspects.checked_sub(sent.len()).filter(|left| *left > 0),
             None => self.limit = self.limit.saturating_mul(4).min(Batch::MOST_OPERATIONS),
         }
-        let accepted: Vec<Parked> =
-            sent.iter().filter_map(|operation| self.parked.remove(&operation.key)).collect();
+        // What is accepted may still not be kept; only the comparison shows that.
+        let refused =
+            |key: &Key| matches!(self.parked.get(key), Some(parked) if parked.why != Reason::NotKept);
+        let well: BTreeSet<&Key> =
+            sent.iter().map(|operation| &operation.key).filter(|key| refused(key)).collect();
+        let accepted: Vec<Parked> = well.into_iter().filter_map(|key| self.parked.remove(key)).collect();
         // What was refused for the same reason is probably well too.
         self.parked.retain(|_, parked| !accepted.iter().any(|well| well.why.same_kind(&parked.why)));
         sent

@@ -260,8 +260,9 @@ impl<'a> Place<'a> {
         let marked = record.comment.as_deref().and_then(Mark::in_comment);
         match marked {
             Some(mark) if mark == self.mark.as_str() => Whose::Ours,
-            _ if self.copy.adopted.contains(&record.id) => Whose::Ours,
+            // Also what was adopted: somebody has handed it over since.
             Some(_) => Whose::Theirs,
+            None if self.copy.adopted.contains(&record.id) => Whose::Ours,
             None => Whose::Nobodys,
         }
     }
