@@ -136,7 +136,7 @@ fn a_secret_that_cannot_be_had_exits_with_78_and_says_where_it_was_sought() {
 #[test]
 fn once_does_what_the_plan_says_and_a_second_plan_is_empty() {
     let (cloud, home) = (Cloud::start(), Home::new());
-    cloud.add(json!({"type": "A", "name": "a", "content": ELSEWHERE}));
+    cloud.add(&json!({"type": "A", "name": "a", "content": ELSEWHERE}));
     home.configure(&cloud, "[[record]]\nname = [\"a.example.com\", \"b.example.com\"]\nttl = \"5m\"\n");
     let (exit, out, _) = code(home.command(&["plan", "--json"]));
     assert_eq!(exit, 0);
@@ -193,7 +193,7 @@ fn with_a_refused_token_the_exit_is_77_and_the_remedy_is_said() {
 #[test]
 fn what_is_done_in_part_exits_with_69() {
     let (cloud, home) = (Cloud::start(), Home::new());
-    cloud.add(json!({"type": "CNAME", "name": "b", "content": "example.net"}));
+    cloud.add(&json!({"type": "CNAME", "name": "b", "content": "example.net"}));
     home.configure(&cloud, "[[record]]\nname = [\"a.example.com\", \"b.example.com\"]\n");
     let (exit, _, err) = code(home.command(&["once"]));
     assert_eq!(exit, 69, "{err}");

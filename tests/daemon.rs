@@ -2,6 +2,7 @@
 //! requests it takes, whatever their order.
 
 #![cfg(feature = "sandbox")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -19,8 +20,8 @@ const SETTLED: &str = "2 of 2 records are current";
 #[test]
 fn a_cold_start_mends_what_is_ours_and_costs_three_requests_then_quiet_costs_none() {
     let (cloud, home) = (Cloud::start(), Home::new());
-    cloud.add(json!({"type": "A", "name": "a", "content": ELSEWHERE, "proxied": true}));
-    cloud.add(json!({"type": "A", "name": "foreign", "content": ELSEWHERE}));
+    cloud.add(&json!({"type": "A", "name": "a", "content": ELSEWHERE, "proxied": true}));
+    cloud.add(&json!({"type": "A", "name": "foreign", "content": ELSEWHERE}));
     home.configure(&cloud, TWO_NAMES);
     let daemon = Running::start(home.command(&["run"]));
     let a = format!("a.example.com {HERE}");
@@ -112,8 +113,8 @@ fn a_refused_token_ends_nothing_and_a_better_one_is_taken_on_sighup() {
 fn a_write_whose_answer_is_lost_is_not_repeated_blindly() {
     let (cloud, home) = (Cloud::start(), Home::new());
     home.configure(&cloud, TWO_NAMES);
-    cloud.add(json!({"type": "A", "name": "a", "content": HERE}));
-    cloud.add(json!({"type": "A", "name": "b", "content": HERE}));
+    cloud.add(&json!({"type": "A", "name": "a", "content": HERE}));
+    cloud.add(&json!({"type": "A", "name": "b", "content": HERE}));
     let daemon = Running::start(home.command(&["run"]));
     daemon.wait_for(SETTLED, 1);
     cloud.arm("lost-reply:1");
@@ -250,7 +251,7 @@ fn a_second_instance_goes_on_without_the_state_of_the_first() {
 #[test]
 fn with_on_exit_delete_our_records_go_and_nobody_elses() {
     let (cloud, home) = (Cloud::start(), Home::new());
-    cloud.add(json!({"type": "A", "name": "foreign", "content": HERE}));
+    cloud.add(&json!({"type": "A", "name": "foreign", "content": HERE}));
     home.configure(&cloud, &format!("on-exit = \"delete\"\n---{TWO_NAMES}"));
     let mut daemon = Running::start(home.command(&["run"]));
     daemon.wait_for(SETTLED, 1);

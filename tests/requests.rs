@@ -1,7 +1,6 @@
 //! The counts of `benches/requests.rs`, held to their targets.
 
 #![cfg(feature = "sandbox")]
-#![expect(clippy::expect_used, clippy::panic, reason = "all of this file is a test")]
 
 #[path = "../benches/requests/household.rs"]
 mod household;

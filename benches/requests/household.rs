@@ -5,6 +5,8 @@
 //! goes wrong here: what faults do is the simulation's affair. Deliberately unknown: what is a good
 //! figure, and how figures are shown.
 
+#![expect(clippy::panic, clippy::expect_used, reason = "a household that cannot be set up is no measurement")]
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
