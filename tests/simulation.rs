@@ -8,6 +8,12 @@
 //! what happened. `STAYPUT_SEEDS=COUNT` runs another number of them (default 1,000).
 
 #![cfg(feature = "sandbox")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and tells"
+)]
 
 #[path = "simulation/oracle.rs"]
 mod oracle;

@@ -123,6 +123,9 @@ struct Reading<'a> {
 /// The words that this version cannot ask yet.
 const NOT_YET: [&str; 4] = ["stun", "dns", "router", "interface"];
 
+/// No list of sources is longer.
+const MOST_SOURCES: usize = 32;
+
 /// What can be said instead.
 const USABLE: &str = "use \"auto\", \"cloudflare\", \"ipify\", \"amazon\", an https URL, { command = […] }, { file = \"…\" } or { static = \"…\" }";
 
@@ -134,7 +137,12 @@ impl Reading<'_> {
             return None;
         };
         let mut fine = true;
-        for item in list.iter() {
+        if list.len() > MOST_SOURCES {
+            let what = format!("{} holds {} sources; {MOST_SOURCES} are the most", key.name, list.len());
+            findings.mistake(value.span(), what, "a few of different operators are plenty".into());
+            fine = false;
+        }
+        for item in list.iter().take(MOST_SOURCES) {
             fine &= self.item(findings, key, item).is_some();
         }
         if fine && self.found.is_empty() && !list.is_empty() {

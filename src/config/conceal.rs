@@ -128,10 +128,14 @@ fn hide_value(text: &str, start: usize, parts: &mut Vec<Range<usize>>) -> usize 
         return hide_in_table(text, start, parts);
     }
     let end = start + value_length(rest);
-    // A comment behind it may hold the one before.
-    let line_end = slice(text, &(end..text.len())).find('\n').map_or(text.len(), |at| end + at);
-    let comment = slice(text, &(end..line_end)).trim_start().starts_with('#');
-    let end = if comment { line_end } else { end };
+    // What else stands on the line, a comment too, may be the secret before, or a part of this one.
+    let after = slice(text, &(end..text.len()));
+    let ends = after.trim_start_matches([' ', '\t']);
+    let end = if ends.is_empty() || ends.starts_with(['\n', '\r', ',', '}']) {
+        end
+    } else {
+        end + after.find('\n').unwrap_or(after.len())
+    };
     parts.push(start..end);
     end
 }
@@ -146,7 +150,11 @@ fn hide_in_table(text: &str, start: usize, parts: &mut Vec<Range<usize>>) -> usi
             '=' | ':' => {
                 let blanks = slice(text, &(at + 1..text.len()));
                 let value = text.len() - blanks.trim_start_matches([' ', '\t']).len();
-                let end = value + value_length(slice(text, &(value..text.len())));
+                let rest = slice(text, &(value..text.len()));
+                let quoted = if rest.starts_with(['"', '\'', '[']) { value_length(rest) } else { 0 };
+                let to_next = |rest: &str| rest.find(['\n', ',', '}']).unwrap_or(rest.len());
+                let length = quoted + to_next(slice(rest, &(quoted..rest.len())));
+                let end = value + slice(rest, &(0..length)).trim_end().len();
                 if !WHERE.contains(&slice(text, &key)) {
                     parts.push(value..end);
                 }
@@ -180,30 +188,51 @@ fn hide_in_table(text: &str, start: usize, parts: &mut Vec<Range<usize>>) -> usi
 }
 
 /// How long the value is that this text begins with: a quoted text in one or several lines, a list, or bare words
-/// to the end of the line, the comma or the brace.
+/// to the end of the line.
 fn value_length(text: &str) -> usize {
+    let to_line_end = || text.find('\n').unwrap_or(text.len());
     for quotes in ["\"\"\"", "'''"] {
         if let Some(rest) = text.strip_prefix(quotes) {
             return rest.find(quotes).map_or(text.len(), |at| at + 6);
         }
     }
-    let line = text.find('\n').unwrap_or(text.len());
     if text.starts_with('[') {
-        return text.find(']').map_or(line, |at| at + 1);
+        return list_length(text).unwrap_or_else(to_line_end);
     }
     let Some(quote) = text.chars().next().filter(|char| matches!(char, '"' | '\'')) else {
-        return text.find(['\n', ',', '}']).unwrap_or(text.len());
+        return to_line_end();
     };
     let mut escaped = false;
-    for (at, char) in text.char_indices().skip(1).take_while(|(at, _)| *at < line) {
+    for (at, char) in text.char_indices().skip(1) {
         match char {
+            '\n' => return at,
             _ if escaped => escaped = false,
             '\\' if quote == '"' => escaped = true,
             _ if char == quote => return at + 1,
             _ => {}
         }
     }
-    line
+    text.len()
+}
+
+/// How long the list is that this text begins with; `None` if it is never closed.
+fn list_length(text: &str) -> Option<usize> {
+    let mut at = 1;
+    let mut depth = 1;
+    while depth > 0 {
+        let rest = slice(text, &(at..text.len()));
+        let char = rest.chars().next()?;
+        at += match char {
+            '"' | '\'' => value_length(rest),
+            _ => char.len_utf8(),
+        };
+        match char {
+            '[' => depth += 1,
+            ']' => depth -= 1,
+            _ => {}
+        }
+    }
+    Some(at)
 }
 
 fn is_key_char(char: char) -> bool {
@@ -276,6 +305,11 @@ mod tests {
             ("token = { \"hunter2\" }", "token = { *** }"),
             ("token = { env \"hunter2\" }", "token = { env *** }"),
             ("token = [\"hunter2\"]", "token = ***"),
+            ("token = [\"]hunter2\", ['hunter2']]\na = 1", "token = ***\na = 1"),
+            ("token = \"hunter1\"hunter2", "token = ***"),
+            ("token = \"hunter1\" \"hunter2\"", "token = ***"),
+            ("token = hunter1,hunter2", "token = ***"),
+            ("token = { value = hunter1 hunter2, file = \"/a\" }", "token = { value = ***, file = \"/a\" }"),
             ("token = \"\"\"\nhunter2\nhunter2\"\"\"\na = 1", "token = ***\na = 1"),
             ("[cloudflare.token]\nvalue = \"hunter2\"", "[cloudflare.token]\nvalue = ***"),
         ] {

@@ -95,7 +95,7 @@ const DAY: u64 = 24 * HOUR;
 macro_rules! keys {
     ($($id:ident = $place:ident $name:literal, $kind:expr, $preset:expr, $doc:literal;)*) => {
         $(
-            #[doc = $doc]
+            #[doc = concat!("`", $name, "`, see its `doc`.")]
             pub static $id: Key = Key {
                 place: Place::$place,
                 name: $name,

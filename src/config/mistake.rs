@@ -327,13 +327,16 @@ impl Shown<'_> {
     /// The line as it is shown, and the columns under which the caret goes.
     fn drawn(&self, line: Range<usize>, at: Range<usize>) -> (String, Range<usize>) {
         const MASK: &str = "********";
-        let text = self.lines.text.get(line.clone()).unwrap_or_default();
+        let part = near(self.lines.text, &line, at.start);
+        let text = self.lines.text.get(part.clone()).unwrap_or_default();
         let mut cells: Vec<(char, usize)> = Vec::new();
+        cells.extend((part.start > line.start).then_some(('…', 1)));
         let (mut start, mut end) = (None, None);
         let mut masked_until = 0;
         for (offset, char) in text.char_indices() {
-            let place = line.start + offset;
-            let secret = self.hidden.iter().find(|part| part.contains(&place));
+            let place = part.start + offset;
+            let after = self.hidden.partition_point(|part| part.end <= place);
+            let secret = self.hidden.get(after).filter(|part| part.contains(&place));
             let begins = place >= masked_until;
             if begins || secret.is_none() {
                 start = start.or((place >= at.start).then_some(cells.len()));
@@ -352,8 +355,23 @@ impl Shown<'_> {
         }
         let start = start.unwrap_or(cells.len());
         let end = end.unwrap_or(cells.len()).max(start + 1);
+        cells.extend((part.end < line.end).then_some(('…', 1)));
         window(&cells, start..end)
     }
+}
+
+/// The part of a line around a place that is more than can be shown, and not much more.
+fn near(text: &str, line: &Range<usize>, at: usize) -> Range<usize> {
+    const REACH: usize = 1_000;
+    let mut start = at.saturating_sub(REACH).clamp(line.start, line.end);
+    let mut end = at.saturating_add(REACH).clamp(start, line.end);
+    while !text.is_char_boundary(start) {
+        start -= 1;
+    }
+    while !text.is_char_boundary(end) {
+        end += 1;
+    }
+    start..end
 }
 
 /// At most this many columns of a line are shown.

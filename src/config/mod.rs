@@ -9,7 +9,6 @@
 //! [`environment`](from_environment) is the form without a file.
 
 pub mod keys;
-pub mod schema;
 
 mod account;
 mod address;
@@ -18,6 +17,7 @@ mod environment;
 mod file;
 mod mistake;
 mod record;
+mod schema;
 mod section;
 mod syntax;
 

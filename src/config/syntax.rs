@@ -6,23 +6,24 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
 use super::conceal;
 use super::mistake::Findings;
 
 /// After so many places that cannot be parsed, the rest is not looked at.
-const MOST_PLACES: usize = 99;
+const MOST_PLACES: usize = 49;
 
 /// The text with blanks for every part that cannot be parsed, which is reported. Places stay the same.
 pub(super) fn readable<'a>(findings: &mut Findings<'_>, text: &'a str) -> Cow<'a, str> {
     let mut rest = Cow::Borrowed(text);
+    let mut secrets = None;
     for _ in 0..MOST_PLACES {
         let Some(problem) = first_problem(&rest) else {
             return rest;
         };
-        let words = with_remedy_for_secrets(text, &problem);
+        let secrets = secrets.get_or_insert_with(|| conceal::merged(text, Vec::new()));
+        let words = remedied(&problem, secrets);
         findings.unreadable(Some(problem.at), words);
         let blanked = blanked(&rest, problem.part);
         if *blanked == *rest {
@@ -49,15 +50,22 @@ struct Problem {
 
 fn first_problem(text: &str) -> Option<Problem> {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let problems = errors.iter().map(|error| Problem::of(text, &table, error));
-    problems.min_by_key(|problem| (problem.part.start, problem.at.start))
+    let place = |error: &Error| error.span().unwrap_or(0..0);
+    let first = errors.iter().min_by_key(|error| place(error).start)?;
+    let value = value_at(text, table.get_ref(), place(first).start);
+    // Where something is never closed, all that is said before its end follows from that.
+    let never_closed = value.as_ref().and_then(|value| {
+        let inside = |error: &&Error| value.contains(&place(error).start) || place(error).start == value.end;
+        errors.iter().filter(inside).find(|error| what_is_open(text, error).is_some())
+    });
+    Some(Problem::of(text, never_closed.unwrap_or(first), value))
 }
 
 /// The advice to put a value into quotation marks must not be given for a secret.
-fn with_remedy_for_secrets(text: &str, problem: &Problem) -> (String, String) {
+fn remedied(problem: &Problem, secrets: &[Range<usize>]) -> (String, String) {
     let (what, remedy) = problem.words.clone();
     let touches = |part: &Range<usize>| part.start <= problem.at.end && problem.at.start <= part.end;
-    if conceal::merged(text, Vec::new()).iter().any(touches) {
+    if secrets.iter().any(touches) {
         let remedy =
             "a secret does not stand in this file; write such as token = { file = \"/etc/stayput/token\" }";
         return (what, remedy.into());
@@ -84,20 +92,25 @@ fn blanked(text: &str, part: Range<usize>) -> String {
     format!("{}{}{}", before.unwrap_or_default(), blanks(part), after.unwrap_or_default())
 }
 
+/// What the parser found open at the end, and what closes it.
+fn what_is_open(text: &str, error: &Error) -> Option<(&'static str, &'static str)> {
+    let message = error.message();
+    let at_end = error.span().is_some_and(|at| at.end >= text.trim_end().len());
+    if message == "unclosed array, expected `]`" {
+        Some(("list", "]"))
+    } else if message.starts_with("unclosed inline table") {
+        Some(("table", "}"))
+    } else if message.starts_with("invalid multi-line") && at_end {
+        Some(("text", "three quotation marks"))
+    } else {
+        None
+    }
+}
+
 impl Problem {
-    fn of(text: &str, table: &Spanned<DeTable<'_>>, error: &Error) -> Problem {
+    fn of(text: &str, error: &Error, value: Option<Range<usize>>) -> Problem {
         let at = error.span().unwrap_or(0..0);
-        let message = error.message();
-        let value = value_at(text, table.get_ref(), at.start);
-        let open = match message {
-            "unclosed array, expected `]`" => Some(("list", "]")),
-            _ if message.starts_with("unclosed inline table") => Some(("table", "}")),
-            _ if message.starts_with("invalid multi-line") && at.end >= text.trim_end().len() => {
-                Some(("text", "three quotation marks"))
-            }
-            _ => None,
-        };
-        if let (Some((kind, close)), Some(value)) = (open, &value) {
+        if let (Some((kind, close)), Some(value)) = (what_is_open(text, error), &value) {
             return Problem {
                 at: value.start..value.start + 1,
                 part: value.start..next_statement(text, value.clone()),
@@ -108,7 +121,11 @@ impl Problem {
             };
         }
         let in_table_name = text.get(..at.start).is_some_and(|before| before.ends_with('['));
-        Problem { words: words(message, (text, &at), in_table_name), part: value.unwrap_or(at.clone()), at }
+        Problem {
+            words: words(error.message(), (text, &at), in_table_name),
+            part: value.unwrap_or(at.clone()),
+            at,
+        }
     }
 }
 

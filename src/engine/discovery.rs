@@ -123,8 +123,7 @@ impl Discovery {
         self.complete = all_read || answer.entries < PER_PAGE || page >= MOST_PAGES;
     }
 
-    /// The zone with this identifier, if it has been seen.
-    #[must_use]
+    /// The zones that have been seen.
     pub fn zones(&self) -> impl Iterator<Item = &Zone> {
         self.seen.values().flatten()
     }

@@ -195,7 +195,10 @@ impl Engine {
     }
 
     /// Takes over settings; families whose sources changed are looked at anew at `first`.
-    fn apply(&mut self, settings: Settings, first: Moment) {
+    fn apply(&mut self, mut settings: Settings, first: Moment) {
+        // A family that no record is of is of no interest.
+        let wanted: BTreeSet<Family> = settings.records.keys().map(|key| key.family).collect();
+        settings.sources.retain(|family, _| wanted.contains(family));
         self.mark = Mark::of(settings.owner.as_deref());
         let same = settings.every == self.settings.every && settings.agree == self.settings.agree;
         self.watches.retain(|family, _| settings.sources.contains_key(family));
@@ -647,7 +650,7 @@ impl Engine {
         if wanted == 0 && self.writing(now) == Writing::Allowed {
             self.deleted = 0;
         }
-        if !self.said_settled && self.start.mode == Mode::Daemon && self.is_quiet(now) {
+        if !self.said_settled && self.start.mode != Mode::Plan && self.is_quiet(now) {
             self.said_settled = true;
             let states = self.states();
             let current = states.values().filter(|(state, _)| *state == RecordState::Current).count();

@@ -346,11 +346,11 @@ const NAMED: usize = 4;
 fn written(f: &mut fmt::Formatter<'_>, zone: &str, operations: &[Operation]) -> fmt::Result {
     write!(f, "{zone}: ")?;
     for (index, operation) in operations.iter().take(NAMED).enumerate() {
-        f.write_str(if index > 0 { ", " } else { "" })?;
+        f.write_str(if index > 0 { "; " } else { "" })?;
         change(f, operation)?;
     }
     if operations.len() > NAMED {
-        write!(f, ", and {}", count(operations.len() - NAMED, "other change"))?;
+        write!(f, "; and {}", count(operations.len() - NAMED, "other change"))?;
     }
     f.write_str(" (1 request)")
 }

@@ -12,6 +12,8 @@ use super::settings::Budget;
 
 /// How long to hold when a 429 does not say: Cloudflare blocks for the rest of its five minutes.
 const UNSAID_HOLD: Duration = Duration::from_secs(300);
+/// The shortest wait after a 429, also when it says 0.
+const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 /// The longest that an answer can make us wait, whatever it says.
 const LONGEST_HOLD: Duration = Duration::from_secs(3600);
 /// How many requests a snapshot counts as sent ahead of time, so that not each one needs the disk.
@@ -128,7 +130,7 @@ impl Pace {
         now: Moment,
         dice: &mut fastrand::Rng,
     ) -> Moment {
-        let floor = retry_after.unwrap_or(UNSAID_HOLD).min(LONGEST_HOLD);
+        let floor = retry_after.unwrap_or(UNSAID_HOLD).clamp(SHORTEST_HOLD, LONGEST_HOLD);
         let repeated = if self.throttled.failures() > 0 {
             self.throttled.next(dice)
         } else {
@@ -313,7 +315,7 @@ mod tests {
             let mut pace = Pace::new(budget(300, 300), Vec::new(), at(0));
             let mut dice = fastrand::Rng::with_seed(seed);
             let until = pace.throttle(Some(Duration::from_secs(seconds)), at(0), &mut dice);
-            prop_assert!(until >= at(0) + Duration::from_secs(seconds.min(3600)));
+            prop_assert!(until >= at(0) + Duration::from_secs(seconds.clamp(1, 3600)));
             prop_assert!(until <= at(0) + Duration::from_secs(3700));
         }
     }

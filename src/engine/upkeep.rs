@@ -333,7 +333,7 @@ impl Upkeep {
         self.difference
             .operations
             .iter()
-            .filter(move |operation| !waits && !(withheld && matches!(operation.step, Step::Delete(_))))
+            .filter(move |operation| !(waits || withheld && matches!(operation.step, Step::Delete(_))))
     }
 
     /// The parked record that is to be tried first.

@@ -571,7 +571,7 @@ mod tests {
     fn a_setting_is_enforced_although_the_address_is_the_same() {
         let proxied = Options { proxied: Some(true), ttl: Some(Ttl::Seconds(300)), ..Options::default() };
         let here = record(1, "203.0.113.7", None);
-        let difference = to(&[here.clone()], "203.0.113.7", &proxied);
+        let difference = to(std::slice::from_ref(&here), "203.0.113.7", &proxied);
         let Step::Patch(patch) = &difference.operations[0].step else { panic!() };
         assert_eq!((patch.proxied, patch.ttl), (Some(true), None), "a proxied record's TTL is not sent");
         let now_proxied = Record { proxied: true, ..here };

@@ -105,7 +105,7 @@ impl Oracle {
             assert_eq!(options.proxied, Some(is.proxied), "proxied was changed unasked: {is:?}");
         }
         if was.ttl != is.ttl {
-            let asked = options.ttl.map(|ttl| ttl.to_api()) == Some(is.ttl) || is.proxied;
+            let asked = options.ttl.map(stayput::engine::names::Ttl::to_api) == Some(is.ttl) || is.proxied;
             assert!(asked, "the TTL was changed unasked: {was:?} to {is:?}");
         }
         if was.comment != is.comment {

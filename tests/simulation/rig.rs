@@ -161,8 +161,7 @@ impl Rig {
         let mut idle_turns = 0;
         while self.now < end {
             self.pump();
-            let wake =
-                self.engine.wake_at(moment(self.now)).map(|at| self.from_moment(at).max(self.down_until));
+            let wake = self.engine.wake_at(moment(self.now)).map(|at| since_origin(at).max(self.down_until));
             let arrival = self.travelling.keys().next().map(|(at, _)| *at);
             let happening = self.script.front().map(|(at, _)| *at);
             let next = [wake, arrival, happening].into_iter().flatten().min().unwrap_or(end).min(end);
@@ -623,14 +622,14 @@ impl Rig {
         let name = key.name.as_str();
         self.zones.iter().find(|(zone, _)| name.ends_with(&format!(".{zone}"))).unwrap().1.clone()
     }
-
-    fn from_moment(&self, at: Moment) -> Duration {
-        Duration::from_millis(u64::try_from(at.as_millis() - ORIGIN).unwrap_or(0))
-    }
 }
 
 /// The clock does not begin at zero, so that the past before the start exists.
 const ORIGIN: i64 = 1_000_000_000;
+
+fn since_origin(at: Moment) -> Duration {
+    Duration::from_millis(u64::try_from(at.as_millis() - ORIGIN).unwrap_or(0))
+}
 
 fn moment(now: Duration) -> Moment {
     // Rounded up: what is to happen at an instant happens then, not just before.
