@@ -14,6 +14,7 @@ mod run;
 mod sandbox;
 mod schema;
 mod show;
+mod status;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -68,6 +69,8 @@ enum Command {
     Check(check::Options),
     /// Ask every source and show what each says, what is believed and why
     Detect(detect::Options),
+    /// Show what the running daemon knows
+    Status(status::Options),
     /// Print the JSON Schema of the configuration file
     Schema,
     /// Serve a simulated Cloudflare on loopback; prints its base URL
@@ -130,6 +133,7 @@ async fn obey(line: CommandLine) -> Result<Exit, Exit> {
         Command::Plan(options) => plan::run(everywhere, options).await,
         Command::Check(options) => check::run(everywhere, options).await,
         Command::Detect(options) => detect::run(everywhere, options).await,
+        Command::Status(options) => status::run(everywhere, options).await,
         Command::Schema => schema::run(),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => sandbox::run(options).await,

@@ -105,6 +105,7 @@ pub fn job(everywhere: &Everywhere, mode: Mode) -> Result<(Job, Server), Exit> {
         config,
         memory: Memory::None,
         secrets: Secrets::MadeUp,
+        socket: None,
     };
     Ok((job, server))
 }

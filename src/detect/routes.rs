@@ -359,18 +359,11 @@ mod tests {
         let old = picture(&[route.clone(), address_message(v6(), 0, 1800)]);
         let new: IpAddr = "2001:db8:2::7".parse().unwrap();
         // The first announcement of the end comes without the flag.
-        let ended = picture(&[
-            route.clone(),
-            address_message(v6(), 0x100, 0),
-            address_message(new, 0, 1800),
-        ]);
+        let ended = picture(&[route.clone(), address_message(v6(), 0x100, 0), address_message(new, 0, 1800)]);
         assert!(ended.news_since(&old));
         for flags in [0x40, 0x08, 0x20, 0x01] {
-            let same = picture(&[
-                route.clone(),
-                address_message(v6(), 0, 1700),
-                address_message(new, flags, 1800),
-            ]);
+            let same =
+                picture(&[route.clone(), address_message(v6(), 0, 1700), address_message(new, flags, 1800)]);
             assert_eq!(same, old, "flags {flags:#x}");
         }
     }
