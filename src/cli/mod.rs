@@ -117,7 +117,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             result
         }
         Err(error) => {
-            show::aside(&format!("stayput: the system gives no event queue: {error}\n"));
+            show::aside(&format!("stayput: the system gives too little to begin with: {error}\n"));
             Err(Exit::Unexpected)
         }
     };
@@ -141,6 +141,9 @@ async fn obey(line: CommandLine) -> Result<Exit, Exit> {
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    // The runtime panics where it gets no descriptors for its signals: find out before it does.
+    let pairs = (0..4).map(|_| std::os::unix::net::UnixStream::pair());
+    drop(pairs.collect::<std::io::Result<Vec<_>>>()?);
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
