@@ -58,6 +58,7 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
         config: config.clone(),
         memory: Memory::None,
         secrets: Secrets::Real,
+        socket: None,
     };
     let Outcome { engine, seen } = loading::run(job).await?;
     sources(&mut report, &config, &seen);

@@ -9,7 +9,7 @@ use crate::cli::Everywhere;
 use crate::cli::exit::Exit;
 use crate::cli::show;
 use crate::config::{self, Config, Environment, Ink, Location, Mistakes};
-use crate::daemon::{self, Broken, Job, Memory, Outcome, state};
+use crate::daemon::{self, Broken, Job, Memory, Outcome, socket, state};
 use crate::engine::Mode;
 use crate::report::log::Color;
 
@@ -78,6 +78,13 @@ pub fn state_file() -> Option<PathBuf> {
 /// The memory of a pass that changes something.
 pub fn memory() -> Memory {
     state_file().map_or(Memory::None, Memory::Kept)
+}
+
+/// Where a daemon is asked what it knows, if the environment says so.
+pub fn socket() -> Option<PathBuf> {
+    let directory = std::env::var_os("RUNTIME_DIRECTORY");
+    let file = std::env::var_os("STAYPUT_SOCKET");
+    socket::place(directory.as_deref(), file.as_deref())
 }
 
 /// Runs the loop to its end.

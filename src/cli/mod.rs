@@ -14,6 +14,7 @@ mod run;
 mod sandbox;
 mod schema;
 mod show;
+mod status;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -68,6 +69,8 @@ enum Command {
     Check(check::Options),
     /// Ask every source and show what each says, what is believed and why
     Detect(detect::Options),
+    /// Show what the running daemon knows
+    Status(status::Options),
     /// Print the JSON Schema of the configuration file
     Schema,
     /// Serve a simulated Cloudflare on loopback; prints its base URL
@@ -114,7 +117,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             result
         }
         Err(error) => {
-            show::aside(&format!("stayput: the system gives no event queue: {error}\n"));
+            show::aside(&format!("stayput: the system gives too little to begin with: {error}\n"));
             Err(Exit::Unexpected)
         }
     };
@@ -130,6 +133,7 @@ async fn obey(line: CommandLine) -> Result<Exit, Exit> {
         Command::Plan(options) => plan::run(everywhere, options).await,
         Command::Check(options) => check::run(everywhere, options).await,
         Command::Detect(options) => detect::run(everywhere, options).await,
+        Command::Status(options) => status::run(everywhere, options).await,
         Command::Schema => schema::run(),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(options) => sandbox::run(options).await,
@@ -137,6 +141,9 @@ async fn obey(line: CommandLine) -> Result<Exit, Exit> {
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    // The runtime panics where it gets no descriptors for its signals: find out before it does.
+    let pairs = (0..4).map(|_| std::os::unix::net::UnixStream::pair());
+    drop(pairs.collect::<std::io::Result<Vec<_>>>()?);
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 

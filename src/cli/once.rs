@@ -32,6 +32,7 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
         reread: loading::reread(everywhere),
         memory: loading::memory(),
         secrets: Secrets::Real,
+        socket: None,
     };
     Ok(loading::run(job).await?.engine.verdict().into())
 }

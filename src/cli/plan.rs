@@ -42,6 +42,7 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
         reread: loading::reread(everywhere),
         memory: loading::state_file().map_or(Memory::None, Memory::Looked),
         secrets: Secrets::Real,
+        socket: None,
     };
     make(everywhere, options, job).await
 }

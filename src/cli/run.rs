@@ -33,6 +33,7 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
         reread: loading::reread(everywhere),
         memory: loading::memory(),
         secrets: Secrets::Real,
+        socket: loading::socket(),
     };
     loading::run(job).await?;
     Ok(Exit::Done)

@@ -101,6 +101,7 @@ pub fn job(everywhere: &Everywhere, mode: Mode) -> Result<(Job, Server), Exit> {
         config,
         memory: Memory::None,
         secrets: Secrets::MadeUp,
+        socket: None,
     };
     Ok((job, server))
 }

@@ -38,6 +38,7 @@ const PREFIX: &str = "STAYPUT_";
 const CONFIG: &str = "STAYPUT_CONFIG";
 const RECORDS: &str = "STAYPUT_RECORDS";
 const STATE: &str = "STAYPUT_STATE";
+const SOCKET: &str = "STAYPUT_SOCKET";
 const TOKEN: &str = "CLOUDFLARE_API_TOKEN";
 const TOKEN_FILE: &str = "CLOUDFLARE_API_TOKEN_FILE";
 const SOURCE: &str = "the environment";
@@ -121,7 +122,7 @@ impl Environment {
 
     /// The variables that there are no such things as.
     fn strays(&self) -> Vec<Mistake> {
-        let known = [CONFIG, RECORDS, STATE];
+        let known = [CONFIG, RECORDS, STATE, SOCKET];
         let strays = self.ours.keys().filter(|name| !known.contains(&name.as_str()));
         let mistake = |name: &String| {
             let short = name.trim_start_matches(PREFIX).to_uppercase();
@@ -131,7 +132,7 @@ impl Environment {
                 Some(near) => format!("did you mean {PREFIX}{near}?"),
                 None if short.contains("TOKEN") => format!("did you mean {TOKEN} or {TOKEN_FILE}?"),
                 None => {
-                    format!("there are {CONFIG}, {RECORDS} and {STATE}; all else is said in a file")
+                    format!("there are {CONFIG}, {RECORDS}, {STATE} and {SOCKET}; all else is said in a file")
                 }
             };
             Mistake::about(name, "there is no such variable", &remedy)

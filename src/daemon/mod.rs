@@ -8,7 +8,9 @@
 pub mod accounts;
 pub mod clock;
 pub mod signals;
+pub mod socket;
 pub mod state;
+pub mod status;
 pub mod systemd;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,13 +20,15 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use tokio::net::UnixStream;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::cloudflare::credential::{Reading, SecretError};
 use crate::config::Config;
 use crate::detect::Detector;
+use crate::detect::events::Events;
 use crate::engine::address::{SourceId, Unheard};
 use crate::engine::names::{Family, Moment};
 use crate::engine::notice::Notice;
@@ -37,13 +41,19 @@ pub use accounts::Secrets;
 use accounts::{Accounts, Locked, Readings, Renewal};
 use clock::{Alarm, Both};
 use signals::{Arrived, Signals};
+use socket::Socket;
 use state::StateFile;
+use status::Document;
 use systemd::Supervisor;
 
 /// How long a request that is under way when the program is stopped may take to end.
 const GRACE: Duration = Duration::from_millis(700);
 /// How long deleting our records (`on-exit = "delete"`) may take.
 const GRACE_TO_DELETE: Duration = Duration::from_secs(10);
+/// SIGHUPs come in bursts: the configuration is read after so long a silence,
+const SILENCE: Duration = Duration::from_millis(100);
+/// but no later than this.
+const LONGEST_BURST: Duration = Duration::from_millis(1500);
 
 /// What the loop is to do.
 pub struct Job {
@@ -59,6 +69,8 @@ pub struct Job {
     pub memory: Memory,
     /// Where secrets come from.
     pub secrets: Secrets,
+    /// Where a running daemon is asked what it knows; `None`: nowhere.
+    pub socket: Option<PathBuf>,
 }
 
 /// Who follows what happens.
@@ -139,7 +151,9 @@ pub async fn run(job: Job) -> Result<Outcome, Broken> {
         readings = accounts::read(job.config.accounts.clone(), job.secrets) => readings,
         () = signals.stopped() => return Err(Broken::Stopped),
     };
+    let mut news = (job.mode == Mode::Daemon).then(Events::listen);
     let mut shell = Loop::new(job, readings).map_err(Broken::Locked)?;
+    let mut socket = shell.open_socket();
     shell.supervisor.ready();
     loop {
         shell.act();
@@ -151,9 +165,30 @@ pub async fn run(job: Job) -> Result<Outcome, Broken> {
             biased;
             arrived = signals.next() => Happening::Signal(arrived),
             Some(work) = shell.work.join_next() => Happening::Finished(Box::new(work)),
+            () = told(&mut news) => Happening::WayOut,
+            stream = asked(&mut socket) => Happening::Asked(stream),
             () = alarm.rings_at(due) => Happening::Due,
         };
-        shell.decide(happening)?;
+        match (happening, &socket) {
+            (Happening::Asked(stream), Some(socket)) => socket.answer(stream, || shell.document()),
+            (happening, _) => shell.decide(happening)?,
+        }
+    }
+}
+
+/// Returns when the kernel tells of a way out, or never.
+async fn told(news: &mut Option<Events>) {
+    match news {
+        Some(news) => news.news().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns when somebody asks what is known, or never.
+async fn asked(socket: &mut Option<Socket>) -> UnixStream {
+    match socket {
+        Some(socket) => socket.asked().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -161,6 +196,10 @@ pub async fn run(job: Job) -> Result<Outcome, Broken> {
 enum Happening {
     Signal(Arrived),
     Finished(Box<Result<Work, JoinError>>),
+    /// A route appeared, or moved.
+    WayOut,
+    /// Somebody wants to know what is known.
+    Asked(UnixStream),
     Due,
 }
 
@@ -181,6 +220,8 @@ enum Work {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reload {
     Idle,
+    /// SIGHUP came, for the first and for the last time; others may follow.
+    Called(Moment, Moment),
     Reading,
     /// SIGHUP came once more while reading: read again afterwards.
     Stale,
@@ -206,6 +247,7 @@ struct Loop {
     /// The requests that were said in the last line of the ledger.
     requests_said: u64,
     seen: Seen,
+    started_at: SystemTime,
 }
 
 impl Loop {
@@ -248,14 +290,34 @@ impl Loop {
             acted_at: now,
             requests_said: 0,
             seen: Seen::default(),
+            started_at: SystemTime::now(),
             job,
         })
+    }
+
+    /// A daemon that cannot be asked works all the same.
+    fn open_socket(&self) -> Option<Socket> {
+        let path = self.job.socket.clone().filter(|_| self.job.mode == Mode::Daemon)?;
+        let place = path.display().to_string();
+        Socket::listen(path)
+            .map_err(|error| tracing::warn!("no status is to be had at {place}: {error}"))
+            .ok()
+    }
+
+    /// What is known, for whoever asks.
+    fn document(&self) -> String {
+        let status = self.engine.status(clock::now());
+        let document = Document::of(status, self.started_at, Both::read());
+        serde_json::to_string(&document).unwrap_or_default()
     }
 
     /// Does what the engine says, until it has nothing more to say for now.
     fn act(&mut self) {
         let now = clock::now();
         self.acted_at = now;
+        if self.reload_at().is_some_and(|due| due <= now) {
+            self.begin_reload();
+        }
         if self.end_by.is_none() || self.job.mode == Mode::Daemon {
             self.carry_out(now);
         }
@@ -282,7 +344,11 @@ impl Loop {
     fn decide(&mut self, happening: Happening) -> Result<(), Broken> {
         let now = clock::now();
         match happening {
-            Happening::Due => {}
+            Happening::Due | Happening::Asked(_) => {}
+            Happening::WayOut => {
+                tracing::debug!("a way out has appeared or moved: looking");
+                self.engine.handle(Event::LookNow, now);
+            }
             Happening::Signal(arrived) => self.obey(arrived, now),
             Happening::Finished(work) => match *work {
                 Ok(work) => self.take_in(work, now),
@@ -329,8 +395,27 @@ impl Loop {
                 tracing::info!("SIGUSR1: looking, and asking Cloudflare afresh");
                 self.engine.handle(Event::RefreshNow, now);
             }
-            Arrived::Reload if self.end_by.is_none() => self.begin_reload(),
+            Arrived::Reload if self.end_by.is_none() => self.note_reload(now),
             Arrived::Reload => {}
+        }
+    }
+
+    fn note_reload(&mut self, now: Moment) {
+        self.reload = match self.reload {
+            Reload::Idle => {
+                // Whoever waits for it is told at once that it was heard.
+                self.supervisor.reloading();
+                Reload::Called(now, now)
+            }
+            Reload::Called(first, _) => Reload::Called(first, now),
+            Reload::Reading | Reload::Stale => Reload::Stale,
+        };
+    }
+
+    fn reload_at(&self) -> Option<Moment> {
+        match self.reload {
+            Reload::Called(first, last) => Some((last + SILENCE).min(first + LONGEST_BURST)),
+            Reload::Idle | Reload::Reading | Reload::Stale => None,
         }
     }
 
@@ -341,6 +426,9 @@ impl Loop {
             _ => GRACE,
         };
         self.end_by = Some(now + grace);
+        if matches!(self.reload, Reload::Called(..)) {
+            self.reload = Reload::Idle;
+        }
         self.supervisor.stopping();
         if self.job.mode == Mode::Daemon {
             self.engine.handle(Event::Stop, now);
@@ -372,7 +460,8 @@ impl Loop {
 
     /// When the loop must turn again by itself.
     fn wake_at(&self) -> Option<Moment> {
-        let due = [self.engine.wake_at(clock::now()), self.supervisor.beat_at(), self.end_by];
+        let due =
+            [self.engine.wake_at(clock::now()), self.supervisor.beat_at(), self.reload_at(), self.end_by];
         // An engine that is always due would keep the processor busy for nothing.
         let soonest = self.acted_at + Duration::from_millis(1);
         due.into_iter().flatten().min().map(|due| due.max(soonest))
@@ -417,12 +506,7 @@ impl Loop {
     }
 
     fn begin_reload(&mut self) {
-        if self.reload != Reload::Idle {
-            self.reload = Reload::Stale;
-            return;
-        }
         self.reload = Reload::Reading;
-        self.supervisor.reloading();
         let config = match (self.job.reread)() {
             Ok(config) => Some(Box::new(config)),
             Err(mistakes) => {
@@ -452,7 +536,7 @@ impl Loop {
         }
         self.supervisor.ready();
         if std::mem::replace(&mut self.reload, Reload::Idle) == Reload::Stale {
-            self.begin_reload();
+            self.note_reload(now);
         }
     }
 

@@ -6,8 +6,10 @@
 
 pub mod answer;
 mod command;
+pub mod events;
 mod file;
 mod https;
+mod routes;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -458,6 +458,13 @@ impl Account {
         }
     }
 
+    /// The network may be back: what could not be sent is tried again. Refusals and limits still hold.
+    pub fn reconnect(&mut self) {
+        if self.outage_until.take().is_some() {
+            self.zones.values_mut().for_each(Upkeep::reconnect);
+        }
+    }
+
     /// Whether a request is on its way.
     #[must_use]
     pub fn is_busy(&self) -> bool {

@@ -159,6 +159,8 @@ pub struct Watch {
     every: Duration,
     believed: Option<Believed>,
     round: Option<Round>,
+    /// A hint came during the look: it may have asked too early.
+    again: bool,
     next_at: Moment,
     misses: usize,
     looks: u64,
@@ -202,6 +204,7 @@ impl Watch {
             every,
             believed: None,
             round: None,
+            again: false,
             next_at: first,
             misses: 0,
             looks: 0,
@@ -258,10 +261,12 @@ impl Watch {
 
     /// A hint that the address may have changed.
     pub fn look_now(&mut self, now: Moment) {
-        if self.round.is_none() {
-            self.next_at = now;
-            self.misses = 0;
+        if self.round.is_some() {
+            self.again = true;
+            return;
         }
+        self.next_at = now;
+        self.misses = 0;
     }
 
     /// The source to ask now, if it is time and none is being asked.
@@ -431,6 +436,9 @@ impl Watch {
         };
         // A tenth of jitter, never later than the period says.
         self.next_at = now + wait.mul_f64(1.0 - dice.f64() / 10.0);
+        if std::mem::take(&mut self.again) {
+            self.look_now(now);
+        }
     }
 
     fn all_heard(&self) -> Vec<Heard> {

@@ -272,7 +272,10 @@ impl Engine {
                     self.rereads.remove(&name);
                 }
             }
-            Event::LookNow => self.watches.values_mut().for_each(|watch| watch.look_now(now)),
+            Event::LookNow => {
+                self.watches.values_mut().for_each(|watch| watch.look_now(now));
+                self.accounts.values_mut().for_each(Account::reconnect);
+            }
             Event::RefreshNow => {
                 self.watches.values_mut().for_each(|watch| watch.look_now(now));
                 for account in self.accounts.values_mut() {

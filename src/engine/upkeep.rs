@@ -286,6 +286,13 @@ impl Upkeep {
         }
     }
 
+    /// The network may be back: what waits because it got no answer waits no longer.
+    pub fn reconnect(&mut self) {
+        if self.refused.is_none() {
+            self.retry_at = None;
+        }
+    }
+
     /// Works out anew what differs. True: the copy took records as ours that it had not before.
     pub fn compare<'a>(
         &mut self,
