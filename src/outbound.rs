@@ -92,9 +92,7 @@ fn build(way: &Way, tls: rustls::ClientConfig) -> Result<reqwest::Client, Troubl
         Pool::Never => client.pool_max_idle_per_host(0),
         Pool::Idle(time) => client.pool_max_idle_per_host(1).pool_idle_timeout(time),
     };
-    client
-        .build()
-        .map_err(|error| Trouble::Setup(root_cause(&error)))
+    client.build().map_err(|error| Trouble::Setup(root_cause(&error)))
 }
 
 /// What went wrong on the way to an answer.
@@ -158,11 +156,7 @@ pub fn trouble(error: &reqwest::Error) -> (Trouble, Sent) {
     if error.is_builder() {
         return (Trouble::Setup(root_cause(error)), Sent::Never);
     }
-    let sent = if error.is_connect() {
-        Sent::Never
-    } else {
-        Sent::Maybe
-    };
+    let sent = if error.is_connect() { Sent::Never } else { Sent::Maybe };
     let mut cause = error.source();
     while let Some(this) = cause {
         if let Some(known) = recognise(this, sent) {
@@ -203,9 +197,7 @@ fn recognise(cause: &(dyn std::error::Error + 'static), sent: Sent) -> Option<Tr
 fn of_tls(error: &rustls::Error) -> Trouble {
     match error {
         rustls::Error::InvalidCertificate(why) => of_certificate(why, SystemTime::now()),
-        rustls::Error::NoCertificatesPresented => {
-            Trouble::Certificate("the server presents none".to_owned())
-        }
+        rustls::Error::NoCertificatesPresented => Trouble::Certificate("the server presents none".to_owned()),
         other => Trouble::Tls(excerpt(other.to_string().as_bytes(), CAUSE_CHARACTERS)),
     }
 }
@@ -216,9 +208,7 @@ const MADE: u64 = 1_793_491_200;
 const TWENTY_YEARS: u64 = 20 * 365 * 86_400;
 
 fn of_certificate(error: &CertificateError, now: SystemTime) -> Trouble {
-    let now = now
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (early, now, limit) = match error {
         CertificateError::NotValidYet => (true, now, None),
         CertificateError::NotValidYetContext { time, not_before } => {
@@ -230,11 +220,7 @@ fn of_certificate(error: &CertificateError, now: SystemTime) -> Trouble {
         }
         other => return Trouble::Certificate(fault_of_certificate(other)),
     };
-    let words = if early {
-        "it is not valid before"
-    } else {
-        "it expired on"
-    };
+    let words = if early { "it is not valid before" } else { "it expired on" };
     let limit = limit.map_or_else(|| "another date".to_owned(), date);
     let why = format!("{words} {limit}, and here it is {}", date(now));
     if early || !(MADE..MADE + TWENTY_YEARS).contains(&now) {
@@ -322,10 +308,7 @@ pub fn excerpt(text: &[u8], most: usize) -> String {
     let printable = |c: &char| !c.is_whitespace() && (c.is_ascii_graphic() || is_printable(*c));
     let mut out = String::new();
     let mut room = most;
-    for word in text
-        .split(|c| !printable(&c))
-        .filter(|word| !word.is_empty())
-    {
+    for word in text.split(|c| !printable(&c)).filter(|word| !word.is_empty()) {
         if !out.is_empty() && room > 0 {
             out.push(' ');
             room -= 1;
@@ -364,8 +347,8 @@ impl Resolve for LookUp {
         let name = name.as_str().to_owned();
         Box::pin(async move {
             let (tell, told) = tokio::sync::oneshot::channel();
-            let turn = Turn::take()
-                .ok_or_else(|| LookUpFailed("too many look-ups are under way".to_owned()))?;
+            let turn =
+                Turn::take().ok_or_else(|| LookUpFailed("too many look-ups are under way".to_owned()))?;
             std::thread::Builder::new()
                 .name("look-up".to_owned())
                 .spawn(move || {
@@ -393,10 +376,7 @@ fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
         IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
     };
     let all = (name, 0).to_socket_addrs()?;
-    Ok(all
-        .filter(|address| !mapped(address))
-        .take(ADDRESSES)
-        .collect())
+    Ok(all.filter(|address| !mapped(address)).take(ADDRESSES).collect())
 }
 
 /// The right to look up a name.

@@ -136,7 +136,7 @@ fn a_secret_that_cannot_be_had_exits_with_78_and_says_where_it_was_sought() {
 #[test]
 fn once_does_what_the_plan_says_and_a_second_plan_is_empty() {
     let (cloud, home) = (Cloud::start(), Home::new());
-    cloud.add(json!({"type": "A", "name": "a", "content": ELSEWHERE}));
+    cloud.add(&json!({"type": "A", "name": "a", "content": ELSEWHERE}));
     home.configure(&cloud, "[[record]]\nname = [\"a.example.com\", \"b.example.com\"]\nttl = \"5m\"\n");
     let (exit, out, _) = code(home.command(&["plan", "--json"]));
     assert_eq!(exit, 0);
@@ -193,7 +193,7 @@ fn with_a_refused_token_the_exit_is_77_and_the_remedy_is_said() {
 #[test]
 fn what_is_done_in_part_exits_with_69() {
     let (cloud, home) = (Cloud::start(), Home::new());
-    cloud.add(json!({"type": "CNAME", "name": "b", "content": "example.net"}));
+    cloud.add(&json!({"type": "CNAME", "name": "b", "content": "example.net"}));
     home.configure(&cloud, "[[record]]\nname = [\"a.example.com\", \"b.example.com\"]\n");
     let (exit, _, err) = code(home.command(&["once"]));
     assert_eq!(exit, 69, "{err}");
@@ -371,4 +371,39 @@ fn a_second_stop_ends_at_once() {
     let (status, took) = daemon.end();
     assert_eq!(status.code(), Some(0));
     assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn the_journal_is_recognised_by_its_file_and_by_nothing_else() {
+    use std::os::unix::fs::MetadataExt;
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, ONE_NAME);
+    for (offset, is_journal) in [(0, true), (1, false)] {
+        let path = home.write("log", "");
+        let file = std::fs::File::create(&path).unwrap();
+        let about = file.metadata().unwrap();
+        let mut command = home.command(&["once", "-v"]);
+        command.env("JOURNAL_STREAM", format!("{}:{}", about.dev(), about.ino() + offset));
+        assert!(command.stderr(file).status().unwrap().success());
+        let log = std::fs::read_to_string(&path).unwrap();
+        assert!(!log.is_empty());
+        assert_eq!(log.lines().all(|line| line.starts_with('<')), is_journal, "{log}");
+    }
+}
+
+#[test]
+fn a_single_pass_that_is_interrupted_says_so_and_claims_nothing() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.arm("delay=20");
+    home.configure(&cloud, ONE_NAME);
+    for command in ["once", "plan"] {
+        let before = cloud.requests();
+        let mut pass = Running::start(home.command(&[command]));
+        support::eventually(|| cloud.requests() > before, || "it asks nothing".into());
+        pass.signal(Signal::INT);
+        let (status, took) = pass.end();
+        assert_eq!(status.code(), Some(75), "{}", pass.log());
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        pass.wait_for("stopped", 1);
+    }
 }

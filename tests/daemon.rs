@@ -2,6 +2,7 @@
 //! requests it takes, whatever their order.
 
 #![cfg(feature = "sandbox")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -19,8 +20,8 @@ const SETTLED: &str = "2 of 2 records are current";
 #[test]
 fn a_cold_start_mends_what_is_ours_and_costs_three_requests_then_quiet_costs_none() {
     let (cloud, home) = (Cloud::start(), Home::new());
-    cloud.add(json!({"type": "A", "name": "a", "content": ELSEWHERE, "proxied": true}));
-    cloud.add(json!({"type": "A", "name": "foreign", "content": ELSEWHERE}));
+    cloud.add(&json!({"type": "A", "name": "a", "content": ELSEWHERE, "proxied": true}));
+    cloud.add(&json!({"type": "A", "name": "foreign", "content": ELSEWHERE}));
     home.configure(&cloud, TWO_NAMES);
     let daemon = Running::start(home.command(&["run"]));
     let a = format!("a.example.com {HERE}");
@@ -112,8 +113,8 @@ fn a_refused_token_ends_nothing_and_a_better_one_is_taken_on_sighup() {
 fn a_write_whose_answer_is_lost_is_not_repeated_blindly() {
     let (cloud, home) = (Cloud::start(), Home::new());
     home.configure(&cloud, TWO_NAMES);
-    cloud.add(json!({"type": "A", "name": "a", "content": HERE}));
-    cloud.add(json!({"type": "A", "name": "b", "content": HERE}));
+    cloud.add(&json!({"type": "A", "name": "a", "content": HERE}));
+    cloud.add(&json!({"type": "A", "name": "b", "content": HERE}));
     let daemon = Running::start(home.command(&["run"]));
     daemon.wait_for(SETTLED, 1);
     cloud.arm("lost-reply:1");
@@ -132,7 +133,7 @@ fn after_a_429_nothing_is_sent_before_the_time_that_it_names() {
     cloud.arm("throttle:1=3");
     home.configure(&cloud, TWO_NAMES);
     let daemon = Running::start(home.command(&["run"]));
-    daemon.wait_for(SETTLED, 1);
+    cloud.wait_for_records(&[&format!("a.example.com {HERE}"), &format!("b.example.com {HERE}")]);
     daemon.stop();
     let seen = cloud.world().seen().clone();
     assert_eq!(seen[0].status, 429);
@@ -250,7 +251,7 @@ fn a_second_instance_goes_on_without_the_state_of_the_first() {
 #[test]
 fn with_on_exit_delete_our_records_go_and_nobody_elses() {
     let (cloud, home) = (Cloud::start(), Home::new());
-    cloud.add(json!({"type": "A", "name": "foreign", "content": HERE}));
+    cloud.add(&json!({"type": "A", "name": "foreign", "content": HERE}));
     home.configure(&cloud, &format!("on-exit = \"delete\"\n---{TWO_NAMES}"));
     let mut daemon = Running::start(home.command(&["run"]));
     daemon.wait_for(SETTLED, 1);
@@ -334,4 +335,72 @@ fn a_source_that_hangs_does_not_hold_up_the_stop() {
     sleep(Duration::from_secs(2));
     daemon.stop();
     assert_eq!(cloud.count(Kind::Batch), 0, "an unknown address changes nothing");
+}
+
+/// A socket on which systemd would listen.
+struct Systemd {
+    socket: std::os::unix::net::UnixDatagram,
+    told: Vec<String>,
+}
+
+impl Systemd {
+    fn at(path: &std::path::Path) -> Systemd {
+        let socket = std::os::unix::net::UnixDatagram::bind(path).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Systemd { socket, told: Vec::new() }
+    }
+
+    /// Waits until it was told something that begins like this, so many times.
+    fn wait_for(&mut self, beginning: &str, times: usize) {
+        let (socket, told) = (&self.socket, std::cell::RefCell::new(&mut self.told));
+        eventually(
+            || {
+                let mut buffer = [0; 4096];
+                while let Ok(bytes) = socket.recv(&mut buffer) {
+                    let text = String::from_utf8_lossy(&buffer[..bytes]);
+                    told.borrow_mut().extend(text.lines().map(str::to_owned));
+                }
+                told.borrow().iter().filter(|line| line.starts_with(beginning)).count() >= times
+            },
+            || format!("{beginning} is not in {:?} {times} times", told.borrow()),
+        );
+    }
+}
+
+#[test]
+fn systemd_is_told_when_it_is_ready_reloads_lives_and_stops() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    let mut systemd = Systemd::at(&home.path("notify"));
+    let mut command = home.command(&["run"]);
+    command.env("NOTIFY_SOCKET", home.path("notify")).env("WATCHDOG_USEC", "400000");
+    let mut daemon = Running::start(command);
+    systemd.wait_for("READY=1", 1);
+    systemd.wait_for(&format!("STATUS=IPv4 {HERE}; records: 2 current; next look at "), 1);
+    systemd.wait_for("WATCHDOG=1", 4);
+    daemon.signal(Signal::HUP);
+    systemd.wait_for("RELOADING=1", 1);
+    systemd.wait_for("MONOTONIC_USEC=", 1);
+    systemd.wait_for("READY=1", 2);
+    home.write("stayput.toml", "nonsense");
+    daemon.signal(Signal::HUP);
+    systemd.wait_for("READY=1", 3);
+    daemon.signal(Signal::TERM);
+    systemd.wait_for("STOPPING=1", 1);
+    assert_eq!(daemon.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_service_manager_that_is_gone_and_sixteen_descriptors_disturb_nothing() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    let run = home.command(&["run"]);
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", "ulimit -n 16; exec \"$0\" \"$@\""]).arg(run.get_program()).args(run.get_args());
+    command.env_clear().env("STAYPUT_STATE", home.path("state.json"));
+    command.env("NOTIFY_SOCKET", home.path("nobody")).env("JOURNAL_STREAM", "1:nonsense");
+    let daemon = Running::start(command);
+    daemon.wait_for(SETTLED, 1);
+    daemon.stop();
+    assert_eq!(cloud.records().len(), 2);
 }

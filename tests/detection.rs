@@ -60,10 +60,7 @@ struct Asker {
 impl Asker {
     fn new() -> Asker {
         Asker {
-            runtime: tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap(),
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
             detector: Detector::new(),
         }
     }
@@ -74,11 +71,7 @@ impl Asker {
 }
 
 fn url(url: &str) -> Source {
-    Source::Url {
-        label: url.into(),
-        operator: "test".into(),
-        url: url.into(),
-    }
+    Source::Url { label: url.into(), operator: "test".into(), url: url.into() }
 }
 
 fn command(words: &[&str]) -> Source {
@@ -97,20 +90,9 @@ fn proxies_in_the_environment_are_not_used() {
     }
     let (server, direct) = serve("91.7.1.2");
     let (proxy, through_proxy) = serve("1.0.1.1");
-    let proxies = [
-        "HTTP_PROXY",
-        "http_proxy",
-        "HTTPS_PROXY",
-        "https_proxy",
-        "ALL_PROXY",
-        "all_proxy",
-    ]
-    .map(|name| (name, format!("http://{proxy}")));
-    run_alone(
-        "proxies_in_the_environment_are_not_used",
-        &format!("http://{server}/"),
-        &proxies,
-    );
+    let proxies = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        .map(|name| (name, format!("http://{proxy}")));
+    run_alone("proxies_in_the_environment_are_not_used", &format!("http://{server}/"), &proxies);
     assert_eq!(direct.load(Ordering::SeqCst), 1);
     assert_eq!(through_proxy.load(Ordering::SeqCst), 0);
 }
@@ -125,20 +107,14 @@ fn a_command_does_not_get_the_secret() {
         assert_eq!(asker.ask(&command(&["printenv", "WAN"])), home());
         return;
     }
-    let variables = [
-        ("CLOUDFLARE_API_TOKEN", "91.7.1.2".to_owned()),
-        ("WAN", "91.7.1.2".to_owned()),
-    ];
+    let variables = [("CLOUDFLARE_API_TOKEN", "91.7.1.2".to_owned()), ("WAN", "91.7.1.2".to_owned())];
     run_alone("a_command_does_not_get_the_secret", "", &variables);
 }
 
 /// Lowers a limit of this process; what it was comes back.
 fn limit(resource: Resource, current: u64) -> Rlimit {
     let before = getrlimit(resource);
-    let lower = Rlimit {
-        current: Some(current),
-        ..before
-    };
+    let lower = Rlimit { current: Some(current), ..before };
     setrlimit(resource, lower).unwrap();
     before
 }
@@ -147,23 +123,14 @@ fn limit(resource: Resource, current: u64) -> Rlimit {
 fn without_a_file_descriptor_a_look_fails_and_the_next_one_is_fine() {
     let Ok(server) = env::var(ALONE) else {
         let server = format!("http://{}/", serve("91.7.1.2").0);
-        run_alone(
-            "without_a_file_descriptor_a_look_fails_and_the_next_one_is_fine",
-            &server,
-            &[],
-        );
+        run_alone("without_a_file_descriptor_a_look_fails_and_the_next_one_is_fine", &server, &[]);
         return;
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("wan");
     std::fs::write(&path, "91.7.1.2").unwrap();
     let by_name = url(&server.replace("127.0.0.1", "localhost"));
-    let sources = [
-        url(&server),
-        by_name,
-        Source::File(path),
-        command(&["echo", "91.7.1.2"]),
-    ];
+    let sources = [url(&server), by_name, Source::File(path), command(&["echo", "91.7.1.2"])];
     let asker = Asker::new();
     let before = limit(Resource::Nofile, 3);
     for source in &sources {
@@ -182,36 +149,21 @@ fn without_a_file_descriptor_a_look_fails_and_the_next_one_is_fine() {
 #[test]
 fn without_a_thread_to_be_had_a_name_is_not_found_and_the_next_time_it_is() {
     let Ok(server) = env::var(ALONE) else {
-        let server = format!(
-            "http://{}/",
-            serve("91.7.1.2").0.replace("127.0.0.1", "localhost")
-        );
-        run_alone(
-            "without_a_thread_to_be_had_a_name_is_not_found_and_the_next_time_it_is",
-            &server,
-            &[],
-        );
+        let server = format!("http://{}/", serve("91.7.1.2").0.replace("127.0.0.1", "localhost"));
+        run_alone("without_a_thread_to_be_had_a_name_is_not_found_and_the_next_time_it_is", &server, &[]);
         return;
     };
     let asker = Asker::new();
     // What is loaded once, before memory is short.
     assert!(asker.ask(&url("http://127.0.0.1:9/")).is_err());
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmSize:"))
-        .unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmSize:")).unwrap();
     let size: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     // Room for a few small things, but not for a thread's stack.
     let before = limit(Resource::As, (size + 1024) * 1024);
     let answer = asker.ask(&url(&server));
     setrlimit(Resource::As, before).unwrap();
-    let Err(Unheard::Unreachable(why)) = answer else {
-        panic!("{answer:?}")
-    };
-    assert!(
-        why.starts_with("the name could not be looked up: "),
-        "{why}"
-    );
+    let Err(Unheard::Unreachable(why)) = answer else { panic!("{answer:?}") };
+    assert!(why.starts_with("the name could not be looked up: "), "{why}");
     assert_eq!(asker.ask(&url(&server)), home());
 }

@@ -1,10 +1,7 @@
 //! The secret is in no log at any level, no error, no debug text: with everything switched on that
 //! can be, and with servers that send it back in every form.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "the steps of a test fail it by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "the steps of a test fail it by panicking")]
 
 use std::future::Future;
 use std::io::Write;
@@ -40,18 +37,15 @@ impl Write for Log {
 }
 
 fn log() -> MutexGuard<'static, Vec<u8>> {
-    LOG.lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    LOG.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Everything that any part of the program says from now on goes to [`LOG`].
 fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let all = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(|| Log)
-            .finish();
+        let all =
+            tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(|| Log).finish();
         tracing::subscriber::set_global_default(all).unwrap();
     });
 }
@@ -65,11 +59,7 @@ fn base64(text: &str) -> String {
         let number = u32::from_be_bytes([0, three[0], three[1], three[2]]);
         for (at, shift) in [18, 12, 6, 0].into_iter().enumerate() {
             let six = ALPHABET[usize::try_from(number >> shift & 63).unwrap()];
-            out.push(if at <= group.len() {
-                char::from(six)
-            } else {
-                '='
-            });
+            out.push(if at <= group.len() { char::from(six) } else { '=' });
         }
     }
     out
@@ -99,10 +89,7 @@ fn betrays(text: &str, secret: &str) -> Option<String> {
     let has = |form: &str, length: usize| {
         let pieces = form.as_bytes().windows(length);
         let pieces = pieces.filter_map(|piece| std::str::from_utf8(piece).ok());
-        pieces
-            .filter(|piece| text.contains(piece))
-            .map(str::to_owned)
-            .next()
+        pieces.filter(|piece| text.contains(piece)).map(str::to_owned).next()
     };
     // Of a skewed base64, the first and the last letters are of other bytes, too.
     let core = |form: String| form.trim_end_matches('=').to_owned();
@@ -123,9 +110,7 @@ fn betrays(text: &str, secret: &str) -> Option<String> {
 }
 
 fn run<T>(task: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.unwrap().block_on(task)
 }
 
@@ -151,14 +136,16 @@ async fn serve(reply: Vec<u8>) -> String {
 
 fn reply(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\ncf-ray: 8f2a1b3c4d5e6f70-FRA\r\n{headers}\r\n{body}").into_bytes()
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\ncf-ray: 8f2a1b3c4d5e6f70-FRA\r\n{headers}\r\n{body}"
+    )
+    .into_bytes()
 }
 
 /// Answers of every kind, each with the secret in it.
 fn replies(echo: &str) -> Vec<Vec<u8>> {
-    let header = format!(
-        "x-echo: {echo}\r\nset-cookie: a={echo}\r\nlocation: https://{echo}.example/{echo}\r\n"
-    );
+    let header =
+        format!("x-echo: {echo}\r\nset-cookie: a={echo}\r\nlocation: https://{echo}.example/{echo}\r\n");
     let filler = "x".repeat(150);
     let success = format!(
         r#"{{"success":true,"errors":[],"messages":["{echo}"],"result":[],"echo":"{echo}","meta":{{"a":"{}{echo}"}}}}"#,
@@ -197,21 +184,10 @@ fn replies(echo: &str) -> Vec<Vec<u8>> {
 fn requests() -> Vec<Request> {
     let zone = ZoneId::parse(ID).unwrap();
     let deletes = vec![RecordId::parse(ID).unwrap()];
-    let batch = Batch {
-        deletes,
-        ..Batch::default()
-    };
+    let batch = Batch { deletes, ..Batch::default() };
     vec![
-        Request::Zones {
-            page: 1,
-            name: None,
-        },
-        Request::Records {
-            zone: zone.clone(),
-            name: None,
-            page: 1,
-            per_page: 100,
-        },
+        Request::Zones { page: 1, name: None },
+        Request::Records { zone: zone.clone(), name: None, page: 1, per_page: 100 },
         Request::Batch { zone, batch },
         Request::Verify(AccountId::parse(ID)),
     ]
@@ -260,19 +236,13 @@ fn no_answer_of_a_server_brings_the_secret_back() {
     let all = String::from_utf8_lossy(&log()).into_owned();
     for secret in [TOKEN, KEY] {
         let found = betrays(&all, secret);
-        let line = found
-            .as_ref()
-            .and_then(|piece| all.lines().find(|line| line.contains(piece)));
+        let line = found.as_ref().and_then(|piece| all.lines().find(|line| line.contains(piece)));
         assert_eq!(found, None, "{line:?}");
     }
     // It was really listening, and at the level that shows the most.
-    for word in [
-        "authorization: ***",
-        "x-auth-key: ***",
-        "x-auth-email: ***",
-        "set-cookie: ***",
-        "x-echo: ***",
-    ] {
+    for word in
+        ["authorization: ***", "x-auth-key: ***", "x-auth-email: ***", "set-cookie: ***", "x-echo: ***"]
+    {
         assert!(all.contains(word), "{word} is not in the log");
     }
     assert!(all.contains("DEBUG") && all.contains("TRACE"));
@@ -286,19 +256,12 @@ fn each_request_is_one_line_at_debug() {
         let base = serve(reply("200 OK", "", body)).await;
         let client = Client::new(&base).unwrap();
         let zone = ZoneId::parse("0123456789abcdef0123456789abcdef").unwrap();
-        let request = Request::Records {
-            zone,
-            name: None,
-            page: 77,
-            per_page: 100,
-        };
+        let request = Request::Records { zone, name: None, page: 77, per_page: 100 };
         client.ask(&token(), &request).await.outcome.unwrap();
     });
     let all = String::from_utf8_lossy(&log()).into_owned();
-    let lines: Vec<_> = all
-        .lines()
-        .filter(|line| line.contains("page=77") && line.contains("DEBUG"))
-        .collect();
+    let lines: Vec<_> =
+        all.lines().filter(|line| line.contains("page=77") && line.contains("DEBUG")).collect();
     let [line] = lines[..] else {
         panic!("not one line: {lines:?}");
     };

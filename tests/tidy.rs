@@ -1,6 +1,8 @@
 //! Holds the source to the rules of the house that a compiler does not know: which room may know which,
 //! how files begin, how long they are, what things are called.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +24,7 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
             "cloudflare::credential",
         ],
     ),
-    ("sandbox", &["engine::names", "engine::settings"]),
+    ("sandbox", &["engine::names", "engine::ranges", "engine::settings"]),
     ("daemon", &["engine", "detect", "cloudflare", "report", "config"]),
     ("cli", &["engine", "detect", "cloudflare", "report", "config", "daemon", "sandbox"]),
 ];
@@ -95,17 +97,17 @@ fn known(code: &str) -> BTreeSet<String> {
         if before.is_some_and(|char| char.is_alphanumeric() || char == '_') {
             continue;
         }
-        take_apart(&code[at + prefix.len()..], String::new(), &mut paths);
+        take_apart(&code[at + prefix.len()..], "", &mut paths);
     }
     paths
 }
 
 /// Reads one path, or a group of them in braces; returns what follows.
-fn take_apart<'a>(text: &'a str, before: String, into: &mut BTreeSet<String>) -> &'a str {
+fn take_apart<'a>(text: &'a str, before: &str, into: &mut BTreeSet<String>) -> &'a str {
     let text = text.trim_start();
     if let Some(mut rest) = text.strip_prefix('{') {
         loop {
-            rest = take_apart(rest, before.clone(), into).trim_start();
+            rest = take_apart(rest, before, into).trim_start();
             match rest.chars().next() {
                 Some(',') => rest = rest[1..].trim_start(),
                 Some('}') => return &rest[1..],
@@ -118,14 +120,14 @@ fn take_apart<'a>(text: &'a str, before: String, into: &mut BTreeSet<String>) ->
     }
     let end = text.find(|char: char| !char.is_alphanumeric() && char != '_').unwrap_or(text.len());
     let (word, rest) = text.split_at(end);
-    let path = match (before.as_str(), word) {
+    let path = match (before, word) {
         (_, "") => return rest,
         (before, "self") => before.to_owned(),
         ("", word) => word.to_owned(),
         (before, word) => format!("{before}::{word}"),
     };
     match rest.strip_prefix("::") {
-        Some(rest) => take_apart(rest, path, into),
+        Some(rest) => take_apart(rest, &path, into),
         None => {
             into.insert(path);
             // An alias is not a part of the path.

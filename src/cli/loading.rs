@@ -10,6 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::show;
 use crate::config::{self, Config, Environment, Ink, Location, Mistakes};
 use crate::daemon::{self, Broken, Job, Memory, Outcome, state};
+use crate::engine::Mode;
 use crate::report::log::Color;
 
 /// Reads the configuration that the command line and the environment name.
@@ -84,9 +85,11 @@ pub fn memory() -> Memory {
 /// # Errors
 /// The exit code of a loop that could not begin or broke off; it is said on standard error.
 pub async fn run(job: Job) -> Result<Outcome, Exit> {
+    let mode = job.mode;
     daemon::run(job).await.map_err(|broken| {
         let exit = match broken {
-            Broken::Stopped => return Exit::Done,
+            Broken::Stopped if mode == Mode::Daemon => return Exit::Done,
+            Broken::Stopped => Exit::Nothing,
             Broken::Locked(_) => Exit::Configuration,
             Broken::System(_) | Broken::Panicked => Exit::Unexpected,
         };

@@ -56,17 +56,13 @@ proxied = true
 /// # Errors
 /// The port is not free, or nobody takes the base URL.
 pub async fn run(options: Options) -> Result<Exit, Exit> {
-    let signals = Signals::listen().map_err(|error| failed("cannot listen for signals", &error))?;
+    let mut signals = Signals::listen().map_err(|error| failed("cannot listen for signals", &error))?;
     let world = Arc::new(Mutex::new(world(&options)));
     let server = serve(world, options.port)?;
     show::result(&format!("{}\n", server.base_url()))?;
     show::aside(&hints(&server));
-    loop {
-        signals.arrive().await;
-        if signals.take().stop {
-            return Ok(Exit::Done);
-        }
-    }
+    signals.stopped().await;
+    Ok(Exit::Done)
 }
 
 /// A loop over the user's configuration, in a world that is made for it. The server ends when it is

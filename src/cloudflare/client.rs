@@ -78,12 +78,8 @@ impl Client {
     /// # Errors
     /// [`BadApi`], for a base that no request could or should be sent to.
     pub fn new(api: &str) -> Result<Client, BadApi> {
-        let way = Way {
-            family: None,
-            pool: Pool::Idle(IDLE_LIMIT),
-            connect: CONNECT_LIMIT,
-            total: TOTAL_LIMIT,
-        };
+        let way =
+            Way { family: None, pool: Pool::Idle(IDLE_LIMIT), connect: CONNECT_LIMIT, total: TOTAL_LIMIT };
         Client::by(way, api)
     }
 
@@ -131,11 +127,7 @@ impl Client {
                     Sent::Maybe => verdict::uncertain(request),
                 };
                 let detail = mask.apply_to_text(&trouble.to_string());
-                Answer {
-                    limits: Vec::new(),
-                    took,
-                    outcome: Err(Failure::without_answer(class, detail)),
-                }
+                Answer { limits: Vec::new(), took, outcome: Err(Failure::without_answer(class, detail)) }
             }
         }
     }
@@ -146,10 +138,8 @@ impl Client {
         request: &HttpRequest,
         mask: &Mask,
     ) -> Result<Received, Unanswered> {
-        let headers = headers_for(credential, request).map_err(|why| Unanswered {
-            trouble: Trouble::Setup(why.to_owned()),
-            sent: Sent::Never,
-        })?;
+        let headers = headers_for(credential, request)
+            .map_err(|why| Unanswered { trouble: Trouble::Setup(why.to_owned()), sent: Sent::Never })?;
         log_request(request, &headers, mask);
         let url = format!("{}{}", self.base, request.path);
         let built = match request.method {
@@ -172,11 +162,7 @@ impl Client {
             false => MOST_ERROR_BYTES,
         };
         let body = outbound::read_capped(response, cap).await;
-        let received = Received {
-            status,
-            headers,
-            body,
-        };
+        let received = Received { status, headers, body };
         log_answer(&received, mask);
         Ok(received)
     }
@@ -203,22 +189,13 @@ struct Received {
 
 impl Received {
     fn judge(self, request: &Request, took: Duration, mask: &Mask) -> Answer {
-        let Received {
-            status,
-            headers,
-            body,
-        } = self;
+        let Received { status, headers, body } = self;
         let (body, unread) = match body {
             Ok(body) => (body, None),
             Err(why) => (Vec::new(), unread(&why, status)),
         };
         let answer = |headers, body| {
-            let http = HttpAnswer {
-                status,
-                headers,
-                body,
-                took,
-            };
+            let http = HttpAnswer { status, headers, body, took };
             wire::decode(request, &http)
         };
         let mut judged = answer(headers.clone(), &body);
@@ -242,14 +219,10 @@ fn unread(why: &Unread, status: u16) -> Option<String> {
     match why {
         // A redirect says enough without its body.
         _ if (300..400).contains(&status) => None,
-        Unread::TooLong if (200..300).contains(&status) => Some(format!(
-            "the answer is longer than {} MiB",
-            MOST_BYTES >> 20
-        )),
-        Unread::TooLong => Some(format!(
-            "the answer is longer than {} KiB",
-            MOST_ERROR_BYTES >> 10
-        )),
+        Unread::TooLong if (200..300).contains(&status) => {
+            Some(format!("the answer is longer than {} MiB", MOST_BYTES >> 20))
+        }
+        Unread::TooLong => Some(format!("the answer is longer than {} KiB", MOST_ERROR_BYTES >> 10)),
         Unread::Trouble(trouble) => Some(trouble.to_string()),
     }
 }
@@ -284,8 +257,7 @@ fn headers_for(credential: &Credential, request: &HttpRequest) -> Result<HeaderM
 fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let all = headers.iter();
-    all.map(|(name, value)| (name.as_str().to_owned(), text(value)))
-        .collect()
+    all.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
 
 /// One line for each request.

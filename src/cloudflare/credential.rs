@@ -50,11 +50,7 @@ impl fmt::Display for Origin {
             Origin::File(path) => write!(f, "the file {}", path.display()),
             Origin::Credential(name) => write!(f, "the systemd credential {name}"),
             Origin::Command(words) => {
-                write!(
-                    f,
-                    "the command {}",
-                    words.first().map_or("", String::as_str)
-                )
+                write!(f, "the command {}", words.first().map_or("", String::as_str))
             }
         }
     }
@@ -174,11 +170,7 @@ pub enum Fault {
 
 impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SecretError {
-            kind,
-            origin,
-            fault,
-        } = self;
+        let SecretError { kind, origin, fault } = self;
         if *fault == Fault::Email {
             return f.write_str(
                 "email is not an e-mail address: put in the one that you log in to Cloudflare with",
@@ -186,22 +178,18 @@ impl fmt::Display for SecretError {
         }
         write!(f, "the {kind} from {origin} ")?;
         match (fault, origin) {
-            (Fault::Unset, Origin::Env(name)) => write!(
-                f,
-                "is missing: set {name}, or name a file with token = {{ file = \"…\" }}"
-            ),
+            (Fault::Unset, Origin::Env(name)) => {
+                write!(f, "is missing: set {name}, or name a file with token = {{ file = \"…\" }}")
+            }
             (Fault::Unset, _) => f.write_str("is missing"),
             (Fault::Unreadable(why), Origin::Credential(name)) => write!(
                 f,
                 "cannot be read ({why}): add LoadCredential={name}:/path/to/file to the [Service] section of the unit"
             ),
-            (Fault::Unreadable(why), _) => write!(
-                f,
-                "cannot be read ({why}): check the path and that this program's user may read it"
-            ),
-            (Fault::Directory, _) => {
-                f.write_str("cannot be read: it is a directory; name the file in it")
+            (Fault::Unreadable(why), _) => {
+                write!(f, "cannot be read ({why}): check the path and that this program's user may read it")
             }
+            (Fault::Directory, _) => f.write_str("cannot be read: it is a directory; name the file in it"),
             (Fault::NotUnderSystemd, Origin::Credential(name)) => write!(
                 f,
                 "cannot be read: $CREDENTIALS_DIRECTORY is not set, so systemd passed no credentials; add LoadCredential={name}:/path/to/file to the [Service] section of the unit, or use another origin"
@@ -250,11 +238,7 @@ impl Login {
             Login::Token(origin) => (Kind::Token, origin),
             Login::GlobalKey { key, .. } => (Kind::GlobalKey, key),
         };
-        let wrong = |fault| SecretError {
-            kind,
-            origin: origin.clone(),
-            fault,
-        };
+        let wrong = |fault| SecretError { kind, origin: origin.clone(), fault };
         let (text, mut warnings) = origin.fetch(environment).await.map_err(wrong)?;
         let secret = Secret::parse(&text, kind).map_err(|bad| wrong(Fault::Bad(bad)))?;
         let oddities = secret.oddities(kind).into_iter();
@@ -266,10 +250,7 @@ impl Login {
                 key: secret,
             },
         };
-        Ok(Reading {
-            credential,
-            warnings,
-        })
+        Ok(Reading { credential, warnings })
     }
 }
 
@@ -315,11 +296,8 @@ fn read_file(path: &Path) -> Fetched {
         _ => Fault::Unreadable(error.to_string()),
     };
     let no_waiting = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(no_waiting)
-        .open(path)
-        .map_err(unreadable)?;
+    let file =
+        std::fs::OpenOptions::new().read(true).custom_flags(no_waiting).open(path).map_err(unreadable)?;
     let about = file.metadata().map_err(unreadable)?;
     // Room for everything at once: a buffer that grows leaves copies behind.
     let room = usize::try_from(MOST_BYTES + 1).unwrap_or_default();
@@ -338,9 +316,8 @@ fn read_file(path: &Path) -> Fetched {
 
 /// Runs a program and takes what it prints.
 async fn run(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    let (program, arguments) = words
-        .split_first()
-        .ok_or_else(|| Fault::NotStarted("there is no program".to_owned()))?;
+    let (program, arguments) =
+        words.split_first().ok_or_else(|| Fault::NotStarted("there is no program".to_owned()))?;
     let mut child = tokio::process::Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -358,10 +335,7 @@ async fn run(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>>, Fa
     let out = out.map_err(|error| Fault::Failed(error.to_string(), String::new()));
     if !status.success() {
         let out = out.unwrap_or_default();
-        return Err(Fault::Failed(
-            how(status),
-            last_line(&err.unwrap_or_default(), &out),
-        ));
+        return Err(Fault::Failed(how(status), last_line(&err.unwrap_or_default(), &out)));
     }
     let out = out?;
     match u64::try_from(out.len()) {
@@ -375,10 +349,7 @@ async fn read_some(from: Option<impl AsyncRead + Unpin>) -> io::Result<Zeroizing
     let room = usize::try_from(MOST_BYTES + 1).unwrap_or_default();
     let mut text = Zeroizing::new(Vec::with_capacity(room));
     if let Some(mut from) = from {
-        (&mut from)
-            .take(MOST_BYTES + 1)
-            .read_to_end(&mut text)
-            .await?;
+        (&mut from).take(MOST_BYTES + 1).read_to_end(&mut text).await?;
         let mut rest = Zeroizing::new([0; 4_096]);
         while from.read(&mut rest[..]).await? > 0 {}
     }
@@ -415,9 +386,7 @@ mod tests {
     const TOKEN: &str = "Qm3xW8_pL2kT9-vR5sY1nB7cD4fG6hJ0aZEuXiOw";
 
     fn wait<T>(task: impl Future<Output = T>) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.unwrap().block_on(task)
     }
 
@@ -437,9 +406,7 @@ mod tests {
     }
 
     fn command(words: &[&str]) -> Login {
-        Login::Token(Origin::Command(
-            words.iter().map(|&word| word.to_owned()).collect(),
-        ))
+        Login::Token(Origin::Command(words.iter().map(|&word| word.to_owned()).collect()))
     }
 
     /// A file with these permission bits, in a folder that lives as long as the first value.
@@ -475,18 +442,11 @@ mod tests {
         for (mode, warned) in [(0o644, true), (0o602, true), (0o440, false), (0o601, false)] {
             let (_folder, path) = file(TOKEN.as_bytes(), mode);
             let reading = read(&Login::Token(Origin::File(path.clone())), &[]).unwrap();
-            let warnings = if warned {
-                vec![Warning::OpenToAll(path, mode)]
-            } else {
-                vec![]
-            };
+            let warnings = if warned { vec![Warning::OpenToAll(path, mode)] } else { vec![] };
             assert_eq!(reading.warnings, warnings, "{mode:o}");
         }
         let shown = Warning::OpenToAll("/etc/token".into(), 0o644).to_string();
-        assert!(
-            shown.contains("0644") && shown.contains("chmod o= /etc/token"),
-            "{shown}"
-        );
+        assert!(shown.contains("0644") && shown.contains("chmod o= /etc/token"), "{shown}");
     }
 
     #[test]
@@ -494,33 +454,17 @@ mod tests {
         let fault = |text: &[u8]| {
             let (_folder, path) = file(text, 0o600);
             let error = read(&Login::Token(Origin::File(path.clone())), &[]).unwrap_err();
-            assert!(
-                error.to_string().contains(&path.display().to_string()),
-                "{error}"
-            );
+            assert!(error.to_string().contains(&path.display().to_string()), "{error}");
             error.fault
         };
         assert_eq!(fault(b""), Fault::Bad(BadSecret::Empty));
         assert_eq!(fault(&[0xff, 0x00, 0x80]), Fault::Bad(BadSecret::Binary));
-        assert_eq!(
-            fault(&vec![b'a'; 1_000_000]),
-            Fault::Bad(BadSecret::TooLong)
-        );
-        assert_eq!(
-            fault(format!("'{TOKEN}'").as_bytes()),
-            Fault::Bad(BadSecret::Quoted)
-        );
+        assert_eq!(fault(&vec![b'a'; 1_000_000]), Fault::Bad(BadSecret::TooLong));
+        assert_eq!(fault(format!("'{TOKEN}'").as_bytes()), Fault::Bad(BadSecret::Quoted));
         let folder = tempfile::tempdir().unwrap();
-        let at = |path: PathBuf| {
-            read(&Login::Token(Origin::File(path)), &[])
-                .unwrap_err()
-                .fault
-        };
+        let at = |path: PathBuf| read(&Login::Token(Origin::File(path)), &[]).unwrap_err().fault;
         assert_eq!(at(folder.path().to_owned()), Fault::Directory);
-        assert!(matches!(
-            at(folder.path().join("none")),
-            Fault::Unreadable(_)
-        ));
+        assert!(matches!(at(folder.path().join("none")), Fault::Unreadable(_)));
     }
 
     #[test]
@@ -542,20 +486,11 @@ mod tests {
         assert_eq!(token(&read(&login("token"), &under).unwrap()), TOKEN);
         let outside = read(&login("token"), &[]).unwrap_err();
         assert_eq!(outside.fault, Fault::NotUnderSystemd);
-        assert!(
-            outside.to_string().contains("LoadCredential=token:"),
-            "{outside}"
-        );
+        assert!(outside.to_string().contains("LoadCredential=token:"), "{outside}");
         let absent = read(&login("other"), &under).unwrap_err();
-        assert!(
-            absent.to_string().contains("LoadCredential=other:"),
-            "{absent}"
-        );
+        assert!(absent.to_string().contains("LoadCredential=other:"), "{absent}");
         for name in ["../token", "..", "", path.to_str().unwrap()] {
-            assert_eq!(
-                read(&login(name), &under).unwrap_err().fault,
-                Fault::NotAName
-            );
+            assert_eq!(read(&login(name), &under).unwrap_err().fault, Fault::NotAName);
         }
     }
 
@@ -572,10 +507,7 @@ mod tests {
     fn a_program_that_fails_says_why_and_never_what_it_printed() {
         let script = format!("echo {TOKEN}; echo first >&2; echo 'no key for {TOKEN}' >&2; exit 3");
         let error = read(&command(&["sh", "-c", &script]), &[]).unwrap_err();
-        assert_eq!(
-            error.fault,
-            Fault::Failed("exit status 3".into(), "no key for ***".into())
-        );
+        assert_eq!(error.fault, Fault::Failed("exit status 3".into(), "no key for ***".into()));
         let shown = error.to_string();
         assert!(shown.contains("the command sh failed"), "{shown}");
         assert!(!shown.contains(TOKEN), "{shown}");
@@ -610,38 +542,18 @@ mod tests {
     #[test]
     fn the_legacy_pair_needs_an_address() {
         let key = "0123456789abcdef0123456789abcdef01234";
-        let login = |email: &str| Login::GlobalKey {
-            email: email.to_owned(),
-            key: Origin::Env("KEY".to_owned()),
-        };
+        let login =
+            |email: &str| Login::GlobalKey { email: email.to_owned(), key: Origin::Env("KEY".to_owned()) };
         let pair = read(&login(" me@example.com "), &[("KEY", key)]).unwrap();
-        assert!(
-            matches!(&pair.credential, Credential::GlobalKey { email, .. } if email == "me@example.com")
-        );
-        for email in [
-            "",
-            "me",
-            "@example.com",
-            "me@",
-            "m e@example.com",
-            "mé@example.com",
-            "a@b\nX: y",
-        ] {
-            assert_eq!(
-                read(&login(email), &[("KEY", key)]).unwrap_err().fault,
-                Fault::Email,
-                "{email}"
-            );
+        assert!(matches!(&pair.credential, Credential::GlobalKey { email, .. } if email == "me@example.com"));
+        for email in ["", "me", "@example.com", "me@", "m e@example.com", "mé@example.com", "a@b\nX: y"] {
+            assert_eq!(read(&login(email), &[("KEY", key)]).unwrap_err().fault, Fault::Email, "{email}");
         }
-        let swapped = read(
-            &login("me@example.com"),
-            &[("KEY", "cfut_0123456789abcdef")],
-        )
-        .unwrap_err();
+        let swapped = read(&login("me@example.com"), &[("KEY", "cfut_0123456789abcdef")]).unwrap_err();
         assert!(
-            swapped.to_string().starts_with(
-                "the Global API Key from the environment variable KEY is an API token"
-            )
+            swapped
+                .to_string()
+                .starts_with("the Global API Key from the environment variable KEY is an API token")
         );
     }
 
@@ -651,10 +563,7 @@ mod tests {
         let reading = read(&login, &[("CF", "short-one")]).unwrap();
         assert_eq!(reading.warnings.len(), 1);
         let shown = reading.warnings[0].to_string();
-        assert!(
-            shown.contains("environment variable CF is shorter"),
-            "{shown}"
-        );
+        assert!(shown.contains("environment variable CF is shorter"), "{shown}");
     }
 
     proptest! {

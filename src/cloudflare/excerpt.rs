@@ -42,9 +42,7 @@ pub fn edge_code(text: &str) -> Option<u32> {
     const MARK: &str = "error code:";
     let lower = text.to_ascii_lowercase();
     let rest = lower[lower.find(MARK)? + MARK.len()..].trim_start();
-    let end = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     rest[..end].parse().ok()
 }
 
@@ -53,9 +51,7 @@ fn edge_words(code: u32) -> Option<&'static str> {
         1010 => "Cloudflare's edge refuses this program by its signature",
         1015 => "Cloudflare's edge limits the rate of requests from here",
         1020 => "a firewall rule in front of the API refuses this host",
-        1034 => {
-            "Cloudflare's edge does not serve the API at this address; does DNS give the right one here?"
-        }
+        1034 => "Cloudflare's edge does not serve the API at this address; does DNS give the right one here?",
         _ => return None,
     })
 }
@@ -70,10 +66,7 @@ pub fn readable(body: &[u8]) -> String {
     if odd * 10 > text.chars().count() {
         return String::new();
     }
-    let looks_like_html = text
-        .trim_start_matches('\u{feff}')
-        .trim_start()
-        .starts_with('<');
+    let looks_like_html = text.trim_start_matches('\u{feff}').trim_start().starts_with('<');
     if !looks_like_html {
         return clean(&text, MOST_CHARACTERS);
     }
@@ -105,19 +98,13 @@ fn without_tags(text: &str, lower: &str) -> String {
         let tag = at + found;
         out.push_str(text[at..tag].trim());
         out.push(' ');
-        let unseen = [
-            ("<script", "</script"),
-            ("<style", "</style"),
-            ("<!--", "-->"),
-        ];
+        let unseen = [("<script", "</script"), ("<style", "</style"), ("<!--", "-->")];
         let skipped = unseen
             .into_iter()
             .find(|(open, _)| lower[tag..].starts_with(open))
             .map(|(_, close)| lower[tag..].find(close).map_or(text.len(), |end| tag + end));
         let from = skipped.unwrap_or(tag);
-        at = text[from..]
-            .find('>')
-            .map_or(text.len(), |end| from + end + 1);
+        at = text[from..].find('>').map_or(text.len(), |end| from + end + 1);
         if out.len() > MOST_CHARACTERS * 16 {
             return out;
         }
@@ -134,10 +121,7 @@ mod tests {
     #[test]
     fn of_a_page_the_title_is_said() {
         let page = b"<!DOCTYPE html>\n<html><head><TITLE lang=en>502 Bad\n Gateway</TITLE></head><body>x</body></html>";
-        assert_eq!(
-            sentence(page),
-            "the answer is not the API's: 502 Bad Gateway"
-        );
+        assert_eq!(sentence(page), "the answer is not the API's: 502 Bad Gateway");
     }
 
     #[test]
@@ -148,22 +132,11 @@ mod tests {
 
     #[test]
     fn the_edges_codes_are_explained() {
-        for (code, word) in [
-            (1010, "signature"),
-            (1015, "rate"),
-            (1020, "firewall"),
-            (1034, "DNS"),
-        ] {
+        for (code, word) in [(1010, "signature"), (1015, "rate"), (1020, "firewall"), (1034, "DNS")] {
             let said = sentence(format!("error code: {code}").as_bytes());
-            assert!(
-                said.contains(word) && said.contains(&code.to_string()),
-                "{said}"
-            );
+            assert!(said.contains(word) && said.contains(&code.to_string()), "{said}");
         }
-        assert_eq!(
-            sentence(b"error code: 502"),
-            "the answer is not the API's: error code: 502"
-        );
+        assert_eq!(sentence(b"error code: 502"), "the answer is not the API's: error code: 502");
         assert_eq!(edge_code("Error code:1015<br>"), Some(1015));
         assert_eq!(edge_code("error code: "), None);
         assert_eq!(edge_code("error code: 99999999999999"), None);
@@ -175,25 +148,16 @@ mod tests {
         assert_eq!(sentence(b" \r\n"), "the answer is empty");
         let gzip = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xab, 0xfe, 0xff, 0x9c];
         assert_eq!(sentence(&gzip), "the answer is 14 bytes that are no text");
-        let utf16: Vec<u8> = "{\"success\":true}"
-            .encode_utf16()
-            .flat_map(u16::to_le_bytes)
-            .collect();
+        let utf16: Vec<u8> = "{\"success\":true}".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert!(sentence(&utf16).contains("no text"));
-        assert_eq!(
-            readable(b"red\x1b[31m alert\r\nforged line"),
-            "red [31m alert forged line"
-        );
+        assert_eq!(readable(b"red\x1b[31m alert\r\nforged line"), "red [31m alert forged line");
         assert_eq!(clean("a\u{202e}b", 9), "a b");
     }
 
     #[test]
     fn a_redirect_says_the_host_and_nothing_else() {
         let said = redirect(Some("https://user:word@evil.example:8443/a?token=secret"));
-        assert_eq!(
-            said,
-            "the answer is a redirect to evil.example:8443, which is not followed"
-        );
+        assert_eq!(said, "the answer is a redirect to evil.example:8443, which is not followed");
         assert!(!redirect(Some("/client/v5?a=b")).contains("v5"));
         assert!(!redirect(None).contains("to "));
     }

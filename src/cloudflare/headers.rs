@@ -22,10 +22,7 @@ pub type Headers = [(String, String)];
 
 /// The values of a header, in order. Names are compared without regard to case.
 fn values<'a>(headers: &'a Headers, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
-    headers
-        .iter()
-        .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.as_str())
+    headers.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
 /// The first value of a header.
@@ -36,8 +33,8 @@ pub fn first<'a>(headers: &'a Headers, name: &'a str) -> Option<&'a str> {
 /// The `cf-ray`, if it looks like one.
 pub fn ray(headers: &Headers) -> Option<String> {
     let ray = first(headers, "cf-ray")?.trim();
-    let plausible = (1..=64).contains(&ray.len())
-        && ray.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let plausible =
+        (1..=64).contains(&ray.len()) && ray.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     plausible.then(|| ray.to_owned())
 }
 
@@ -45,9 +42,7 @@ pub fn ray(headers: &Headers) -> Option<String> {
 /// date that cannot be compared with the answer's own or lies before it.
 pub fn retry_after(headers: &Headers) -> Option<Duration> {
     let now = first(headers, "date").and_then(http_date);
-    values(headers, "retry-after")
-        .filter_map(|value| wait(value.trim(), now))
-        .max()
+    values(headers, "retry-after").filter_map(|value| wait(value.trim(), now)).max()
 }
 
 fn wait(value: &str, now: Option<i64>) -> Option<Duration> {
@@ -71,20 +66,16 @@ fn whole_seconds(value: &str) -> Option<u64> {
 
 /// Seconds since 1970 of a date such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, IMF-fixdate).
 pub fn http_date(value: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut words = value.split(' ');
     let weekday = words.next()?;
     let day = number(words.next()?, 2)?;
     let month = words.next()?;
     let year = number(words.next()?, 4)?;
     let mut clock = words.next()?.split(':');
-    let (hour, minute, second) = (
-        number(clock.next()?, 2)?,
-        number(clock.next()?, 2)?,
-        number(clock.next()?, 2)?,
-    );
+    let (hour, minute, second) =
+        (number(clock.next()?, 2)?, number(clock.next()?, 2)?, number(clock.next()?, 2)?);
     let formed = weekday.len() == 4
         && weekday.ends_with(',')
         && clock.next().is_none()
@@ -93,11 +84,8 @@ pub fn http_date(value: &str) -> Option<i64> {
     let month = MONTHS.iter().position(|name| *name == month)?;
     let month = i64::try_from(month).ok()? + 1;
     // A leap second is 60.
-    let exists = (1..=days_in(month, year)).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second <= 60
-        && year >= 1970;
+    let exists =
+        (1..=days_in(month, year)).contains(&day) && hour < 24 && minute < 60 && second <= 60 && year >= 1970;
     (formed && exists)
         .then(|| days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second)
 }
@@ -276,25 +264,14 @@ mod tests {
     fn limits_are_joined_with_the_policy_of_their_name() {
         let both = headers(&[
             ("Ratelimit", r#""default";r=50;t=30, "burst";r=9;t=1"#),
-            (
-                "ratelimit-policy",
-                r#""burst";q=100;w=60,"default";q=1200;w=300"#,
-            ),
+            ("ratelimit-policy", r#""burst";q=100;w=60,"default";q=1200;w=300"#),
         ]);
         let seconds = Duration::from_secs;
         assert_eq!(
             limits(&both),
             [
-                RateLimit {
-                    remaining: 50,
-                    reset: seconds(30),
-                    quota: Some((1_200, seconds(300)))
-                },
-                RateLimit {
-                    remaining: 9,
-                    reset: seconds(1),
-                    quota: Some((100, seconds(60)))
-                },
+                RateLimit { remaining: 50, reset: seconds(30), quota: Some((1_200, seconds(300))) },
+                RateLimit { remaining: 9, reset: seconds(1), quota: Some((100, seconds(60))) },
             ]
         );
     }
@@ -303,10 +280,7 @@ mod tests {
     fn limits_that_cannot_be_read_are_left_out_alone() {
         let mixed = headers(&[
             ("ratelimit", r#"limit=10, remaining=5, reset=3"#),
-            (
-                "ratelimit",
-                r#""a,;b" ; R=1 ; t="2";x, "no-reset";r=3, ;r=1;t=1"#,
-            ),
+            ("ratelimit", r#""a,;b" ; R=1 ; t="2";x, "no-reset";r=3, ;r=1;t=1"#),
             ("ratelimit-policy", r#""a,;b";q=5;w=0"#),
         ]);
         let read = limits(&mixed);
@@ -321,10 +295,7 @@ mod tests {
         assert_eq!(limits(&many).len(), MOST_ITEMS);
         let long = headers(&[("ratelimit", &format!(r#""{}";r=1;t=1"#, "a".repeat(9_999)))]);
         assert_eq!(limits(&long), []);
-        let huge = headers(&[(
-            "ratelimit",
-            r#""a";r=99999999999;t=99999999999999999999999"#,
-        )]);
+        let huge = headers(&[("ratelimit", r#""a";r=99999999999;t=99999999999999999999999"#)]);
         assert_eq!(limits(&huge)[0].remaining, u32::MAX);
         assert_eq!(limits(&huge)[0].reset.as_secs(), 86_400);
     }
@@ -332,10 +303,7 @@ mod tests {
     #[test]
     fn a_ray_that_is_none_is_not_shown() {
         let ray_of = |value| ray(&headers(&[("CF-Ray", value)]));
-        assert_eq!(
-            ray_of("8f2a1b3c4d5e6f70-FRA").as_deref(),
-            Some("8f2a1b3c4d5e6f70-FRA")
-        );
+        assert_eq!(ray_of("8f2a1b3c4d5e6f70-FRA").as_deref(), Some("8f2a1b3c4d5e6f70-FRA"));
         assert_eq!(ray_of("a\u{1b}[31m"), None);
         assert_eq!(ray_of(""), None);
     }

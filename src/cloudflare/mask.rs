@@ -38,10 +38,7 @@ impl Mask {
         let (mut at, mut kept) = (0, 0);
         while at < text.len() {
             let here = first[usize::from(text[at])];
-            let found = self
-                .forms
-                .iter()
-                .find(|form| here && text[at..].starts_with(form));
+            let found = self.forms.iter().find(|form| here && text[at..].starts_with(form));
             let Some(form) = found else {
                 at += 1;
                 continue;
@@ -68,9 +65,8 @@ fn forms_of(secret: &str) -> Vec<Zeroizing<Vec<u8>>> {
     let raw = secret.as_bytes();
     let mut forms = vec![Zeroizing::new(raw.to_vec())];
     if raw.len() >= LEAST_ENCODED {
-        let joined = |each: fn(&u8) -> String| {
-            Zeroizing::new(raw.iter().map(each).collect::<String>().into_bytes())
-        };
+        let joined =
+            |each: fn(&u8) -> String| Zeroizing::new(raw.iter().map(each).collect::<String>().into_bytes());
         forms.push(joined(|b| format!("%{b:02X}")));
         forms.push(joined(|b| format!("%{b:02x}")));
         forms.push(joined(|b| format!("{b:02X}")));
@@ -95,9 +91,7 @@ fn base64_core(raw: &[u8], skew: usize, alphabet: &[u8; 64]) -> Zeroizing<Vec<u8
     };
     let characters = (skew + raw.len()) * 8 / 6 + 1;
     let six = |index: usize| -> Option<u8> {
-        (0..6).try_fold(0u8, |number, bit| {
-            Some(number << 1 | bits(index * 6 + bit)?)
-        })
+        (0..6).try_fold(0u8, |number, bit| Some(number << 1 | bits(index * 6 + bit)?))
     };
     let core = (0..characters).filter_map(six);
     Zeroizing::new(core.map(|number| alphabet[usize::from(number)]).collect())
@@ -119,10 +113,7 @@ mod tests {
         assert_eq!(masked(SECRET), "***");
         assert_eq!(masked(&format!("a {SECRET}{SECRET} b")), "a ****** b");
         assert_eq!(masked("nothing to see"), "nothing to see");
-        assert!(matches!(
-            Mask::of([SECRET]).apply(b"nothing"),
-            Cow::Borrowed(_)
-        ));
+        assert!(matches!(Mask::of([SECRET]).apply(b"nothing"), Cow::Borrowed(_)));
     }
 
     #[test]
@@ -153,11 +144,7 @@ mod tests {
             let number = u32::from_be_bytes([0, three[0], three[1], three[2]]);
             for (index, shift) in [18, 12, 6, 0].into_iter().enumerate() {
                 let six = usize::try_from(number >> shift & 63).unwrap();
-                out.push(if index <= group.len() {
-                    char::from(STANDARD[six])
-                } else {
-                    '='
-                });
+                out.push(if index <= group.len() { char::from(STANDARD[six]) } else { '=' });
             }
         }
         out

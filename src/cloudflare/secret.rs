@@ -153,10 +153,7 @@ impl Secret {
         let short = self.0.len() < LEAST_CHARACTERS;
         let unlike = kind == Kind::GlobalKey && !short && !looks_like_key(&self.0);
         let short = short.then_some(Odd::Short);
-        short
-            .into_iter()
-            .chain(unlike.then_some(Odd::UnlikeGlobalKey))
-            .collect()
+        short.into_iter().chain(unlike.then_some(Odd::UnlikeGlobalKey)).collect()
     }
 }
 
@@ -191,10 +188,7 @@ fn judge(text: &str, kind: Kind) -> Result<(), BadSecret> {
 }
 
 fn is_quote(c: char) -> bool {
-    matches!(
-        c,
-        '"' | '\'' | '`' | '“' | '”' | '„' | '‘' | '’' | '«' | '»'
-    )
+    matches!(c, '"' | '\'' | '`' | '“' | '”' | '„' | '‘' | '’' | '«' | '»')
 }
 
 fn is_header(text: &str) -> bool {
@@ -208,29 +202,18 @@ fn is_header(text: &str) -> bool {
 /// Texts that examples are full of. A text of the length of a real token passes, unless it is one
 /// character over and over: chance can spell a word.
 fn is_placeholder(text: &str) -> bool {
-    const BEGINNINGS: [&str; 8] = [
-        "your",
-        "xxx",
-        "changeme",
-        "change-me",
-        "change_me",
-        "replace",
-        "insert",
-        "placeholder",
-    ];
+    const BEGINNINGS: [&str; 8] =
+        ["your", "xxx", "changeme", "change-me", "change_me", "replace", "insert", "placeholder"];
     let first = text.bytes().next();
     let monotonous = text.len() >= 4 && text.bytes().all(|b| Some(b) == first);
     let lower = text.to_ascii_lowercase();
     monotonous
         || text.len() != OLD_TOKEN_CHARACTERS
-            && BEGINNINGS
-                .iter()
-                .any(|beginning| lower.starts_with(beginning))
+            && BEGINNINGS.iter().any(|beginning| lower.starts_with(beginning))
 }
 
 fn looks_like_key(text: &str) -> bool {
-    text.starts_with("cfk_")
-        || text.len() == OLD_KEY_DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit())
+    text.starts_with("cfk_") || text.len() == OLD_KEY_DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn looks_like_new_token(text: &str) -> bool {
@@ -292,25 +275,16 @@ mod tests {
             ("YOUR_TOKEN", BadSecret::Placeholder),
             ("your-api-token-here", BadSecret::Placeholder),
             ("changeme", BadSecret::Placeholder),
-            (
-                "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-                BadSecret::Placeholder,
-            ),
+            ("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", BadSecret::Placeholder),
             ("<token>", BadSecret::Placeholder),
             ("${CLOUDFLARE_API_TOKEN}", BadSecret::Placeholder),
             (HEX_KEY, BadSecret::GlobalKeyAsToken),
-            (
-                "cfk_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789abcd",
-                BadSecret::GlobalKeyAsToken,
-            ),
+            ("cfk_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789abcd", BadSecret::GlobalKeyAsToken),
         ];
         for (text, wrong) in cases {
             assert_eq!(token(text), Err(wrong), "{text:?}");
         }
-        assert_eq!(
-            Secret::parse(b"\xff\xfe0123", Kind::Token),
-            Err(BadSecret::Binary)
-        );
+        assert_eq!(Secret::parse(b"\xff\xfe0123", Kind::Token), Err(BadSecret::Binary));
     }
 
     #[test]
@@ -324,18 +298,9 @@ mod tests {
     fn a_token_is_no_global_key() {
         let key = |text: &str| Secret::parse(text.as_bytes(), Kind::GlobalKey);
         assert!(key(HEX_KEY).unwrap().oddities(Kind::GlobalKey).is_empty());
-        assert_eq!(
-            key("cfut_0123456789abcdef"),
-            Err(BadSecret::TokenAsGlobalKey)
-        );
-        assert_eq!(
-            key("cfat_0123456789abcdef"),
-            Err(BadSecret::TokenAsGlobalKey)
-        );
-        assert_eq!(
-            key(KEY).unwrap().oddities(Kind::GlobalKey),
-            [Odd::UnlikeGlobalKey]
-        );
+        assert_eq!(key("cfut_0123456789abcdef"), Err(BadSecret::TokenAsGlobalKey));
+        assert_eq!(key("cfat_0123456789abcdef"), Err(BadSecret::TokenAsGlobalKey));
+        assert_eq!(key(KEY).unwrap().oddities(Kind::GlobalKey), [Odd::UnlikeGlobalKey]);
         assert_eq!(key("abc").unwrap().oddities(Kind::GlobalKey), [Odd::Short]);
         assert_eq!(token("abc").unwrap().oddities(Kind::Token), [Odd::Short]);
         assert!(token(TOKEN).unwrap().oddities(Kind::Token).is_empty());
@@ -343,16 +308,8 @@ mod tests {
 
     #[test]
     fn every_refusal_says_what_to_do() {
-        assert!(
-            BadSecret::GlobalKeyAsToken
-                .to_string()
-                .contains("Global API Key")
-        );
-        assert!(
-            BadSecret::TokenAsGlobalKey
-                .to_string()
-                .contains("use token")
-        );
+        assert!(BadSecret::GlobalKeyAsToken.to_string().contains("Global API Key"));
+        assert!(BadSecret::TokenAsGlobalKey.to_string().contains("use token"));
         for bad in [
             BadSecret::Empty,
             BadSecret::TooLong,

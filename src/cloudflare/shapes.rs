@@ -62,10 +62,7 @@ pub fn envelope(body: &[u8]) -> Result<Envelope, NoEnvelope> {
         _ if !raw.errors.0.is_empty() => false,
         _ => return Err(NoEnvelope::OtherJson),
     };
-    Ok(Envelope {
-        success,
-        errors: raw.errors.0,
-    })
+    Ok(Envelope { success, errors: raw.errors.0 })
 }
 
 fn begins_as_json(body: &[u8]) -> bool {
@@ -81,12 +78,8 @@ pub fn result<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
     struct Raw<T> {
         result: T,
     }
-    let raw: Raw<T> = serde_json::from_slice(body).map_err(|error| {
-        format!(
-            "the answer cannot be used: {}",
-            excerpt::clean(&error.to_string(), 200)
-        )
-    })?;
+    let raw: Raw<T> = serde_json::from_slice(body)
+        .map_err(|error| format!("the answer cannot be used: {}", excerpt::clean(&error.to_string(), 200)))?;
     Ok(raw.result)
 }
 
@@ -115,11 +108,7 @@ pub fn total(body: &[u8], page: u32, entries: u32) -> Option<u32> {
     let from_pages = || {
         let (pages, per_page) = (paging.total_pages.number()?, paging.per_page.number()?);
         let before = |pages: u32| pages.checked_mul(per_page);
-        if pages > page {
-            before(pages)
-        } else {
-            before(page.saturating_sub(1))?.checked_add(entries)
-        }
+        if pages > page { before(pages) } else { before(page.saturating_sub(1))?.checked_add(entries) }
     };
     let total = paging.total_count.number().or_else(from_pages)?;
     (total >= entries).then_some(total)
@@ -157,10 +146,7 @@ impl<'de, E: Entry + Deserialize<'de>> Deserialize<'de> for List<E> {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<E>, A::Error> {
-                let mut list = List {
-                    items: Vec::new(),
-                    entries: 0,
-                };
+                let mut list = List { items: Vec::new(), entries: 0 };
                 while let Some(raw) = seq.next_element::<E>()? {
                     list.entries = list.entries.saturating_add(1);
                     list.items.extend(raw.read().map_err(de::Error::custom)?);
@@ -218,8 +204,7 @@ impl RawRecord<'_> {
     pub fn written(self) -> Result<Record, &'static str> {
         let kind = self.kind.text().and_then(Family::of_record_type);
         let family = kind.ok_or("a record of another type than was written")?;
-        self.address(family)?
-            .ok_or("a record of another name than was written")
+        self.address(family)?.ok_or("a record of another name than was written")
     }
 
     /// `None` if the record's name is none that this program manages.
@@ -242,11 +227,7 @@ impl RawRecord<'_> {
             content,
             ttl: Ttl::from_api(self.ttl.number().unwrap_or(1)),
             proxied: self.proxied.flag().unwrap_or(false),
-            comment: self
-                .comment
-                .text()
-                .filter(|c| !c.is_empty())
-                .map(Into::into),
+            comment: self.comment.text().filter(|c| !c.is_empty()).map(Into::into),
             tags: self.tags.texts().unwrap_or_default(),
         }))
     }
@@ -282,10 +263,8 @@ impl Entry for RawZone<'_> {
         let Ok(name) = Name::parse(name) else {
             return Ok(None);
         };
-        let word = |atom: &Atom<'_>| {
-            atom.text()
-                .map_or("unknown".into(), |text| excerpt::clean(text, 40).into())
-        };
+        let word =
+            |atom: &Atom<'_>| atom.text().map_or("unknown".into(), |text| excerpt::clean(text, 40).into());
         Ok(Some(Zone {
             id,
             name,
@@ -520,10 +499,7 @@ impl<'de> Visitor<'de> for AnyErrors {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Errors, E> {
-        Ok(Errors(vec![ApiError {
-            code: 0,
-            message: excerpt::clean(text, MOST_MESSAGE),
-        }]))
+        Ok(Errors(vec![ApiError { code: 0, message: excerpt::clean(text, MOST_MESSAGE) }]))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Errors, A::Error> {

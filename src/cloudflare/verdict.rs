@@ -64,11 +64,7 @@ impl About {
 
 /// The class of an answer of which nothing is certain.
 pub fn uncertain(request: &Request) -> Class {
-    if request.writes() {
-        Class::Unsure
-    } else {
-        Class::NotSent
-    }
+    if request.writes() { Class::Unsure } else { Class::NotSent }
 }
 
 /// The class by the status alone: of an answer that is not the API's JSON, or contradicts itself.
@@ -81,12 +77,7 @@ pub fn of_status(request: &Request, status: u16, wait: Option<Duration>) -> Clas
 }
 
 /// The class of an envelope with `success: false`.
-pub fn of_refusal(
-    request: &Request,
-    status: u16,
-    errors: &[ApiError],
-    wait: Option<Duration>,
-) -> Class {
+pub fn of_refusal(request: &Request, status: u16, errors: &[ApiError], wait: Option<Duration>) -> Class {
     let about = About::of(request);
     let has = |codes: &[i64]| errors.iter().any(|error| codes.contains(&error.code));
     if status == 429 || has(TOO_MANY) {
@@ -123,11 +114,7 @@ fn blames_credential(errors: &[ApiError]) -> bool {
 fn no_such_zone(errors: &[ApiError]) -> bool {
     errors.iter().any(|error| {
         NO_SUCH_ZONE.contains(&error.code)
-            || error.code == 1001
-                && error
-                    .message
-                    .to_ascii_lowercase()
-                    .contains("zone identifier")
+            || error.code == 1001 && error.message.to_ascii_lowercase().contains("zone identifier")
     })
 }
 

@@ -46,27 +46,17 @@ pub struct HttpAnswer<'a> {
 /// may stand in a query as it is (RFC 3986, section 3.4), so nothing is percent-encoded.
 #[must_use]
 pub fn encode(request: &Request) -> HttpRequest {
-    let get = |path| HttpRequest {
-        method: "GET",
-        path,
-        body: None,
-    };
+    let get = |path| HttpRequest { method: "GET", path, body: None };
     let only = |key: &str, name: &Option<Name>| {
         let name = name.as_ref();
         name.map_or_else(String::new, |name| format!("&{key}={name}"))
     };
     match request {
-        Request::Zones { page, name } => get(format!(
-            "/zones?page={page}&per_page={ZONES_PER_PAGE}{}",
-            only("name", name)
-        )),
+        Request::Zones { page, name } => {
+            get(format!("/zones?page={page}&per_page={ZONES_PER_PAGE}{}", only("name", name)))
+        }
         Request::Zone(zone) => get(format!("/zones/{zone}")),
-        Request::Records {
-            zone,
-            name,
-            page,
-            per_page,
-        } => get(format!(
+        Request::Records { zone, name, page, per_page } => get(format!(
             "/zones/{zone}/dns_records?page={page}&per_page={per_page}{}",
             only("name.exact", name)
         )),
@@ -85,11 +75,7 @@ pub fn encode(request: &Request) -> HttpRequest {
 /// Answers that mean nothing are failures like others; no answer whatever makes this panic.
 #[must_use]
 pub fn decode(request: &Request, answer: &HttpAnswer<'_>) -> Answer {
-    Answer {
-        limits: headers::limits(&answer.headers),
-        took: answer.took,
-        outcome: outcome(request, answer),
-    }
+    Answer { limits: headers::limits(&answer.headers), took: answer.took, outcome: outcome(request, answer) }
 }
 
 fn outcome(request: &Request, answer: &HttpAnswer<'_>) -> Result<Found, Failure> {
@@ -141,9 +127,7 @@ fn foreign(request: &Request, answer: &HttpAnswer<'_>, why: shapes::NoEnvelope) 
     let bytes = answer.body.len();
     let detail = match why {
         shapes::NoEnvelope::CutOff => format!("the answer is cut off after {bytes} bytes"),
-        shapes::NoEnvelope::OtherJson | shapes::NoEnvelope::NoJson => {
-            excerpt::sentence(answer.body)
-        }
+        shapes::NoEnvelope::OtherJson | shapes::NoEnvelope::NoJson => excerpt::sentence(answer.body),
     };
     (class, detail)
 }
@@ -182,11 +166,7 @@ fn found(request: &Request, body: &[u8]) -> Result<Found, String> {
 }
 
 fn page_of<E: shapes::Entry>(list: shapes::List<E>, body: &[u8], page: u32) -> Page<E::Item> {
-    Page {
-        items: list.items,
-        entries: list.entries,
-        total: shapes::total(body, page, list.entries),
-    }
+    Page { items: list.items, entries: list.entries, total: shapes::total(body, page, list.entries) }
 }
 
 /// Whether the answer is about exactly the changes of the batch, in whatever order.
@@ -240,9 +220,7 @@ struct RecordBody<'a> {
 }
 
 fn batch_body(batch: &Batch) -> String {
-    let delete = |id| DeleteBody {
-        id: RecordId::as_str(id),
-    };
+    let delete = |id| DeleteBody { id: RecordId::as_str(id) };
     let body = BatchBody {
         deletes: batch.deletes.iter().map(delete).collect(),
         patches: batch.patches.iter().map(patch_body).collect(),

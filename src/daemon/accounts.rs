@@ -87,6 +87,15 @@ pub async fn read(accesses: BTreeMap<AccountName, Access>, secrets: Secrets) -> 
     readings
 }
 
+/// Says what is odd about secrets that were read.
+pub fn warn(readings: &Readings) {
+    for (name, reading) in readings {
+        for warning in reading.iter().flat_map(|reading| &reading.warnings) {
+            tracing::warn!("{name}: {warning}");
+        }
+    }
+}
+
 impl Accounts {
     /// The accounts of `accesses` with the secrets that were read for them. Where one could not be
     /// read, the one that `before` has for the same login goes on.
@@ -102,10 +111,7 @@ impl Accounts {
         for (name, access) in accesses {
             let old = before.0.get(name).filter(|old| old.access == *access);
             let credential = match (readings.remove(name), old) {
-                (Some(Ok(reading)), _) => {
-                    warn(name, &reading);
-                    Arc::new(reading.credential)
-                }
+                (Some(Ok(reading)), _) => Arc::new(reading.credential),
                 (Some(Err(error)), Some(old)) => {
                     tracing::warn!("{name}: {error}; the secret that was read before stays in use");
                     Arc::clone(&old.credential)
@@ -151,7 +157,6 @@ impl Accounts {
     pub fn renew(&mut self, name: &AccountName, reading: Reading) -> Renewal {
         match self.0.get_mut(name) {
             Some(account) if *account.credential != reading.credential => {
-                warn(name, &reading);
                 account.credential = Arc::new(reading.credential);
                 Renewal::Different
             }
@@ -192,10 +197,4 @@ pub enum Renewal {
 fn client(name: &AccountName, access: &Access) -> Result<Arc<Client>, Locked> {
     let client = Client::new(&access.api).map_err(|error| Locked::Api(name.clone(), error))?;
     Ok(Arc::new(client))
-}
-
-fn warn(name: &AccountName, reading: &Reading) {
-    for warning in &reading.warnings {
-        tracing::warn!("{name}: {warning}");
-    }
 }

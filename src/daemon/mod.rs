@@ -29,7 +29,7 @@ use crate::engine::address::{SourceId, Unheard};
 use crate::engine::names::{Family, Moment};
 use crate::engine::notice::Notice;
 use crate::engine::request::{Answer, Request};
-use crate::engine::settings::{AccountName, OnExit};
+use crate::engine::settings::{AccountName, OnExit, Settings};
 use crate::engine::{Command, Engine, Event, Mode, Start};
 use crate::report::log;
 
@@ -113,7 +113,7 @@ pub enum Broken {
     System(io::Error),
     /// A part of the program panicked; its words went to standard error.
     Panicked,
-    /// Stopped by a signal before it began.
+    /// Stopped by a signal before it had begun, or a single pass before it was over.
     Stopped,
 }
 
@@ -123,7 +123,7 @@ impl fmt::Display for Broken {
             Broken::Locked(locked) => locked.fmt(f),
             Broken::System(error) => write!(f, "cannot listen for signals: {error}"),
             Broken::Panicked => f.write_str("a part of stayput failed; please report it"),
-            Broken::Stopped => f.write_str("stopped"),
+            Broken::Stopped => f.write_str("stopped before it was done"),
         }
     }
 }
@@ -133,11 +133,11 @@ impl fmt::Display for Broken {
 /// # Errors
 /// [`Broken`] says why there is no outcome.
 pub async fn run(job: Job) -> Result<Outcome, Broken> {
-    let signals = Signals::listen().map_err(Broken::System)?;
+    let mut signals = Signals::listen().map_err(Broken::System)?;
     let mut alarm = Alarm::new();
     let readings = tokio::select! {
         readings = accounts::read(job.config.accounts.clone(), job.secrets) => readings,
-        () = stopped(&signals) => return Err(Broken::Stopped),
+        () = signals.stopped() => return Err(Broken::Stopped),
     };
     let mut shell = Loop::new(job, readings).map_err(Broken::Locked)?;
     shell.supervisor.ready();
@@ -149,7 +149,7 @@ pub async fn run(job: Job) -> Result<Outcome, Broken> {
         let due = shell.wake_at();
         let happening = tokio::select! {
             biased;
-            () = signals.arrive() => Happening::Signals(signals.take()),
+            arrived = signals.next() => Happening::Signal(arrived),
             Some(work) = shell.work.join_next() => Happening::Finished(Box::new(work)),
             () = alarm.rings_at(due) => Happening::Due,
         };
@@ -157,19 +157,9 @@ pub async fn run(job: Job) -> Result<Outcome, Broken> {
     }
 }
 
-/// Returns when SIGTERM or SIGINT arrives; before the loop runs, there is nothing to reload.
-async fn stopped(signals: &Signals) {
-    loop {
-        signals.arrive().await;
-        if signals.take().stop {
-            return;
-        }
-    }
-}
-
 /// What ended the wait.
 enum Happening {
-    Signals(Arrived),
+    Signal(Arrived),
     Finished(Box<Result<Work, JoinError>>),
     Due,
 }
@@ -220,6 +210,10 @@ struct Loop {
 
 impl Loop {
     fn new(mut job: Job, readings: Readings) -> Result<Loop, Locked> {
+        if job.audience != Audience::Caller {
+            accounts::warn(&readings);
+            job.config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        }
         let accounts = Accounts::open(&job.config.accounts, readings, &Accounts::default())?;
         let now = clock::now();
         let opened = match std::mem::replace(&mut job.memory, Memory::None) {
@@ -230,8 +224,8 @@ impl Loop {
         if let Some(trouble) = opened.trouble {
             tracing::warn!("{trouble}");
         }
-        for warning in &job.config.warnings {
-            tracing::warn!("{warning}");
+        if job.mode == Mode::Daemon {
+            tracing::info!("{}", beginning(&job.config.settings));
         }
         let start = Start {
             mode: job.mode,
@@ -289,7 +283,7 @@ impl Loop {
         let now = clock::now();
         match happening {
             Happening::Due => {}
-            Happening::Signals(arrived) => self.obey(arrived, now),
+            Happening::Signal(arrived) => self.obey(arrived, now),
             Happening::Finished(work) => match *work {
                 Ok(work) => self.take_in(work, now),
                 Err(error) if error.is_panic() => return Err(Broken::Panicked),
@@ -329,24 +323,19 @@ impl Loop {
     }
 
     fn obey(&mut self, arrived: Arrived, now: Moment) {
-        if arrived.stop {
-            self.stop(now);
-        }
-        if arrived.refresh {
-            tracing::info!("SIGUSR1: looking, and asking Cloudflare afresh");
-            self.engine.handle(Event::RefreshNow, now);
-        }
-        if arrived.reload && self.end_by.is_none() {
-            self.begin_reload();
+        match arrived {
+            Arrived::Stop => self.stop(now),
+            Arrived::Refresh => {
+                tracing::info!("SIGUSR1: looking, and asking Cloudflare afresh");
+                self.engine.handle(Event::RefreshNow, now);
+            }
+            Arrived::Reload if self.end_by.is_none() => self.begin_reload(),
+            Arrived::Reload => {}
         }
     }
 
-    /// The first stop lets the engine finish what must be finished; a second one ends it at once.
+    /// Lets the engine finish what must be finished. A second stop does not come here: see `signals`.
     fn stop(&mut self, now: Moment) {
-        if self.end_by.is_some() {
-            self.end_by = Some(now);
-            return;
-        }
         let grace = match self.job.config.settings.on_exit {
             OnExit::Delete if self.job.mode == Mode::Daemon => GRACE_TO_DELETE,
             _ => GRACE,
@@ -372,6 +361,12 @@ impl Loop {
         let now = clock::now();
         self.save_if_needed(now);
         self.tell(now);
+        if self.job.mode != Mode::Daemon && self.end_by.is_some() {
+            return Err(Broken::Stopped);
+        }
+        if self.job.mode == Mode::Daemon {
+            tracing::info!("stopped");
+        }
         Ok(Outcome { engine: self.engine, seen: self.seen })
     }
 
@@ -448,6 +443,7 @@ impl Loop {
             Some(config) => config.accounts.clone(),
             None => self.accounts.accesses(),
         };
+        accounts::warn(&readings);
         match Accounts::open(&accesses, readings, &self.accounts) {
             Ok(accounts) => self.renew(config, accounts, now),
             Err(locked) => {
@@ -543,6 +539,17 @@ impl Loop {
         let plural = if requests == 1 { "" } else { "s" };
         tracing::info!("cost: {requests} API request{plural} so far, {left} left in this window");
     }
+}
+
+/// The first line of a daemon.
+fn beginning(settings: &Settings) -> String {
+    let records = settings.records.len();
+    let plural = if records == 1 { "" } else { "s" };
+    format!(
+        "stayput {} keeps {records} record{plural}; it looks at the address every {}",
+        env!("CARGO_PKG_VERSION"),
+        humantime::format_duration(settings.every)
+    )
 }
 
 /// A number that differs from start to start: for jitter, never for secrets.

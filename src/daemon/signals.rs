@@ -1,92 +1,88 @@
-//! Signals as events: a flag for each, and one socket that wakes the loop.
+//! Signals as events.
 //!
-//! A hundred signals that arrive before the loop looks are one. Deliberately unknown: what they mean
-//! to the daemon.
+//! A hundred that arrive before the loop looks are one. The runtime's own listening is used, because it
+//! takes no descriptor beyond those that the runtime has anyway. Deliberately unknown: what the signals
+//! mean to the daemon.
 
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-use signal_hook::{flag, low_level};
-use tokio::net;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that arrived and were not taken yet.
+/// The signals that the program listens for.
 #[derive(Debug)]
 pub struct Signals {
-    wake: net::UnixStream,
-    reload: Arc<AtomicBool>,
-    refresh: Arc<AtomicBool>,
-    stop: Arc<AtomicBool>,
-    registered: Vec<signal_hook::SigId>,
+    hangup: Signal,
+    user: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    /// While this is set, a stop ends the process within the signal itself.
+    impatient: Arc<AtomicBool>,
+    hooks: [signal_hook::SigId; 2],
 }
 
-/// What arrived since the last call; each kind once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Arrived {
+/// What arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrived {
     /// SIGHUP.
-    pub reload: bool,
+    Reload,
     /// SIGUSR1.
-    pub refresh: bool,
+    Refresh,
     /// SIGTERM or SIGINT.
-    pub stop: bool,
+    Stop,
 }
 
 impl Signals {
     /// Takes the signals over from the system's defaults. Must be called within the runtime.
     ///
     /// # Errors
-    /// Where no socket or no signal action can be had.
+    /// Where the system refuses an action for a signal.
     pub fn listen() -> io::Result<Signals> {
-        let (read, write) = UnixStream::pair()?;
-        read.set_nonblocking(true)?;
-        let mut signals = Signals {
-            wake: net::UnixStream::from_std(read)?,
-            reload: Arc::default(),
-            refresh: Arc::default(),
-            stop: Arc::default(),
-            registered: Vec::new(),
-        };
-        let flags = [
-            (SIGHUP, Arc::clone(&signals.reload)),
-            (SIGUSR1, Arc::clone(&signals.refresh)),
-            (SIGTERM, Arc::clone(&signals.stop)),
-            (SIGINT, Arc::clone(&signals.stop)),
-        ];
-        for (signal, arrived) in flags {
-            // The flag first: when the socket wakes the loop, it is already up.
-            signals.registered.push(flag::register(signal, arrived)?);
-            let end = write.try_clone()?;
-            signals.registered.push(low_level::pipe::register(signal, end)?);
-        }
-        Ok(signals)
+        let impatient = Arc::new(AtomicBool::new(false));
+        let hook = |number| flag::register_conditional_shutdown(number, 0, Arc::clone(&impatient));
+        Ok(Signals {
+            hooks: [hook(SIGTERM)?, hook(SIGINT)?],
+            impatient,
+            hangup: signal(SignalKind::hangup())?,
+            user: signal(SignalKind::user_defined1())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
-    /// Returns when a signal has arrived.
-    pub async fn arrive(&self) {
-        // An error here means that the socket is gone; the loop then goes on without signals.
-        if self.wake.readable().await.is_err() {
-            std::future::pending::<()>().await;
+    /// The next signal; a stop before all others.
+    pub async fn next(&mut self) -> Arrived {
+        tokio::select! {
+            biased;
+            Some(()) = self.terminate.recv() => self.stop(),
+            Some(()) = self.interrupt.recv() => self.stop(),
+            Some(()) = self.hangup.recv() => Arrived::Reload,
+            Some(()) = self.user.recv() => Arrived::Refresh,
+            // The runtime ends these only when it ends itself.
+            else => std::future::pending().await,
         }
     }
 
-    /// What arrived since the last call.
-    pub fn take(&self) -> Arrived {
-        let mut drained = [0; 64];
-        while matches!(self.wake.try_read(&mut drained), Ok(bytes) if bytes > 0) {}
-        Arrived {
-            reload: self.reload.swap(false, Ordering::SeqCst),
-            refresh: self.refresh.swap(false, Ordering::SeqCst),
-            stop: self.stop.swap(false, Ordering::SeqCst),
-        }
+    /// From now on a further stop ends the process at once: the loop may be stuck in a write to a disk
+    /// that no longer answers, and what is on disk is right at every instant.
+    fn stop(&self) -> Arrived {
+        self.impatient.store(true, Ordering::SeqCst);
+        Arrived::Stop
+    }
+
+    /// Returns when SIGTERM or SIGINT arrives, and lets all else pass.
+    pub async fn stopped(&mut self) {
+        while self.next().await != Arrived::Stop {}
     }
 }
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        for id in self.registered.drain(..) {
-            low_level::unregister(id);
+        for hook in self.hooks {
+            signal_hook::low_level::unregister(hook);
         }
     }
 }

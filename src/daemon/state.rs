@@ -39,6 +39,8 @@ pub enum Trouble {
     InUse(PathBuf),
     /// The file cannot be read.
     Unreadable(PathBuf, io::Error),
+    /// There is something else at this place, such as a device, which must not be replaced by a file.
+    NoFile(PathBuf),
     /// The file belongs to another user, who could have written anything.
     Foreign(PathBuf, u32),
     /// The file is no state of ours; why.
@@ -61,6 +63,9 @@ impl fmt::Display for Trouble {
             ),
             Trouble::Unreadable(path, error) => {
                 write!(f, "the state in {} cannot be read ({error}); starting afresh", path.display())
+            }
+            Trouble::NoFile(path) => {
+                write!(f, "{} is not a file; going on without state", path.display())
             }
             Trouble::Foreign(path, uid) => write!(
                 f,
@@ -115,6 +120,9 @@ pub fn place(directory: Option<&OsStr>, file: Option<&OsStr>) -> Option<PathBuf>
 /// Opens, locks and reads the state file.
 #[must_use]
 pub fn open(path: PathBuf, clocks: Both) -> Opened {
+    if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
+        return nothing_but(None, Some(Trouble::NoFile(path)));
+    }
     let writable = folder_is_writable(&path);
     let file = match lock(&path) {
         Ok(Locked::Held(file)) => file,
@@ -144,8 +152,10 @@ pub fn open(path: PathBuf, clocks: Both) -> Opened {
 /// simply not known.
 #[must_use]
 pub fn look(path: &Path, clocks: Both) -> Opened {
-    let read = File::open(path).map(|file| read(&file, path, clocks));
-    Opened { remembered: read.ok().and_then(Result::ok).flatten(), ..Opened::default() }
+    let is_file = std::fs::metadata(path).is_ok_and(|there| there.is_file());
+    let file = is_file.then(|| File::open(path).ok()).flatten();
+    let read = file.and_then(|file| read(&file, path, clocks).ok());
+    Opened { remembered: read.flatten(), ..Opened::default() }
 }
 
 impl StateFile {
@@ -444,6 +454,16 @@ mod tests {
         let file = opened.file.as_mut().unwrap();
         file.save(&snapshot, clocks()).unwrap();
         assert!(!beside(&path).exists());
+    }
+
+    #[test]
+    fn a_device_or_a_folder_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["/dev/null", folder.path().to_str().unwrap()] {
+            let opened = open(path.into(), clocks());
+            assert!(matches!(opened.trouble, Some(Trouble::NoFile(_))));
+            assert!(opened.file.is_none(), "it would be replaced by a file");
+        }
     }
 
     #[test]

@@ -16,10 +16,7 @@ use crate::outbound::excerpt;
 /// # Errors
 /// As [`parse_trace`] and [`parse_address`].
 pub fn parse(body: &[u8], host: &str, family: Family) -> Result<IpAddr, Unheard> {
-    if body
-        .split(|&b| b == b'\n')
-        .any(|line| line.starts_with(b"ip="))
-    {
+    if body.split(|&b| b == b'\n').any(|line| line.starts_with(b"ip=")) {
         parse_trace(body, host, family)
     } else {
         parse_address(body, family)
@@ -55,21 +52,13 @@ pub fn parse_trace(body: &[u8], host: &str, family: Family) -> Result<IpAddr, Un
             pairs.push(pair(line).ok_or_else(|| not_an_address(body))?);
         }
     }
-    let values = |key| {
-        pairs
-            .iter()
-            .filter(move |pair| pair.0 == key)
-            .map(|pair| pair.1)
-    };
+    let values = |key| pairs.iter().filter(move |pair| pair.0 == key).map(|pair| pair.1);
 
     if let Some(other) = values("h").find(|h| !without_port(h).eq_ignore_ascii_case(host)) {
         return Err(Unheard::WrongHost(excerpt(other.as_bytes(), EXCERPT)));
     }
     // Besides "on" there is "plus", and who knows what comes next.
-    if values("warp")
-        .chain(values("gateway"))
-        .any(|value| value != "off")
-    {
+    if values("warp").chain(values("gateway")).any(|value| value != "off") {
         return Err(Unheard::Warp);
     }
     let mut addresses = values("ip");
@@ -85,17 +74,12 @@ pub(super) fn of_family(address: IpAddr, family: Family) -> Result<IpAddr, Unhea
         IpAddr::V4(_) => false,
         IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
     };
-    if Family::of(address) == family && !disguised {
-        Ok(address)
-    } else {
-        Err(Unheard::WrongFamily(address))
-    }
+    if Family::of(address) == family && !disguised { Ok(address) } else { Err(Unheard::WrongFamily(address)) }
 }
 
 fn pair(line: &str) -> Option<(&str, &str)> {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    line.split_once('=')
-        .filter(|(key, _)| !key.is_empty() && key.bytes().all(word))
+    line.split_once('=').filter(|(key, _)| !key.is_empty() && key.bytes().all(word))
 }
 
 fn without_port(host: &str) -> &str {
@@ -113,11 +97,7 @@ fn without_port(host: &str) -> &str {
 
 fn not_an_address(body: &[u8]) -> Unheard {
     let excerpt = excerpt(body, EXCERPT);
-    Unheard::NotAnAddress(if excerpt.is_empty() {
-        "(nothing that can be shown)".to_owned()
-    } else {
-        excerpt
-    })
+    Unheard::NotAnAddress(if excerpt.is_empty() { "(nothing that can be shown)".to_owned() } else { excerpt })
 }
 
 #[cfg(test)]
@@ -148,10 +128,7 @@ mod tests {
             assert_eq!(v4(body), address);
         }
         let body = b"2A02:8070::0001\n";
-        assert_eq!(
-            parse(body, HOST, Family::V6),
-            Ok("2a02:8070::1".parse().unwrap())
-        );
+        assert_eq!(parse(body, HOST, Family::V6), Ok("2a02:8070::1".parse().unwrap()));
     }
 
     #[test]
@@ -203,10 +180,7 @@ mod tests {
         let address = Ok("91.7.1.2".parse().unwrap());
         assert_eq!(v4(TRACE), address);
         assert_eq!(v4(&TRACE.replace('\n', "\r\n")), address);
-        assert_eq!(
-            v4(&format!("{TRACE}brand-new_key=1.0.1.1\nuag=a=b; c\n\n")),
-            address
-        );
+        assert_eq!(v4(&format!("{TRACE}brand-new_key=1.0.1.1\nuag=a=b; c\n\n")), address);
         assert_eq!(v4("ip=91.7.1.2"), address);
         assert_eq!(v4(&TRACE.replace("h=api.", "h=API.")), address);
         assert_eq!(v4(&TRACE.replace(".com\n", ".com:8443\n")), address);
@@ -214,32 +188,17 @@ mod tests {
 
     #[test]
     fn a_trace_for_another_host_was_answered_by_somebody_in_between() {
-        for other in [
-            "h=1.1.1.1",
-            "h=api.cloudflare.com.evil.example",
-            "h=",
-            "h=api.cloudflare.com:",
-        ] {
+        for other in ["h=1.1.1.1", "h=api.cloudflare.com.evil.example", "h=", "h=api.cloudflare.com:"] {
             let answer = v4(&TRACE.replace("h=api.cloudflare.com", other));
-            assert!(
-                matches!(answer, Err(Unheard::WrongHost(_))),
-                "{other}: {answer:?}"
-            );
+            assert!(matches!(answer, Err(Unheard::WrongHost(_))), "{other}: {answer:?}");
         }
         let twice = format!("{TRACE}h=other.example\n");
-        assert_eq!(
-            v4(&twice),
-            Err(Unheard::WrongHost("other.example".to_owned()))
-        );
+        assert_eq!(v4(&twice), Err(Unheard::WrongHost("other.example".to_owned())));
     }
 
     #[test]
     fn a_trace_through_warp_or_gateway_is_of_cloudflares_exit() {
-        for (off, on) in [
-            ("warp=off", "warp=on"),
-            ("warp=off", "warp=plus"),
-            ("gateway=off", "gateway=on"),
-        ] {
+        for (off, on) in [("warp=off", "warp=on"), ("warp=off", "warp=plus"), ("gateway=off", "gateway=on")] {
             assert_eq!(v4(&TRACE.replace(off, on)), Err(Unheard::Warp));
         }
     }
@@ -269,10 +228,7 @@ mod tests {
             Err(Unheard::NotAnAddress(excerpt)) => excerpt,
             other => panic!("{other:?}"),
         };
-        assert_eq!(
-            shown(b"<html>\r\n\t<b>Log\x1b[31m in</b>"),
-            "<html> <b>Log [31m in</b>"
-        );
+        assert_eq!(shown(b"<html>\r\n\t<b>Log\x1b[31m in</b>"), "<html> <b>Log [31m in</b>");
         assert_eq!(shown("Grüße \u{202e}verkehrt".as_bytes()), "Grüße verkehrt");
         assert_eq!(shown(&b"x".repeat(4000)), "x".repeat(80));
         assert_eq!(shown(b""), "(nothing that can be shown)");
@@ -288,10 +244,7 @@ mod tests {
 
     /// Any bytes, and a trace with a few bytes changed.
     fn any_body() -> impl Strategy<Value = Vec<u8>> {
-        let change = (
-            0..TRACE.len(),
-            prop_oneof![any::<u8>(), "[\n=.0-9]".prop_map(|s| s.as_bytes()[0])],
-        );
+        let change = (0..TRACE.len(), prop_oneof![any::<u8>(), "[\n=.0-9]".prop_map(|s| s.as_bytes()[0])]);
         let changed = prop::collection::vec(change, 0..4).prop_map(|changes| {
             let mut body = TRACE.as_bytes().to_vec();
             for (at, byte) in changes {

@@ -56,9 +56,7 @@ pub(super) async fn run(words: &[Box<str>], limit: Duration) -> Result<Vec<u8>, 
         Ok(Ok((_, Some(status)))) => {
             let complaint = complaint.text();
             let join = if complaint.is_empty() { "" } else { ": " };
-            Err(Unheard::Local(format!(
-                "{program} ended with {status}{join}{complaint}"
-            )))
+            Err(Unheard::Local(format!("{program} ended with {status}{join}{complaint}")))
         }
     }
 }
@@ -74,10 +72,7 @@ struct Running {
 impl From<Child> for Running {
     fn from(child: Child) -> Running {
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        Running {
-            group: pid.and_then(Pid::from_raw),
-            child,
-        }
+        Running { group: pid.and_then(Pid::from_raw), child }
     }
 }
 
@@ -92,12 +87,8 @@ impl Drop for Running {
 
 impl Running {
     /// The output, and how it ended; `None`: not yet, because it prints too much.
-    async fn finish(
-        &mut self,
-        complaint: &mut LastLine,
-    ) -> io::Result<(Vec<u8>, Option<ExitStatus>)> {
-        let (Some(output), Some(mut errors)) = (self.child.stdout.take(), self.child.stderr.take())
-        else {
+    async fn finish(&mut self, complaint: &mut LastLine) -> io::Result<(Vec<u8>, Option<ExitStatus>)> {
+        let (Some(output), Some(mut errors)) = (self.child.stdout.take(), self.child.stderr.take()) else {
             return Err(io::Error::other("its output is not ours"));
         };
         let ended = tokio::select! {
@@ -190,9 +181,7 @@ mod tests {
     /// A script that notes its own number and that of a child, and then hangs with it.
     fn hang(folder: &Path) -> [Box<str>; 3] {
         let at = folder.display();
-        shell(&format!(
-            "sleep 1000 & echo $! >{at}/child; echo $$ >{at}/shell; wait"
-        ))
+        shell(&format!("sleep 1000 & echo $! >{at}/child; echo $$ >{at}/shell; wait"))
     }
 
     async fn has_ended(folder: &Path) {
@@ -208,25 +197,17 @@ mod tests {
         assert_eq!(run(&words, LONG).await, Ok(b"$HOME; * `id`\n".to_vec()));
         let both = shell("echo 1.0.1.1 >&2; echo 91.7.1.2");
         assert_eq!(run(&both, LONG).await, Ok(b"91.7.1.2\n".to_vec()));
-        assert_eq!(
-            run(&["cat".into()], LONG).await,
-            Ok(Vec::new()),
-            "standard input is empty"
-        );
+        assert_eq!(run(&["cat".into()], LONG).await, Ok(Vec::new()), "standard input is empty");
     }
 
     #[tokio::test]
     async fn a_failure_is_told_with_the_last_line_of_the_standard_error() {
-        let words = shell(
-            "echo 91.7.1.2; echo first >&2; printf 'the router\\033 says no\\n\\n' >&2; exit 3",
-        );
+        let words =
+            shell("echo 91.7.1.2; echo first >&2; printf 'the router\\033 says no\\n\\n' >&2; exit 3");
         let why = "sh ended with exit status: 3: the router says no".to_owned();
         assert_eq!(run(&words, LONG).await, Err(Unheard::Local(why)));
         let quiet = "sh ended with exit status: 1".to_owned();
-        assert_eq!(
-            run(&shell("exit 1"), LONG).await,
-            Err(Unheard::Local(quiet))
-        );
+        assert_eq!(run(&shell("exit 1"), LONG).await, Err(Unheard::Local(quiet)));
         let missing = run(&["/no/such/program".into(), "secret".into()], LONG).await;
         let why = "cannot run /no/such/program: No such file or directory (os error 2)";
         assert_eq!(missing, Err(Unheard::Local(why.to_owned())));
@@ -238,9 +219,7 @@ mod tests {
         let loud = shell("head -c 20000000 /dev/zero >&2; echo 91.7.1.2");
         assert_eq!(run(&loud, LONG).await, Ok(b"91.7.1.2\n".to_vec()));
         let line = shell("head -c 20000000 /dev/zero | tr '\\0' x >&2; exit 1");
-        let Err(Unheard::Local(why)) = run(&line, LONG).await else {
-            panic!("a failure was an answer")
-        };
+        let Err(Unheard::Local(why)) = run(&line, LONG).await else { panic!("a failure was an answer") };
         assert!(why.ends_with(&"x".repeat(200)) && why.len() < 250, "{why}");
     }
 
@@ -249,10 +228,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let begin = Instant::now();
         let limit = Duration::from_secs(1);
-        assert_eq!(
-            run(&hang(folder.path()), limit).await,
-            Err(Unheard::TimedOut)
-        );
+        assert_eq!(run(&hang(folder.path()), limit).await, Err(Unheard::TimedOut));
         assert!(begin.elapsed() < Duration::from_secs(5));
         has_ended(folder.path()).await;
     }

@@ -21,9 +21,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unheard> {
     let file = open(path).map_err(failed)?;
     let mut bytes = Vec::new();
     let one_more = LONGEST_ANSWER as u64 + 1;
-    file.take(one_more)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
+    file.take(one_more).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() > LONGEST_ANSWER {
         return Err(Unheard::TooLong);
     }
@@ -33,15 +31,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unheard> {
 /// Opens a regular file. A pipe without a writer would hold up the whole program.
 fn open(path: &Path) -> io::Result<File> {
     let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or(0);
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::other("it is not a regular file"))
-    }
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
 #[cfg(test)]
@@ -85,13 +76,8 @@ mod tests {
             (&fifo, "not a regular file"),
             (Path::new("/dev/zero"), "not a regular file"),
         ] {
-            let Err(Unheard::Local(why)) = ask(path).await else {
-                panic!("{} was read", path.display())
-            };
-            assert!(
-                why.starts_with(&format!("cannot read {}: ", path.display())),
-                "{why}"
-            );
+            let Err(Unheard::Local(why)) = ask(path).await else { panic!("{} was read", path.display()) };
+            assert!(why.starts_with(&format!("cannot read {}: ", path.display())), "{why}");
             assert!(why.contains(reason), "{why}");
         }
     }

@@ -18,15 +18,9 @@ use crate::outbound::{self, Pool, Trouble, Unread, Way};
 pub(super) async fn ask(client: &Client, url: &str, family: Family) -> Result<IpAddr, Unheard> {
     let url = Url::parse(url).map_err(|error| local("the URL cannot be asked", &error))?;
     let host = url.host_str().unwrap_or_default().to_owned();
-    let response = client
-        .get(url)
-        .send()
-        .await
-        .map_err(|error| unheard(outbound::trouble(&error).0))?;
+    let response = client.get(url).send().await.map_err(|error| unheard(outbound::trouble(&error).0))?;
     // An IPv6 socket that was given an IPv4-mapped address speaks IPv4.
-    let over = response
-        .remote_addr()
-        .map(|peer| answer::of_family(peer.ip(), family));
+    let over = response.remote_addr().map(|peer| answer::of_family(peer.ip(), family));
     if over.is_some_and(|over| over.is_err()) {
         return Err(Unheard::NoRoute);
     }
@@ -73,12 +67,8 @@ impl Clients {
         if let Some(client) = slot.get() {
             return Ok(client.clone());
         }
-        let way = Way {
-            family: Some(family),
-            pool: Pool::Never,
-            connect: limits.connect,
-            total: limits.total,
-        };
+        let way =
+            Way { family: Some(family), pool: Pool::Never, connect: limits.connect, total: limits.total };
         let client = outbound::client(&way).map_err(unheard)?;
         Ok(slot.get_or_init(|| client).clone())
     }

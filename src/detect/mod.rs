@@ -59,11 +59,7 @@ impl Source {
             (BuiltIn::Amazon, Family::V4) => ("amazon", "https://checkip.amazonaws.com"),
             (BuiltIn::Amazon, Family::V6) => return None,
         };
-        Some(Source::Url {
-            label: name.into(),
-            operator: name.into(),
-            url: url.into(),
-        })
+        Some(Source::Url { label: name.into(), operator: name.into(), url: url.into() })
     }
 
     /// How the source is called in messages. Different sources have different labels.
@@ -106,10 +102,7 @@ struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits {
-            connect: Duration::from_secs(5),
-            total: Duration::from_secs(10),
-        }
+        Limits { connect: Duration::from_secs(5), total: Duration::from_secs(10) }
     }
 }
 
@@ -169,9 +162,7 @@ mod tests {
                     continue;
                 };
                 assert_eq!(source.label(), source.operator());
-                let Source::Url { url, .. } = source else {
-                    panic!("a built-in that is no URL")
-                };
+                let Source::Url { url, .. } = source else { panic!("a built-in that is no URL") };
                 let url = reqwest::Url::parse(&url).unwrap();
                 assert_eq!(url.scheme(), "https");
                 assert!(url.host_str().unwrap().parse::<IpAddr>().is_err(), "{url}");
@@ -183,8 +174,7 @@ mod tests {
 
     #[test]
     fn sources_on_this_host_are_told_apart_by_their_labels() {
-        let words =
-            |words: &[&str]| Source::Command(words.iter().map(|&word| word.into()).collect());
+        let words = |words: &[&str]| Source::Command(words.iter().map(|&word| word.into()).collect());
         let all = [
             words(&["ssh", "router", "wan"]),
             words(&["ssh", "other", "wan"]),
@@ -206,10 +196,7 @@ mod tests {
         let source = Source::Static(address);
         let detector = Detector::new();
         assert_eq!(detector.ask(&source, Family::V4).await, Ok(address));
-        assert_eq!(
-            detector.ask(&source, Family::V6).await,
-            Err(Unheard::WrongFamily(address))
-        );
+        assert_eq!(detector.ask(&source, Family::V6).await, Err(Unheard::WrongFamily(address)));
         let mapped = IpAddr::from(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0x909, 0x909));
         assert_eq!(
             detector.ask(&Source::Static(mapped), Family::V6).await,

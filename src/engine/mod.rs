@@ -39,6 +39,9 @@ use zone::{Copy, Goal, Mark, Operation};
 const LONGEST_SPREAD: Duration = Duration::from_secs(5);
 /// How long a single pass goes on trying what failed.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a write waits, after a change of one family, for the look at the other: they tend to
+/// change together, and one batch carries both.
+const GATHER: Duration = Duration::from_secs(2);
 /// How often a refused secret is read again, in case somebody has put a better one in its place.
 const REREAD_EVERY: Duration = Duration::from_secs(60);
 
@@ -105,6 +108,8 @@ pub struct Engine {
     watches: BTreeMap<Family, Watch>,
     /// Families whose belief has been confirmed since the start.
     confirmed: BTreeSet<Family>,
+    /// Until when writes wait for the looks at other families after a change.
+    gather_until: Option<Moment>,
     accounts: BTreeMap<AccountName, Account>,
     rereads: BTreeMap<AccountName, Moment>,
     bulletin: Bulletin,
@@ -127,6 +132,7 @@ impl Engine {
             start,
             watches: BTreeMap::new(),
             confirmed: BTreeSet::new(),
+            gather_until: None,
             accounts: BTreeMap::new(),
             rereads: BTreeMap::new(),
             bulletin: Bulletin::default(),
@@ -318,6 +324,23 @@ impl Engine {
         if self.confirmed.insert(family) || news {
             self.compare_all(now);
         }
+        if news && self.gather_until.is_none_or(|until| until <= now) {
+            self.gather(family, now);
+        }
+    }
+
+    /// One family has changed: looks at the others at once, and lets writes wait a little for them.
+    fn gather(&mut self, changed: Family, now: Moment) {
+        let others = self.watches.iter_mut().filter(|(family, _)| **family != changed);
+        others.for_each(|(_, watch)| watch.look_now(now));
+        self.gather_until = Some(now + GATHER);
+    }
+
+    /// Until when writes wait for a look, if they do.
+    fn gathering(&self, now: Moment) -> Option<Moment> {
+        let until = self.gather_until.filter(|until| *until > now && !self.stopping)?;
+        let looks = |watch: &Watch| watch.is_looking() || watch.wants_at().is_some_and(|at| at <= now);
+        self.watches.values().any(looks).then_some(until)
     }
 
     fn label_of(&self, family: Family, index: usize) -> Box<str> {
@@ -605,7 +628,8 @@ impl Engine {
             return requests.min();
         }
         let looks = self.watches.values().filter_map(Watch::wants_at);
-        requests.chain(looks).chain(self.rereads.values().copied()).min()
+        let rereads = self.rereads.values().copied();
+        requests.chain(looks).chain(rereads).chain(self.gathering(now)).min()
     }
 
     /// What may be written: a pass that would delete too much deletes nothing.
@@ -614,6 +638,9 @@ impl Engine {
             return Writing::Nothing;
         }
         if self.stopping && self.settings.on_exit == OnExit::Keep {
+            return Writing::Nothing;
+        }
+        if self.gathering(now).is_some() {
             return Writing::Nothing;
         }
         let wanted = self.wanted_deletes();
@@ -673,7 +700,8 @@ impl Engine {
         if self.stopping && self.settings.on_exit == OnExit::Keep {
             return true;
         }
-        if self.accounts.values().any(Account::is_busy) || !self.urgent.is_empty() {
+        let busy = self.accounts.values().any(Account::is_busy) || !self.urgent.is_empty();
+        if busy || self.gathering(now).is_some() {
             return false;
         }
         let writing = self.writing(now);

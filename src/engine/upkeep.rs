@@ -40,7 +40,10 @@ pub struct Upkeep {
     page_size: usize,
     difference: Difference,
     sending: Vec<Operation>,
+    /// The most operations in the next batch.
     limit: usize,
+    /// So many operations at the front are known to hold one that is refused.
+    suspects: Option<usize>,
     parked: BTreeMap<Key, Parked>,
     wrong_copies: u8,
     retry: Backoff,
@@ -150,6 +153,7 @@ impl Upkeep {
             difference: Difference::default(),
             sending: Vec::new(),
             limit: Batch::MOST_OPERATIONS,
+            suspects: None,
             parked: BTreeMap::new(),
             wrong_copies: 0,
             retry: Backoff::between(Duration::from_secs(2), Duration::from_secs(600)),
@@ -346,7 +350,8 @@ impl Upkeep {
 
     fn healthy(&self, writing: Writing) -> Vec<&Operation> {
         let healthy = |operation: &&Operation| !self.parked.contains_key(&operation.key);
-        self.sendable(writing).filter(healthy).take(self.limit).collect()
+        let most = self.suspects.map_or(self.limit, |suspects| suspects.div_ceil(2));
+        self.sendable(writing).filter(healthy).take(most).collect()
     }
 
     /// Begins a job: the request to send. For a write, the copy counts as doubted until the answer.
@@ -443,7 +448,11 @@ impl Upkeep {
         self.refused = None;
         self.retry_at = None;
         self.wrong_copies = 0;
-        self.limit = self.limit.saturating_mul(4).clamp(4, Batch::MOST_OPERATIONS);
+        match self.suspects {
+            // Those that follow hold the guilty one.
+            Some(suspects) => self.suspects = suspects.checked_sub(sent.len()).filter(|left| *left > 0),
+            None => self.limit = self.limit.saturating_mul(4).min(Batch::MOST_OPERATIONS),
+        }
         let accepted: Vec<Parked> =
             sent.iter().filter_map(|operation| self.parked.remove(&operation.key)).collect();
         // What was refused for the same reason is probably well too.
@@ -536,10 +545,12 @@ impl Upkeep {
     ) -> Reaction {
         let keys: BTreeSet<&Key> = sent.iter().map(|operation| &operation.key).collect();
         if keys.len() > 1 {
-            self.limit = sent.len().div_ceil(2);
+            self.suspects = Some(sent.len());
             return Reaction::None;
         }
         let reason = Reason::Refused(failure.clone());
+        // Where one is refused, others may be: on with one, and four times as many after each success.
+        (self.suspects, self.limit) = (None, 1);
         let Some(key) = sent.first().map(|operation| operation.key.clone()) else { return Reaction::None };
         let due = self.park(&key, reason.clone(), now, dice);
         // One try stands for all that were refused for the same reason.
@@ -583,3 +594,6 @@ fn asks_the_same(wanted: &Step, sent: &Step) -> bool {
         (wanted, sent) => wanted == sent,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,17 +40,11 @@ fn saying(answer: &'static str) -> u16 {
 }
 
 async fn get(client: &reqwest::Client, url: String) -> Result<Vec<u8>, (Trouble, Sent)> {
-    let response = client
-        .get(url)
-        .send()
-        .await
-        .map_err(|error| trouble(&error))?;
-    read_capped(response, 4096)
-        .await
-        .map_err(|unread| match unread {
-            Unread::TooLong => panic!("too long"),
-            Unread::Trouble(trouble) => (trouble, Sent::Maybe),
-        })
+    let response = client.get(url).send().await.map_err(|error| trouble(&error))?;
+    read_capped(response, 4096).await.map_err(|unread| match unread {
+        Unread::TooLong => panic!("too long"),
+        Unread::Trouble(trouble) => (trouble, Sent::Maybe),
+    })
 }
 
 async fn plain(port: u16) -> Result<Vec<u8>, (Trouble, Sent)> {
@@ -86,24 +80,14 @@ async fn what_never_left_is_told_from_what_may_have_arrived() {
         "{refused:?}"
     );
 
-    for answer in [
-        "",
-        "HTTP/1.1 200 OK\r\ncontent-le",
-        "SSH-2.0-OpenSSH_9.2\r\n",
-    ] {
+    for answer in ["", "HTTP/1.1 200 OK\r\ncontent-le", "SSH-2.0-OpenSSH_9.2\r\n"] {
         let broken = plain(saying(answer)).await.unwrap_err();
-        assert!(
-            matches!(broken, (Trouble::Transfer(_), Sent::Maybe)),
-            "{broken:?}"
-        );
+        assert!(matches!(broken, (Trouble::Transfer(_), Sent::Maybe)), "{broken:?}");
     }
 
     let cut = saying("HTTP/1.1 200 OK\r\ncontent-length: 3000\r\n\r\n91.7.1.2");
     let cut = plain(cut).await.unwrap_err();
-    assert!(
-        matches!(cut, (Trouble::Transfer(_), Sent::Maybe)),
-        "{cut:?}"
-    );
+    assert!(matches!(cut, (Trouble::Transfer(_), Sent::Maybe)), "{cut:?}");
 }
 
 #[tokio::test]
@@ -111,11 +95,7 @@ async fn silence_ends_at_the_limit_and_counts_as_unsent_only_while_connecting() 
     let port = serve(|mut stream| {
         let _ = stream.read_to_end(&mut Vec::new());
     });
-    let short = Way {
-        connect: Duration::from_millis(150),
-        total: Duration::from_millis(300),
-        ..way()
-    };
+    let short = Way { connect: Duration::from_millis(150), total: Duration::from_millis(300), ..way() };
     let client = client(&short).unwrap();
     let plain = get(&client, format!("http://127.0.0.1:{port}")).await;
     assert_eq!(plain, Err((Trouble::TimedOut, Sent::Maybe)));
@@ -149,29 +129,20 @@ async fn many_look_ups_at_once_are_answered_or_refused_and_leave_nothing_behind(
                 assert_eq!(body, b"hi");
                 answered += 1;
             }
-            Err(why) => assert_eq!(
-                why,
-                (
-                    Trouble::Dns("too many look-ups are under way".to_owned()),
-                    Sent::Never
-                )
-            ),
+            Err(why) => {
+                assert_eq!(why, (Trouble::Dns("too many look-ups are under way".to_owned()), Sent::Never))
+            }
         }
     }
     // Other tests of this process may look something up at the same time.
     assert!(answered >= LOOK_UPS / 2, "only {answered} were answered");
-    assert_eq!(
-        get(&client, format!("http://localhost:{port}")).await,
-        Ok(b"hi".to_vec())
-    );
+    assert_eq!(get(&client, format!("http://localhost:{port}")).await, Ok(b"hi".to_vec()));
 }
 
 #[tokio::test]
 async fn a_url_that_is_none_fails_before_anything_is_sent() {
     let answer = get(&client(&way()).unwrap(), "http://?key=hidden".to_owned()).await;
-    let (Trouble::Setup(why), Sent::Never) = answer.unwrap_err() else {
-        panic!("it was sent")
-    };
+    let (Trouble::Setup(why), Sent::Never) = answer.unwrap_err() else { panic!("it was sent") };
     assert!(!why.contains("hidden"), "{why}");
 }
 
@@ -179,11 +150,7 @@ async fn a_url_that_is_none_fails_before_anything_is_sent() {
 async fn a_redirect_is_shown_and_not_followed() {
     let port = saying("HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n");
     let client = client(&way()).unwrap();
-    let response = client
-        .get(format!("http://127.0.0.1:{port}"))
-        .send()
-        .await
-        .unwrap();
+    let response = client.get(format!("http://127.0.0.1:{port}")).send().await.unwrap();
     assert_eq!(response.status().as_u16(), 302);
 }
 
@@ -192,9 +159,8 @@ async fn a_cap_holds_whether_the_length_is_announced_or_not() {
     let client = client(&way()).unwrap();
     let announced = saying("HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\nx");
     let until_the_end = saying("HTTP/1.1 200 OK\r\n\r\n0123456789");
-    let in_chunks = saying(
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n",
-    );
+    let in_chunks =
+        saying("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n");
     for (port, cap, expected) in [
         (announced, 10, Err(Unread::TooLong)),
         (until_the_end, 10, Ok(b"0123456789".to_vec())),
@@ -202,11 +168,7 @@ async fn a_cap_holds_whether_the_length_is_announced_or_not() {
         (in_chunks, 10, Ok(b"0123456789".to_vec())),
         (in_chunks, 9, Err(Unread::TooLong)),
     ] {
-        let response = client
-            .get(format!("http://127.0.0.1:{port}"))
-            .send()
-            .await
-            .unwrap();
+        let response = client.get(format!("http://127.0.0.1:{port}")).send().await.unwrap();
         assert_eq!(read_capped(response, cap).await, expected);
     }
 }
@@ -246,9 +208,7 @@ struct Year(i32);
 impl rustls::time_provider::TimeProvider for Year {
     fn current_time(&self) -> Option<UnixTime> {
         let seconds = date_time_ymd(self.0, 6, 1).unix_timestamp();
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(
-            seconds.try_into().unwrap(),
-        )))
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds.try_into().unwrap())))
     }
 }
 
@@ -256,9 +216,7 @@ impl rustls::time_provider::TimeProvider for Year {
 fn issue(case: &Case) -> (CertificateDer<'static>, rustls::ServerConfig) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority
-        .distinguished_name
-        .push(DnType::CommonName, "the test's authority");
+    authority.distinguished_name.push(DnType::CommonName, "the test's authority");
     let key = KeyPair::generate().unwrap();
     let root = authority.self_signed(&key).unwrap();
     let issuer = Issuer::new(authority, key);
@@ -304,67 +262,34 @@ async fn over_tls(case: Case) -> Result<Vec<u8>, (Trouble, Sent)> {
 
 #[tokio::test]
 async fn a_good_certificate_is_accepted() {
-    let case = Case {
-        host: "127.0.0.1",
-        valid: (2026, 2028),
-        now: 2027,
-    };
+    let case = Case { host: "127.0.0.1", valid: (2026, 2028), now: 2027 };
     assert_eq!(over_tls(case).await, Ok(b"hi".to_vec()));
 }
 
 #[tokio::test]
 async fn a_certificate_for_another_name_is_refused_and_both_names_are_said() {
-    let case = Case {
-        host: "other.example",
-        valid: (2026, 2028),
-        now: 2027,
-    };
+    let case = Case { host: "other.example", valid: (2026, 2028), now: 2027 };
     let (trouble, sent) = over_tls(case).await.unwrap_err();
     assert_eq!(sent, Sent::Never);
-    let Trouble::Certificate(why) = trouble else {
-        panic!("{trouble:?}")
-    };
-    assert!(
-        why.contains("127.0.0.1") && why.contains("other.example"),
-        "{why}"
-    );
+    let Trouble::Certificate(why) = trouble else { panic!("{trouble:?}") };
+    assert!(why.contains("127.0.0.1") && why.contains("other.example"), "{why}");
 }
 
 #[tokio::test]
 async fn a_certificate_of_an_unknown_authority_is_refused() {
-    let case = Case {
-        host: "127.0.0.1",
-        valid: (2000, 2100),
-        now: 2027,
-    };
+    let case = Case { host: "127.0.0.1", valid: (2000, 2100), now: 2027 };
     let port = serve_tls(issue(&case).1);
-    let answer = get(
-        &client(&way()).unwrap(),
-        format!("https://127.0.0.1:{port}"),
-    )
-    .await;
+    let answer = get(&client(&way()).unwrap(), format!("https://127.0.0.1:{port}")).await;
     let (trouble, sent) = answer.unwrap_err();
     assert_eq!(sent, Sent::Never);
-    assert!(
-        matches!(&trouble, Trouble::Certificate(why) if why.contains("signed by nobody")),
-        "{trouble:?}"
-    );
+    assert!(matches!(&trouble, Trouble::Certificate(why) if why.contains("signed by nobody")), "{trouble:?}");
 }
 
 #[tokio::test]
 async fn an_expired_certificate_is_the_servers_fault_unless_the_clock_is_decades_off() {
-    let expired = |now| {
-        over_tls(Case {
-            host: "127.0.0.1",
-            valid: (2001, 2003),
-            now,
-        })
-    };
+    let expired = |now| over_tls(Case { host: "127.0.0.1", valid: (2001, 2003), now });
     let why = "it expired on 2003-01-01T00:00:00Z, and here it is 2027-06-01T00:00:00Z";
-    assert_eq!(
-        expired(2027).await,
-        Err((Trouble::Certificate(why.to_owned()), Sent::Never))
-    );
+    assert_eq!(expired(2027).await, Err((Trouble::Certificate(why.to_owned()), Sent::Never)));
     for now in [2010, 2090] {
         let (trouble, sent) = expired(now).await.unwrap_err();
         assert_eq!(sent, Sent::Never);
@@ -376,32 +301,17 @@ async fn an_expired_certificate_is_the_servers_fault_unless_the_clock_is_decades
 #[tokio::test]
 async fn a_certificate_from_the_future_is_a_question_to_the_clock() {
     for now in [1971, 2027] {
-        let case = Case {
-            host: "127.0.0.1",
-            valid: (2029, 2031),
-            now,
-        };
-        let why = format!(
-            "it is not valid before 2029-01-01T00:00:00Z, and here it is {now}-06-01T00:00:00Z"
-        );
-        assert_eq!(
-            over_tls(case).await,
-            Err((Trouble::Clock(why), Sent::Never))
-        );
+        let case = Case { host: "127.0.0.1", valid: (2029, 2031), now };
+        let why =
+            format!("it is not valid before 2029-01-01T00:00:00Z, and here it is {now}-06-01T00:00:00Z");
+        assert_eq!(over_tls(case).await, Err((Trouble::Clock(why), Sent::Never)));
     }
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_speak_tls_is_told_from_one_with_a_bad_certificate() {
-    let answer = get(
-        &client(&way()).unwrap(),
-        format!("https://127.0.0.1:{}", saying(OK)),
-    )
-    .await;
-    assert!(
-        matches!(answer, Err((Trouble::Tls(_), Sent::Never))),
-        "{answer:?}"
-    );
+    let answer = get(&client(&way()).unwrap(), format!("https://127.0.0.1:{}", saying(OK))).await;
+    assert!(matches!(answer, Err((Trouble::Tls(_), Sent::Never))), "{answer:?}");
 }
 
 #[test]

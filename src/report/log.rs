@@ -183,11 +183,8 @@ impl Lines {
             Level::DEBUG => ("\x1b[2m", "DEBUG", "·", 7),
             Level::TRACE => ("\x1b[2m", "TRACE", "·", 7),
         };
-        let colored = match self {
-            Lines::Terminal { color } | Lines::File { color } => color && !color_is_none(level),
-            Lines::Journal => false,
-        };
-        let (on, off) = if colored { (color, "\x1b[0m") } else { ("", "") };
+        let colors = matches!(self, Lines::Terminal { color: true } | Lines::File { color: true });
+        let (on, off) = if colors && !color.is_empty() { (color, "\x1b[0m") } else { ("", "") };
         let mut lines = String::new();
         for (index, line) in message.split('\n').enumerate() {
             let line = Plain(line);
@@ -195,7 +192,8 @@ impl Lines {
             let _infallible = match self {
                 Lines::Terminal { .. } => {
                     let clock = time.get(11..).unwrap_or(&time);
-                    writeln!(lines, "{clock} {on}{sign} {indent}{line}{off}")
+                    let (faint, over) = if colors { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
+                    writeln!(lines, "{faint}{clock}{over} {on}{sign} {indent}{line}{off}")
                 }
                 Lines::File { .. } => writeln!(lines, "{time} {on}{word:<5}{off} {indent}{line}"),
                 Lines::Journal => writeln!(lines, "<{priority}>{indent}{line}"),
@@ -203,10 +201,6 @@ impl Lines {
         }
         lines
     }
-}
-
-fn color_is_none(level: Level) -> bool {
-    level == Level::INFO
 }
 
 /// The message of an event, with its fields behind it.
@@ -274,7 +268,10 @@ mod tests {
     fn each_reader_gets_its_own_form() {
         let line = |lines: Lines| lines.lines(Level::WARN, "look out", at());
         assert_eq!(line(Lines::Terminal { color: false }), "08:00:00Z ! look out\n");
-        assert_eq!(line(Lines::Terminal { color: true }), "08:00:00Z \x1b[33m! look out\x1b[0m\n");
+        assert_eq!(
+            line(Lines::Terminal { color: true }),
+            "\x1b[2m08:00:00Z\x1b[0m \x1b[33m! look out\x1b[0m\n"
+        );
         assert_eq!(line(Lines::File { color: false }), "2027-01-15T08:00:00Z WARN  look out\n");
         assert_eq!(line(Lines::Journal), "<4>look out\n");
     }

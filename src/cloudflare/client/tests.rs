@@ -39,14 +39,8 @@ struct Seen {
 
 impl Seen {
     fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self
-            .head
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_once(": "));
-        lines
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        let mut lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 
@@ -84,11 +78,7 @@ async fn converse(
     tell: mpsc::UnboundedSender<Seen>,
 ) {
     while let Some((head, body)) = read_request(&mut stream).await {
-        let seen = Seen {
-            connection,
-            head,
-            body,
-        };
+        let seen = Seen { connection, head, body };
         tell.send(seen).unwrap();
         let reply = script.lock().unwrap().pop_front();
         match reply.expect("more requests than replies") {
@@ -133,17 +123,11 @@ fn http(status: &str, headers: &str, body: &str) -> String {
 }
 
 fn fine() -> Reply {
-    Reply::Keep(http(
-        "200 OK",
-        "content-type: application/json\r\n",
-        EMPTY_LIST,
-    ))
+    Reply::Keep(http("200 OK", "content-type: application/json\r\n", EMPTY_LIST))
 }
 
 fn run<T>(task: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.unwrap().block_on(task)
 }
 
@@ -164,12 +148,7 @@ fn client(base: &str) -> Client {
 }
 
 fn client_within(total: Duration, base: &str) -> Client {
-    let way = Way {
-        family: None,
-        pool: Pool::Idle(IDLE_LIMIT),
-        connect: total / 2,
-        total,
-    };
+    let way = Way { family: None, pool: Pool::Idle(IDLE_LIMIT), connect: total / 2, total };
     Client::by(way, base).unwrap()
 }
 
@@ -184,13 +163,7 @@ fn read() -> Request {
 
 fn write() -> Request {
     let deletes = vec![RecordId::parse(ZONE).unwrap()];
-    Request::Batch {
-        zone: ZoneId::parse(ZONE).unwrap(),
-        batch: Batch {
-            deletes,
-            ..Batch::default()
-        },
-    }
+    Request::Batch { zone: ZoneId::parse(ZONE).unwrap(), batch: Batch { deletes, ..Batch::default() } }
 }
 
 /// How a read and a write fail on the same reply.
@@ -235,10 +208,7 @@ fn a_request_arrives_as_it_was_meant() {
         assert_eq!(get.header("content-type"), None);
         assert_eq!(get.header("accept"), Some("application/json"));
         assert!(get.header("user-agent").unwrap().starts_with("stayput/"));
-        assert_eq!(
-            post.head.lines().next().unwrap(),
-            format!("POST {path}/batch HTTP/1.1")
-        );
+        assert_eq!(post.head.lines().next().unwrap(), format!("POST {path}/batch HTTP/1.1"));
         assert_eq!(post.header("content-type"), Some("application/json"));
         assert_eq!(post.body, format!(r#"{{"deletes":[{{"id":"{ZONE}"}}]}}"#));
     });
@@ -252,9 +222,8 @@ fn one_kind_of_credential_is_sent_and_never_both() {
         client.ask(&token(), &read()).await.outcome.unwrap();
         client.ask(&pair(), &read()).await.outcome.unwrap();
         let seen = server.requests();
-        let sent = |at: usize| {
-            ["authorization", "x-auth-email", "x-auth-key"].map(|name| seen[at].header(name))
-        };
+        let sent =
+            |at: usize| ["authorization", "x-auth-email", "x-auth-key"].map(|name| seen[at].header(name));
         let bearer = format!("Bearer {TOKEN}");
         assert_eq!(sent(0), [Some(bearer.as_str()), None, None]);
         assert_eq!(sent(1), [None, Some("me@example.com"), Some(KEY)]);
@@ -271,11 +240,7 @@ fn a_burst_shares_a_connection_until_it_is_forgotten() {
         }
         client.forget_connections();
         client.ask(&token(), &read()).await.outcome.unwrap();
-        let used: Vec<_> = server
-            .requests()
-            .iter()
-            .map(|seen| seen.connection)
-            .collect();
+        let used: Vec<_> = server.requests().iter().map(|seen| seen.connection).collect();
         assert_eq!(used, [0, 0, 0, 1]);
     });
 }
@@ -296,28 +261,14 @@ fn a_connection_that_the_server_closed_is_not_used_again() {
 #[test]
 fn a_reply_that_is_lost_after_the_request_leaves_a_write_unsure() {
     let unsure = [Class::NotSent, Class::Unsure];
-    assert_eq!(
-        classes(|| Reply::Close(String::new())),
-        unsure,
-        "no byte of an answer"
-    );
-    assert_eq!(
-        classes(|| Reply::Close("HTTP/1.1 200 OK\r\ncontent-le".into())),
-        unsure,
-        "half a head"
-    );
-    let cut =
-        || Reply::Close("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"success\":true".into());
+    assert_eq!(classes(|| Reply::Close(String::new())), unsure, "no byte of an answer");
+    assert_eq!(classes(|| Reply::Close("HTTP/1.1 200 OK\r\ncontent-le".into())), unsure, "half a head");
+    let cut = || Reply::Close("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"success\":true".into());
     assert_eq!(classes(cut), unsure, "half a body");
-    let chunk = || {
-        Reply::Close("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"suc\r\n".into())
-    };
+    let chunk =
+        || Reply::Close("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"suc\r\n".into());
     assert_eq!(classes(chunk), unsure, "half the chunks");
-    assert_eq!(
-        classes(|| Reply::Close("SSH-2.0-OpenSSH_9.2\r\n".into())),
-        unsure,
-        "not HTTP"
-    );
+    assert_eq!(classes(|| Reply::Close("SSH-2.0-OpenSSH_9.2\r\n".into())), unsure, "not HTTP");
 }
 
 #[test]
@@ -326,10 +277,7 @@ fn an_answer_that_never_ends_is_given_up() {
     let started = Instant::now();
     let nothing = || Reply::Hang(String::new());
     let half = || Reply::Hang("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".into());
-    for failures in [
-        failures_within(limit, nothing),
-        failures_within(limit, half),
-    ] {
+    for failures in [failures_within(limit, nothing), failures_within(limit, half)] {
         let [read, write] = failures;
         assert_eq!((read.class, write.class), (Class::NotSent, Class::Unsure));
         assert!(read.detail.contains("in time"), "{read}");
@@ -371,11 +319,7 @@ fn without_a_connection_nothing_was_sent() {
             });
             let https = client_within(Duration::from_millis(800), &format!("https://{address}"));
             let failure = https.ask(&token(), &write()).await.outcome.unwrap_err();
-            assert_eq!(
-                (failure.class, failure.status),
-                (Class::NotSent, None),
-                "{failure}"
-            );
+            assert_eq!((failure.class, failure.status), (Class::NotSent, None), "{failure}");
             drop(held.await);
         }
     });
@@ -384,13 +328,7 @@ fn without_a_connection_nothing_was_sent() {
 #[test]
 fn a_page_of_the_edge_is_told_with_its_ray() {
     let page = "<html><head><title>502 Bad Gateway</title></head></html>";
-    let reply = || {
-        Reply::Keep(http(
-            "502 Bad Gateway",
-            "CF-RAY: 8f2a1b3c4d5e6f70-FRA\r\n",
-            page,
-        ))
-    };
+    let reply = || Reply::Keep(http("502 Bad Gateway", "CF-RAY: 8f2a1b3c4d5e6f70-FRA\r\n", page));
     let [read, write] = failures(reply);
     assert_eq!((read.class, write.class), (Class::NotSent, Class::Unsure));
     assert_eq!(
@@ -419,15 +357,11 @@ fn a_redirect_takes_the_secret_nowhere() {
 #[test]
 fn an_answer_of_any_length_is_read_up_to_its_cap() {
     let unsure = [Class::NotSent, Class::Unsure];
-    let [said, _] =
-        failures(|| Reply::Hang("HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n".into()));
+    let [said, _] = failures(|| Reply::Hang("HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n".into()));
     assert_eq!(said.detail, "the answer is longer than 8 MiB");
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-    assert_eq!(
-        classes(|| Reply::Endless(chunked.into(), chunk.clone())),
-        unsure
-    );
+    assert_eq!(classes(|| Reply::Endless(chunked.into(), chunk.clone())), unsure);
     let until_closed = "HTTP/1.1 503 Service Unavailable\r\n\r\n";
     let [endless, _] = failures(|| Reply::Endless(until_closed.into(), "no end ".repeat(1_000)));
     assert_eq!(endless.detail, "the answer is longer than 64 KiB");
@@ -463,8 +397,7 @@ fn a_large_list_is_read_whole() {
 fn a_throttled_answer_holds_even_if_it_breaks_off() {
     let cut = || {
         Reply::Close(
-            "HTTP/1.1 429 Too Many Requests\r\nretry-after: 30\r\ncontent-length: 100\r\n\r\n{"
-                .into(),
+            "HTTP/1.1 429 Too Many Requests\r\nretry-after: 30\r\ncontent-length: 100\r\n\r\n{".into(),
         )
     };
     let [read, write] = failures(cut);
@@ -475,9 +408,8 @@ fn a_throttled_answer_holds_even_if_it_breaks_off() {
 
 #[test]
 fn an_answer_that_echoes_the_secret_is_told_without_it() {
-    let body = format!(
-        r#"{{"success":false,"errors":[{{"code":9109,"message":"Invalid access token {TOKEN}"}}]}}"#
-    );
+    let body =
+        format!(r#"{{"success":false,"errors":[{{"code":9109,"message":"Invalid access token {TOKEN}"}}]}}"#);
     let [failure, _] = failures(|| Reply::Keep(http("403 Forbidden", "", &body)));
     assert_eq!(failure.class, Class::Credential);
     assert_eq!(failure.errors[0].message, "Invalid access token ***");
@@ -485,17 +417,9 @@ fn an_answer_that_echoes_the_secret_is_told_without_it() {
     let page = format!("<p>{} Bearer {TOKEN}</p>", "x".repeat(175));
     let [failure, _] = failures(|| Reply::Keep(http("500 Oh", "", &page)));
     assert!(!failure.detail.contains(&TOKEN[..8]), "{failure}");
-    let [failure, _] = failures(|| {
-        Reply::Keep(http(
-            "302 Found",
-            &format!("location: https://{TOKEN}.example/\r\n"),
-            "",
-        ))
-    });
-    assert!(
-        failure.detail.contains("***") && !failure.detail.contains(&TOKEN[..8]),
-        "{failure}"
-    );
+    let [failure, _] =
+        failures(|| Reply::Keep(http("302 Found", &format!("location: https://{TOKEN}.example/\r\n"), "")));
+    assert!(failure.detail.contains("***") && !failure.detail.contains(&TOKEN[..8]), "{failure}");
 }
 
 #[test]
@@ -506,11 +430,7 @@ fn a_word_that_is_also_the_secret_does_not_spoil_an_answer() {
         );
         let server = Server::start(vec![Reply::Keep(http("200 OK", "", &body))]).await;
         let word = Credential::Token(Secret::parse(b"sandbox", Kind::Token).unwrap());
-        let found = client(&server.base)
-            .ask(&word, &read())
-            .await
-            .outcome
-            .unwrap();
+        let found = client(&server.base).ask(&word, &read()).await.outcome.unwrap();
         assert!(format!("{found:?}").contains("sandbox.example.com"));
     });
 }

@@ -21,19 +21,11 @@ fn name(text: &str) -> Name {
 }
 
 fn ask_zones() -> Request {
-    Request::Zones {
-        page: 1,
-        name: None,
-    }
+    Request::Zones { page: 1, name: None }
 }
 
 fn ask_records() -> Request {
-    Request::Records {
-        zone: zone_id(),
-        name: None,
-        page: 1,
-        per_page: 100,
-    }
+    Request::Records { zone: zone_id(), name: None, page: 1, per_page: 100 }
 }
 
 fn batch() -> Batch {
@@ -60,19 +52,11 @@ fn batch() -> Batch {
 }
 
 fn ask_batch() -> Request {
-    Request::Batch {
-        zone: zone_id(),
-        batch: batch(),
-    }
+    Request::Batch { zone: zone_id(), batch: batch() }
 }
 
 fn answer(request: &Request, body: &[u8]) -> Result<Found, Failure> {
-    let http = HttpAnswer {
-        status: 200,
-        headers: Vec::new(),
-        body,
-        took: Duration::ZERO,
-    };
+    let http = HttpAnswer { status: 200, headers: Vec::new(), body, took: Duration::ZERO };
     decode(request, &http).outcome
 }
 
@@ -109,42 +93,23 @@ fn reads_are_asked_for_by_their_paths() {
         http.path
     };
     assert_eq!(path(&ask_zones()), "/zones?page=1&per_page=50");
-    let by_name = Request::Zones {
-        page: 2,
-        name: Some(name("bücher.example")),
-    };
-    assert_eq!(
-        path(&by_name),
-        "/zones?page=2&per_page=50&name=xn--bcher-kva.example"
-    );
+    let by_name = Request::Zones { page: 2, name: Some(name("bücher.example")) };
+    assert_eq!(path(&by_name), "/zones?page=2&per_page=50&name=xn--bcher-kva.example");
     assert_eq!(path(&Request::Zone(zone_id())), format!("/zones/{ZONE}"));
-    assert_eq!(
-        path(&ask_records()),
-        format!("/zones/{ZONE}/dns_records?page=1&per_page=100")
-    );
-    let one_name = Request::Records {
-        zone: zone_id(),
-        name: Some(name("*.a_b.example.com")),
-        page: 3,
-        per_page: 5_000,
-    };
+    assert_eq!(path(&ask_records()), format!("/zones/{ZONE}/dns_records?page=1&per_page=100"));
+    let one_name =
+        Request::Records { zone: zone_id(), name: Some(name("*.a_b.example.com")), page: 3, per_page: 5_000 };
     assert_eq!(
         path(&one_name),
         format!("/zones/{ZONE}/dns_records?page=3&per_page=5000&name.exact=*.a_b.example.com")
     );
     assert_eq!(path(&Request::Verify(None)), "/user/tokens/verify");
     let account = AccountId::parse(ACCOUNT);
-    assert_eq!(
-        path(&Request::Verify(account)),
-        format!("/accounts/{ACCOUNT}/tokens/verify")
-    );
+    assert_eq!(path(&Request::Verify(account)), format!("/accounts/{ACCOUNT}/tokens/verify"));
 }
 
 fn body_of(batch: Batch) -> serde_json::Value {
-    let http = encode(&Request::Batch {
-        zone: zone_id(),
-        batch,
-    });
+    let http = encode(&Request::Batch { zone: zone_id(), batch });
     assert_eq!(http.method, "POST");
     assert_eq!(http.path, format!("/zones/{ZONE}/dns_records/batch"));
     serde_json::from_str(&http.body.unwrap()).unwrap()
@@ -221,25 +186,18 @@ fn records_are_read_as_cloudflare_writes_them() {
     };
     assert_eq!(
         page.items,
-        [
-            Listed::Address(address_record()),
-            Listed::Address(second),
-            Listed::Alias(name("www.example.com"))
-        ]
+        [Listed::Address(address_record()), Listed::Address(second), Listed::Alias(name("www.example.com"))]
     );
     assert_eq!((page.entries, page.total), (5, Some(5)));
 }
 
 #[test]
 fn fields_that_do_not_matter_may_be_missing_or_of_any_kind() {
-    let least =
-        json!({"id": RECORD, "type": "A", "name": "home.example.com", "content": "203.0.113.7"});
+    let least = json!({"id": RECORD, "type": "A", "name": "home.example.com", "content": "203.0.113.7"});
     let mut odd = least.clone();
     let more = json!({"ttl": -1.5, "proxied": "no", "comment": {"a": [1]}, "tags": "x", "meta": 7, "settings": null,
         "created_on": 0, "new_thing": [[[{}]]]});
-    odd.as_object_mut()
-        .unwrap()
-        .extend(more.as_object().unwrap().clone());
+    odd.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let mut written = least.clone();
     written["ttl"] = json!("1");
     written["tags"] = json!(null);
@@ -248,28 +206,19 @@ fn fields_that_do_not_matter_may_be_missing_or_of_any_kind() {
         let page = records(&json!([raw.clone()])).unwrap();
         assert_eq!(page.items, [Listed::Address(address_record())], "{raw}");
     }
-    for info in [
-        json!(null),
-        json!(7),
-        json!([]),
-        json!({"total_count": "many"}),
-        json!({"total_count": -1}),
-    ] {
-        let body = json!({"success": true, "result": [], "result_info": info, "errors": null, "messages": "x"});
+    for info in [json!(null), json!(7), json!([]), json!({"total_count": "many"}), json!({"total_count": -1})]
+    {
+        let body =
+            json!({"success": true, "result": [], "result_info": info, "errors": null, "messages": "x"});
         let found = answer(&ask_records(), body.to_string().as_bytes()).unwrap();
-        let none = Page {
-            items: Vec::new(),
-            entries: 0,
-            total: None,
-        };
+        let none = Page { items: Vec::new(), entries: 0, total: None };
         assert_eq!(found, Found::Records(none), "{info}");
     }
 }
 
 #[test]
 fn a_list_with_a_malformed_address_record_is_not_half_believed() {
-    let good =
-        json!({"id": RECORD, "type": "A", "name": "home.example.com", "content": "203.0.113.7"});
+    let good = json!({"id": RECORD, "type": "A", "name": "home.example.com", "content": "203.0.113.7"});
     let spoilt = [
         ("id", json!(null)),
         ("id", json!("372E67954025E0BA6AAA6D586B9E0B59")),
@@ -292,10 +241,7 @@ fn a_list_with_a_malformed_address_record_is_not_half_believed() {
         bad[key] = value.clone();
         let failure = records(&json!([good, bad])).unwrap_err();
         assert_eq!(failure.class, Class::NotSent, "{key} {value}");
-        assert!(
-            failure.detail.starts_with("the answer cannot be used"),
-            "{failure}"
-        );
+        assert!(failure.detail.starts_with("the answer cannot be used"), "{failure}");
         let mut missing = good.clone();
         missing.as_object_mut().unwrap().remove(key);
         assert!(records(&json!([good, missing])).is_err(), "no {key}");
@@ -324,38 +270,14 @@ fn totals_are_read_or_reckoned_and_nonsense_is_not_believed() {
         let body = json!({"success": true, "result": [], "result_info": info}).to_string();
         shapes::total(body.as_bytes(), page, 20)
     };
-    assert_eq!(
-        total(
-            json!({"total_count": 2000, "total_pages": 100, "per_page": 20}),
-            1
-        ),
-        Some(2_000)
-    );
+    assert_eq!(total(json!({"total_count": 2000, "total_pages": 100, "per_page": 20}), 1), Some(2_000));
     assert_eq!(total(json!({"total_count": "21"}), 1), Some(21));
-    assert_eq!(
-        total(json!({"total_pages": 3, "per_page": 50}), 1),
-        Some(150),
-        "at most"
-    );
-    assert_eq!(
-        total(json!({"total_pages": 3, "per_page": 50}), 3),
-        Some(120),
-        "exactly"
-    );
+    assert_eq!(total(json!({"total_pages": 3, "per_page": 50}), 1), Some(150), "at most");
+    assert_eq!(total(json!({"total_pages": 3, "per_page": 50}), 3), Some(120), "exactly");
     assert_eq!(total(json!({"total_pages": 3}), 1), None);
-    assert_eq!(
-        total(json!({"total_count": 3}), 1),
-        None,
-        "fewer than on the page"
-    );
+    assert_eq!(total(json!({"total_count": 3}), 1), None, "fewer than on the page");
     assert_eq!(total(json!({"total_count": 1e30}), 1), None);
-    assert_eq!(
-        total(
-            json!({"total_pages": 4_000_000_000u32, "per_page": 4_000_000_000u32}),
-            1
-        ),
-        None
-    );
+    assert_eq!(total(json!({"total_pages": 4_000_000_000u32, "per_page": 4_000_000_000u32}), 1), None);
     assert_eq!(total(json!({"cursors": {"after": "x"}}), 1), None);
 }
 
@@ -381,23 +303,13 @@ fn zone() -> Zone {
 
 #[test]
 fn zones_are_read_with_their_names_in_ascii() {
-    let list =
-        json!([raw_zone(), {"id": OTHER, "name": "localhost"}, {"id": OTHER, "name": "a..b"}]);
-    let page = Page {
-        items: vec![zone()],
-        entries: 3,
-        total: None,
-    };
+    let list = json!([raw_zone(), {"id": OTHER, "name": "localhost"}, {"id": OTHER, "name": "a..b"}]);
+    let page = Page { items: vec![zone()], entries: 3, total: None };
     assert_eq!(result(&ask_zones(), &list), Ok(Found::Zones(page)));
     let one = Request::Zone(zone_id());
     assert_eq!(result(&one, &raw_zone()), Ok(Found::Zone(zone())));
-    let least = Zone {
-        account: None,
-        status: "unknown".into(),
-        kind: "unknown".into(),
-        permissions: None,
-        ..zone()
-    };
+    let least =
+        Zone { account: None, status: "unknown".into(), kind: "unknown".into(), permissions: None, ..zone() };
     for raw in [
         json!({"id": ZONE, "name": "bücher.example"}),
         json!({"id": ZONE, "name": "BÜCHER.example", "account": "x", "status": 1, "type": [], "paused": 0, "permissions": {}}),
@@ -427,11 +339,7 @@ fn malformed_zones_are_refused() {
         json!({"id": OTHER, "name": "example.com"}),
         json!({"id": ZONE, "name": "localhost"}),
     ] {
-        assert_eq!(
-            result(&one, &bad).unwrap_err().class,
-            Class::NotSent,
-            "{bad}"
-        );
+        assert_eq!(result(&one, &bad).unwrap_err().class, Class::NotSent, "{bad}");
     }
 }
 
@@ -455,18 +363,9 @@ fn what_a_batch_did_is_read_as_cloudflare_says_it() {
     assert_eq!(read.patched[0].content, batch().patches[0].content);
     assert_eq!(read.posted[0].id.as_str(), ACCOUNT);
     assert_eq!(read.posted[0].comment.as_deref(), Some("stayput"));
-    let nothing = Request::Batch {
-        zone: zone_id(),
-        batch: Batch::default(),
-    };
-    for empty in [
-        json!({}),
-        json!({"deletes": null, "patches": [], "posts": []}),
-    ] {
-        assert_eq!(
-            result(&nothing, &empty),
-            Ok(Found::Written(Written::default()))
-        );
+    let nothing = Request::Batch { zone: zone_id(), batch: Batch::default() };
+    for empty in [json!({}), json!({"deletes": null, "patches": [], "posts": []})] {
+        assert_eq!(result(&nothing, &empty), Ok(Found::Written(Written::default())));
     }
 }
 
@@ -508,24 +407,15 @@ fn an_answer_that_does_not_match_the_batch_leaves_us_unsure() {
 fn a_verified_token_has_a_status() {
     let body = br#"{"result":{"id":"ed17574386854bf78a67040be0a770b0","status":"active","expires_on":"2027-01-01T00:00:00Z"},
         "success":true,"errors":[],"messages":[{"code":10000,"message":"This API Token is valid and active","type":null}]}"#;
-    let token = TokenStatus {
-        status: "active".into(),
-        expires_on: Some("2027-01-01T00:00:00Z".into()),
-    };
-    assert_eq!(
-        answer(&Request::Verify(None), body),
-        Ok(Found::Token(token))
-    );
+    let token = TokenStatus { status: "active".into(), expires_on: Some("2027-01-01T00:00:00Z".into()) };
+    assert_eq!(answer(&Request::Verify(None), body), Ok(Found::Token(token)));
     let nothing = result(&Request::Verify(None), &json!({"id": "x"})).unwrap_err();
     assert_eq!(nothing.class, Class::NotSent);
 }
 
 #[test]
 fn limits_and_time_are_handed_on_whatever_the_outcome() {
-    for (status, body) in [
-        (200, &br#"{"success":true,"result":[]}"#[..]),
-        (502, b"<html>"),
-    ] {
+    for (status, body) in [(200, &br#"{"success":true,"result":[]}"#[..]), (502, b"<html>")] {
         let http = HttpAnswer {
             status,
             headers: vec![("ratelimit".into(), r#""default";r=7;t=9"#.into())],
@@ -579,8 +469,7 @@ fn any_json() -> impl Strategy<Value = String> {
         Just("deletes"),
     ];
     leaf.prop_recursive(5, 60, 6, move |inner| {
-        let pair =
-            (key.clone(), inner.clone()).prop_map(|(key, value)| format!("\"{key}\":{value}"));
+        let pair = (key.clone(), inner.clone()).prop_map(|(key, value)| format!("\"{key}\":{value}"));
         prop_oneof![
             proptest::collection::vec(inner, 0..6).prop_map(|all| format!("[{}]", all.join(","))),
             proptest::collection::vec(pair, 0..8).prop_map(|all| format!("{{{}}}", all.join(","))),

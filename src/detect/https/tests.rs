@@ -111,21 +111,11 @@ const LIMIT: Duration = Duration::from_millis(600);
 /// A detector in a hurry. Only for looks that are to end at the limit: on a busy machine the others
 /// may need more.
 fn hasty() -> Detector {
-    Detector {
-        limits: Limits {
-            connect: LIMIT / 2,
-            total: LIMIT,
-        },
-        web: Clients::default(),
-    }
+    Detector { limits: Limits { connect: LIMIT / 2, total: LIMIT }, web: Clients::default() }
 }
 
 fn source(url: &str) -> Source {
-    Source::Url {
-        label: url.into(),
-        operator: "127.0.0.1".into(),
-        url: url.into(),
-    }
+    Source::Url { label: url.into(), operator: "127.0.0.1".into(), url: url.into() }
 }
 
 async fn ask_url(url: &str, family: Family) -> Result<IpAddr, Unheard> {
@@ -145,8 +135,7 @@ async fn an_address_and_a_trace_are_heard() {
     assert_eq!(Server::with_body("91.7.1.2\n").await.ask_v4().await, home());
     let trace = "fl=1\nh=127.0.0.1\nip=91.7.1.2\nwarp=off\ngateway=off\n";
     assert_eq!(Server::with_body(trace).await.ask_v4().await, home());
-    let chunked =
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\n91.7\r\n4\r\n.1.2\r\n0\r\n\r\n";
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\n91.7\r\n4\r\n.1.2\r\n0\r\n\r\n";
     assert_eq!(Server::saying(chunked).await.ask_v4().await, home());
 }
 
@@ -154,10 +143,7 @@ async fn an_address_and_a_trace_are_heard() {
 async fn a_page_an_error_and_a_redirect_say_nothing_even_with_an_address_in_them() {
     let page = "<!DOCTYPE html>\n<html><body>Welcome to Hotel WLAN, 91.7.1.2</body></html>";
     let page = Server::with_body(page).await.ask_v4().await;
-    assert!(
-        is_no_address(&page, "<!DOCTYPE html> <html><body>Welcome"),
-        "{page:?}"
-    );
+    assert!(is_no_address(&page, "<!DOCTYPE html> <html><body>Welcome"), "{page:?}");
 
     for (line, status) in [
         ("404 Not Found", 404),
@@ -175,12 +161,9 @@ async fn a_page_an_error_and_a_redirect_say_nothing_even_with_an_address_in_them
     }
 
     let portal = Server::with_body("91.7.1.2").await;
-    for (line, status) in [
-        ("301 Moved Permanently", 301),
-        ("302 Found", 302),
-        ("307 Temporary", 307),
-        ("308 P", 308),
-    ] {
+    for (line, status) in
+        [("301 Moved Permanently", 301), ("302 Found", 302), ("307 Temporary", 307), ("308 P", 308)]
+    {
         let to = format!("location: {}\r\n", portal.url);
         let server = Server::saying(answer(line, &to, "91.7.1.2")).await;
         assert_eq!(server.ask_v4().await, Err(Unheard::Redirect(status)));
@@ -210,14 +193,8 @@ async fn a_trace_that_is_not_ours_is_refused() {
     let ask = async |body: &str| Server::with_body(body).await.ask_v4().await;
     let elsewhere = ask("h=1.1.1.1\nip=91.7.1.2\nwarp=off\n").await;
     assert_eq!(elsewhere, Err(Unheard::WrongHost("1.1.1.1".to_owned())));
-    assert_eq!(
-        ask("h=127.0.0.1\nip=91.7.1.2\nwarp=on\n").await,
-        Err(Unheard::Warp)
-    );
-    assert!(is_no_address(
-        &ask("h=127.0.0.1\nip=91.7.1.2\nip=91.7.1.3\n").await,
-        "h=127.0.0.1 ip="
-    ));
+    assert_eq!(ask("h=127.0.0.1\nip=91.7.1.2\nwarp=on\n").await, Err(Unheard::Warp));
+    assert!(is_no_address(&ask("h=127.0.0.1\nip=91.7.1.2\nip=91.7.1.3\n").await, "h=127.0.0.1 ip="));
 }
 
 #[tokio::test]
@@ -225,10 +202,7 @@ async fn an_answer_is_never_longer_than_4_kib() {
     let fits = format!("{:4096}", "91.7.1.2");
     assert_eq!(Server::with_body(&fits).await.ask_v4().await, home());
     let long = format!("{:5120}", "91.7.1.2");
-    assert_eq!(
-        Server::with_body(&long).await.ask_v4().await,
-        Err(Unheard::TooLong)
-    );
+    assert_eq!(Server::with_body(&long).await.ask_v4().await, Err(Unheard::TooLong));
 }
 
 #[tokio::test]
@@ -241,11 +215,7 @@ async fn an_endless_answer_is_cut_off_at_once() {
         "HTTP/1.1 200 OK\r\nx:\r\n",
         "HTTP/1.1 200 OK\r\nx: ",
     ] {
-        let piece = if head.ends_with("x:\r\n") {
-            b"x:\r\n".repeat(1024)
-        } else {
-            b" ".repeat(4096)
-        };
+        let piece = if head.ends_with("x:\r\n") { b"x:\r\n".repeat(1024) } else { b" ".repeat(4096) };
         let server = Server::new(move |mut peer| {
             let piece = piece.clone();
             async move {
@@ -257,10 +227,7 @@ async fn an_endless_answer_is_cut_off_at_once() {
         .await;
         let begin = Instant::now();
         let answer = server.ask_v4().await;
-        assert!(
-            matches!(answer, Err(Unheard::TooLong | Unheard::Unreachable(_))),
-            "{head:?}: {answer:?}"
-        );
+        assert!(matches!(answer, Err(Unheard::TooLong | Unheard::Unreachable(_))), "{head:?}: {answer:?}");
         assert!(begin.elapsed() < Duration::from_secs(5));
         let written = server.written.load(Ordering::SeqCst);
         assert!(written < 50_000_000, "{head:?}: it took {written} bytes");
@@ -272,8 +239,7 @@ async fn a_server_that_is_slow_or_silent_is_given_up_in_time() {
     let silent = Server::new(async |mut peer| while peer.hear().await {}).await;
     let drips = Server::new(async |mut peer| {
         peer.hear().await;
-        peer.say(b"HTTP/1.1 200 OK\r\ncontent-length: 400\r\n\r\n")
-            .await;
+        peer.say(b"HTTP/1.1 200 OK\r\ncontent-length: 400\r\n\r\n").await;
         while peer.say(b" ").await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -289,8 +255,7 @@ async fn a_server_that_is_slow_or_silent_is_given_up_in_time() {
     .await;
     let stops = Server::new(async |mut peer| {
         peer.hear().await;
-        peer.say(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n91.7.1.2")
-            .await;
+        peer.say(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n91.7.1.2").await;
         while peer.hear().await {}
     })
     .await;
@@ -313,20 +278,15 @@ async fn an_answer_that_breaks_off_says_nothing() {
         "",
     ] {
         let answer = Server::saying(broken).await.ask_v4().await;
-        assert!(
-            matches!(answer, Err(Unheard::Unreachable(_))),
-            "{broken:?}: {answer:?}"
-        );
+        assert!(matches!(answer, Err(Unheard::Unreachable(_))), "{broken:?}: {answer:?}");
     }
 }
 
 #[tokio::test]
 async fn a_compressed_answer_was_not_asked_for_and_is_not_unpacked() {
-    let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xb3\x34\xd4\x33\xd7\x33\xd4\x33\xe2\x02\0\x91\x4d\xb2\x0f\x09\0\0\0";
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
-        gzip.len()
-    );
+    let gzip =
+        b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xb3\x34\xd4\x33\xd7\x33\xd4\x33\xe2\x02\0\x91\x4d\xb2\x0f\x09\0\0\0";
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", gzip.len());
     let server = Server::saying([head.as_bytes(), gzip].concat()).await;
     assert!(is_no_address(&server.ask_v4().await, ""));
 }
@@ -366,10 +326,7 @@ async fn a_source_without_an_address_of_the_family_is_not_asked_over_the_other_o
     assert_eq!(server.ask(Family::V6).await, Err(Unheard::NoRoute));
     let by_name = server.url.replace("127.0.0.1", "localhost");
     let answer = ask_url(&by_name, Family::V6).await;
-    assert!(
-        matches!(answer, Err(Unheard::NoRoute | Unheard::Unreachable(_))),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Err(Unheard::NoRoute | Unheard::Unreachable(_))), "{answer:?}");
     assert_eq!(server.connections(), 0);
     let v6_alone = ask_url("http://[::1]:9/", Family::V4).await;
     assert_eq!(v6_alone, Err(Unheard::NoRoute));
@@ -383,10 +340,7 @@ async fn over_ipv6_an_ipv6_address_is_heard() {
     let body = answer("200 OK", "", "2a02:8070::1");
     if TcpListener::bind("[::1]:0").await.is_err() {
         // A host without IPv6 at all: the look must say so.
-        assert_eq!(
-            ask_url("http://[::1]:9/", Family::V6).await,
-            Err(Unheard::NoRoute)
-        );
+        assert_eq!(ask_url("http://[::1]:9/", Family::V6).await, Err(Unheard::NoRoute));
         return;
     }
     let server = Server::at("[::1]:0", move |mut peer| {
@@ -397,10 +351,7 @@ async fn over_ipv6_an_ipv6_address_is_heard() {
         }
     })
     .await;
-    assert_eq!(
-        server.ask(Family::V6).await,
-        Ok("2a02:8070::1".parse().unwrap())
-    );
+    assert_eq!(server.ask(Family::V6).await, Ok("2a02:8070::1".parse().unwrap()));
     assert_eq!(server.ask(Family::V4).await, Err(Unheard::NoRoute));
 }
 
@@ -434,9 +385,6 @@ async fn what_is_no_url_is_a_local_failure() {
 #[test]
 fn a_bad_certificate_and_a_wrong_clock_keep_their_names() {
     let why = || "why".to_owned();
-    assert_eq!(
-        unheard(Trouble::Certificate(why())),
-        Unheard::Certificate(why())
-    );
+    assert_eq!(unheard(Trouble::Certificate(why())), Unheard::Certificate(why()));
     assert_eq!(unheard(Trouble::Clock(why())), Unheard::Clock(why()));
 }

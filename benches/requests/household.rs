@@ -1,0 +1,368 @@
+//! A home whose names lie in zones of a simulated Cloudflare, on a clock that jumps; and what it asks
+//! of Cloudflare's API on days of several kinds.
+//!
+//! The engine, the real JSON (`cloudflare::wire`) and the sandbox's world, without sockets. Nothing
+//! goes wrong here: what faults do is the simulation's affair. Deliberately unknown: what is a good
+//! figure, and how figures are shown.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use serde_json::json;
+use stayput::cloudflare::wire::{self, HttpAnswer};
+use stayput::detect::answer;
+use stayput::engine::address::{SourceId, Unheard};
+use stayput::engine::names::{Family, Key, Moment, Name};
+use stayput::engine::request::{Answer, Request};
+use stayput::engine::settings::{
+    Account, AccountName, Budget, OnExit, Options, Settings, Source, Wanted, ZoneHint,
+};
+use stayput::engine::{Command, Engine, Event, Mode, RecordState, Snapshot, Start};
+use stayput::sandbox::{API_PATH, HttpRequest, NewZone, Plan, World, WorldOptions};
+
+/// How long a copy of a zone is believed: the default.
+const REFRESH: Duration = Duration::from_secs(6 * 3600);
+/// No refresh is earlier than this: a tenth of the time is jitter.
+const SURELY_BELIEVED: Duration = Duration::from_secs(5 * 3600);
+const DAY: Duration = Duration::from_secs(86_400);
+/// How long a source and Cloudflare take to answer.
+const ECHO: Duration = Duration::from_millis(30);
+const API: Duration = Duration::from_millis(120);
+
+/// How much is kept. Every name has an A and an AAAA record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Names, spread evenly over the zones.
+    pub names: usize,
+    /// Zones, at most as many as names.
+    pub zones: usize,
+}
+
+impl Size {
+    /// Requests that it takes to write every record once: batches hold so many operations.
+    pub fn batches_of(self, operations: usize) -> usize {
+        let in_zone = |zone: usize| (zone..self.names).step_by(self.zones).count();
+        (0..self.zones).map(|zone| (2 * in_zone(zone)).div_ceil(operations)).sum()
+    }
+}
+
+/// Requests, by what they ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bill {
+    /// Pages of `GET /zones`, and single zones.
+    pub zones: usize,
+    /// Pages of records.
+    pub lists: usize,
+    /// Batches.
+    pub batches: usize,
+}
+
+impl Bill {
+    /// All of them.
+    pub fn total(self) -> usize {
+        self.zones + self.lists + self.batches
+    }
+}
+
+/// What each kind of day costs.
+#[derive(Clone, Copy, Debug)]
+pub struct Costs {
+    /// From nothing known to everything current: half of the records are stale, half are missing.
+    pub cold_start: Bill,
+    /// Five hours after that, in which no copy grows too old.
+    pub quiet_hours: Bill,
+    /// The day after, in which every copy is refreshed.
+    pub day: Bill,
+    /// How often the state was saved in the quiet hours.
+    pub quiet_saves: usize,
+    /// Looks at the address in that day, one source each: they are asked of others than the API.
+    pub looks: usize,
+    /// A new process with the state of the one before, until it has confirmed the addresses.
+    pub restart: Bill,
+    /// Both addresses change at once.
+    pub change: Bill,
+}
+
+/// Lives through all of it.
+pub fn measure(size: Size) -> Costs {
+    let mut home = Home::new(size);
+    let cold_start = home.until_current();
+    let saves = home.saves;
+    let quiet_hours = home.pass(SURELY_BELIEVED);
+    let quiet_saves = home.saves - saves;
+    let looks = home.looks;
+    let day = home.pass(DAY);
+    let looks = home.looks - looks;
+    home.catch_up();
+    home.restart();
+    let restart = home.pass(Duration::from_secs(600));
+    home.assert_current();
+    home.move_house();
+    let change = home.until_current();
+    Costs { cold_start, quiet_hours, day, quiet_saves, looks, restart, change }
+}
+
+/// Something on its way.
+enum Journey {
+    Heard(SourceId, Result<IpAddr, Unheard>),
+    Answered(AccountName, Answer),
+}
+
+struct Home {
+    world: World,
+    settings: Settings,
+    engine: Engine,
+    now: Duration,
+    journeys: BTreeMap<(Duration, usize), Journey>,
+    journeys_begun: usize,
+    disk: Option<Snapshot>,
+    saves: usize,
+    looks: usize,
+    bill: Bill,
+}
+
+impl Home {
+    fn new(size: Size) -> Home {
+        let mut world = World::new(WorldOptions::default());
+        for family in Family::ALL {
+            world.addresses.change(family, Some(address(family, 1)));
+        }
+        furnish(&mut world, size);
+        let settings = settings(size);
+        let engine = Engine::new(settings.clone(), start(Duration::ZERO), None);
+        Home {
+            world,
+            settings,
+            engine,
+            now: Duration::ZERO,
+            journeys: BTreeMap::new(),
+            journeys_begun: 0,
+            disk: None,
+            saves: 0,
+            looks: 0,
+            bill: Bill::default(),
+        }
+    }
+
+    /// Lets time pass; what was asked of the API meanwhile.
+    fn pass(&mut self, time: Duration) -> Bill {
+        self.bill = Bill::default();
+        let end = self.now + time;
+        while self.now < end {
+            self.step(end);
+        }
+        self.bill
+    }
+
+    /// Lets time pass until every record is as it should be; what was asked meanwhile.
+    fn until_current(&mut self) -> Bill {
+        self.bill = Bill::default();
+        let end = self.now + Duration::from_secs(3600);
+        while !self.is_current() {
+            assert!(self.now < end, "not current within an hour: {:?}", self.bill);
+            self.step(end);
+        }
+        self.bill
+    }
+
+    /// Waits until every copy has just been refreshed, so that a restart finds them young.
+    fn catch_up(&mut self) {
+        self.engine.handle(Event::RefreshNow, moment(self.now));
+        self.pass(Duration::from_secs(600));
+    }
+
+    /// The process dies, and another one begins with what is on the disk.
+    fn restart(&mut self) {
+        self.journeys.clear();
+        self.engine = Engine::new(self.settings.clone(), start(self.now), self.disk.clone());
+    }
+
+    fn move_house(&mut self) {
+        for family in Family::ALL {
+            self.world.addresses.change(family, Some(address(family, 2)));
+        }
+    }
+
+    fn is_current(&self) -> bool {
+        let told = self.engine.status(moment(self.now));
+        let truth = |family| self.world.addresses.get(family);
+        told.records
+            .iter()
+            .all(|record| record.state == RecordState::Current && record.content == truth(record.key.family))
+    }
+
+    fn assert_current(&self) {
+        assert!(self.is_current(), "{:?}", self.engine.status(moment(self.now)));
+    }
+
+    // --- the loop ---
+
+    /// Does what is to be done now, and jumps to the next instant at which something happens.
+    fn step(&mut self, end: Duration) {
+        while let Some(command) = self.engine.next_command(moment(self.now)) {
+            self.carry_out(command);
+        }
+        self.engine.take_notices();
+        if self.journeys.is_empty() {
+            self.save_if_needed();
+        }
+        let arrival = self.journeys.keys().next().map(|(at, _)| *at);
+        let wake = self.engine.wake_at(moment(self.now)).map(since_start);
+        let next = arrival.into_iter().chain(wake).min().unwrap_or(end);
+        self.now = next.clamp(self.now, end);
+        self.world.advance(self.now);
+        while let Some(entry) = self.journeys.first_entry().filter(|entry| entry.key().0 <= self.now) {
+            let event = match entry.remove() {
+                Journey::Heard(source, answer) => Event::Heard(source, answer),
+                Journey::Answered(account, answer) => Event::Answered(account, answer),
+            };
+            self.engine.handle(event, moment(self.now));
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        let (takes, journey) = match command {
+            Command::Look(source) => {
+                self.looks += 1;
+                (ECHO, Journey::Heard(source, self.echo(source)))
+            }
+            Command::Ask(account, request) => {
+                self.save_if_needed();
+                self.count(&request);
+                (API, Journey::Answered(account, self.ask(&request)))
+            }
+            Command::RereadSecret(account) => panic!("nothing is refused here: {account}"),
+        };
+        self.journeys_begun += 1;
+        self.journeys.insert((self.now + takes, self.journeys_begun), journey);
+    }
+
+    fn save_if_needed(&mut self) {
+        if self.engine.unsaved() {
+            self.saves += 1;
+            self.disk = Some(self.engine.snapshot(moment(self.now)));
+        }
+    }
+
+    fn count(&mut self, request: &Request) {
+        let kind = match request {
+            Request::Zones { .. } | Request::Zone(_) => &mut self.bill.zones,
+            Request::Records { .. } => &mut self.bill.lists,
+            Request::Batch { .. } => &mut self.bill.batches,
+            Request::Verify(_) => panic!("nothing has to be explained here"),
+        };
+        *kind += 1;
+    }
+
+    // --- the other side ---
+
+    fn ask(&mut self, request: &Request) -> Answer {
+        let http = wire::encode(request);
+        let path = format!("{API_PATH}{}", http.path);
+        let body = http.body.unwrap_or_default();
+        let headers = [
+            ("authorization", "Bearer of-a-household-in-a-benchmark-0000000"),
+            ("content-type", "application/json"),
+        ];
+        let reply = self.exchange((http.method, &path, body.as_bytes()), &headers, Family::V4);
+        let answer =
+            HttpAnswer { status: reply.status, headers: reply.headers, body: &reply.body, took: API };
+        let answer = wire::decode(request, &answer);
+        assert!(answer.outcome.is_ok(), "{request:?}: {:?}", answer.outcome);
+        answer
+    }
+
+    fn echo(&mut self, SourceId { family, index }: SourceId) -> Result<IpAddr, Unheard> {
+        let operator = self.settings.sources[&family][index].label.clone();
+        let headers = [("host", "echo.test")];
+        let reply = self.exchange(("GET", &format!("/echo/{operator}"), b""), &headers, family);
+        answer::parse(&reply.body, "echo.test", family)
+    }
+
+    fn exchange(
+        &mut self,
+        (method, path, body): (&str, &str, &[u8]),
+        headers: &[(&str, &str)],
+        over: Family,
+    ) -> stayput::sandbox::Reply {
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.world.answer(&HttpRequest { method, path, headers: &headers, body, over }, self.now)
+    }
+}
+
+/// Zones on a paid plan, since a free one holds 200 records; each with a few records of other people.
+fn furnish(world: &mut World, size: Size) {
+    for zone in 0..size.zones {
+        let zone = zone_name(zone);
+        let id = world.add_zone(NewZone { plan: Plan::Pro, ..NewZone::named(&zone) });
+        for record in [
+            json!({"type": "MX", "name": zone, "content": "mx.example.net", "priority": 10}),
+            json!({"type": "A", "name": format!("mail.{zone}"), "content": "25.7.7.7"}),
+        ] {
+            world.add_record(&id, &record).expect("a record that the sandbox takes");
+        }
+    }
+    for number in (0..size.names).step_by(2) {
+        let zone = zone_name(number % size.zones);
+        let id = world.zone(&zone).expect("a zone that is there").id.clone();
+        for family in Family::ALL {
+            let record = json!({
+                "type": family.record_type(),
+                "name": name(number, size).as_str(),
+                "content": address(family, 9).to_string(),
+            });
+            world.add_record(&id, &record).expect("a record that the sandbox takes");
+        }
+    }
+}
+
+fn settings(size: Size) -> Settings {
+    let wanted =
+        Wanted { account: AccountName::default(), zone: ZoneHint::Find, options: Options::default() };
+    let keys =
+        (0..size.names).flat_map(|number| Family::ALL.map(|family| Key { name: name(number, size), family }));
+    let source = |operator: &str| Source { label: operator.into(), operator: operator.into() };
+    let sources: Vec<Source> = ["cloudflare", "ipify", "amazon"].map(source).into();
+    let budget = Budget { requests: 300, per: Duration::from_secs(300) };
+    Settings {
+        accounts: [(AccountName::default(), Account { budget, refresh: REFRESH })].into(),
+        sources: Family::ALL.map(|family| (family, sources.clone())).into(),
+        every: Duration::from_secs(300),
+        agree: 2,
+        allow: Vec::new(),
+        records: keys.map(|key| (key, wanted.clone())).collect(),
+        owner: None,
+        max_deletes: 5,
+        on_exit: OnExit::Keep,
+    }
+}
+
+fn zone_name(number: usize) -> String {
+    format!("zone{number:02}.example")
+}
+
+fn name(number: usize, size: Size) -> Name {
+    let text = format!("host{number:03}.{}", zone_name(number % size.zones));
+    Name::parse(&text).expect("a good name")
+}
+
+fn address(family: Family, last: u8) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::new(25, 1, 1, last).into(),
+        Family::V6 => Ipv6Addr::new(0x2a01, 1, 0, 0, 0, 0, 0, last.into()).into(),
+    }
+}
+
+fn start(now: Duration) -> Start {
+    Start { mode: Mode::Daemon, seed: 7, eager: true, now: moment(now) }
+}
+
+fn moment(now: Duration) -> Moment {
+    Moment::from_millis(i64::try_from(now.as_millis()).expect("a short life"))
+}
+
+fn since_start(at: Moment) -> Duration {
+    Duration::from_millis(u64::try_from(at.as_millis()).unwrap_or(0))
+}
