@@ -9,8 +9,9 @@ FROM docker.io/library/rust:1.95-slim-bookworm AS build
 ARG TARGETARCH=amd64
 ARG TARGETVARIANT
 WORKDIR /build
-COPY packaging/architectures packaging/toolchain packaging/static packaging/
+COPY packaging/architectures packaging/toolchain packaging/
 RUN packaging/toolchain "$TARGETARCH$TARGETVARIANT"
+COPY packaging/link packaging/order packaging/static packaging/
 COPY Cargo.toml Cargo.lock ./
 COPY benches benches
 COPY config config
@@ -22,7 +23,7 @@ RUN packaging/static "$TARGETARCH$TARGETVARIANT" \
 FROM scratch
 COPY --from=build /image/ /
 # Where the socket of `stayput status` is. With a read-only root, mount a tmpfs on it.
-ENV RUNTIME_DIRECTORY=/tmp
+ENV STAYPUT_SOCKET=/tmp/stayput.sock
 USER 65532:65532
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=1m --timeout=5s --start-period=1m CMD ["/stayput", "status", "--healthy"]
