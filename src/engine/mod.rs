@@ -9,6 +9,7 @@ pub mod account;
 pub mod address;
 pub mod discovery;
 pub mod failure;
+pub mod gathering;
 pub mod names;
 pub mod notice;
 pub mod outlook;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use account::{Account, Busy, Effect, Placed};
 use address::{Outcome, SourceId, Unheard, Watch};
 use failure::{Class, Failure};
+use gathering::Gathering;
 use names::{Family, Key, Moment, Name, ZoneId};
 use notice::{Bulletin, Notice, Topic, Trouble};
 pub use outlook::*;
@@ -39,9 +41,6 @@ use zone::{Copy, Goal, Mark, Operation};
 const LONGEST_SPREAD: Duration = Duration::from_secs(5);
 /// How long a single pass goes on trying what failed.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a write waits, after a change of one family, for the look at the other: they tend to
-/// change together, and one batch carries both.
-const GATHER: Duration = Duration::from_secs(2);
 /// How often a refused secret is read again, in case somebody has put a better one in its place.
 const REREAD_EVERY: Duration = Duration::from_secs(60);
 
@@ -108,8 +107,7 @@ pub struct Engine {
     watches: BTreeMap<Family, Watch>,
     /// Families whose belief has been confirmed since the start.
     confirmed: BTreeSet<Family>,
-    /// Until when writes wait for the looks at other families after a change.
-    gather_until: Option<Moment>,
+    gathering: Gathering,
     accounts: BTreeMap<AccountName, Account>,
     rereads: BTreeMap<AccountName, Moment>,
     bulletin: Bulletin,
@@ -132,7 +130,7 @@ impl Engine {
             start,
             watches: BTreeMap::new(),
             confirmed: BTreeSet::new(),
-            gather_until: None,
+            gathering: Gathering::default(),
             accounts: BTreeMap::new(),
             rereads: BTreeMap::new(),
             bulletin: Bulletin::default(),
@@ -324,23 +322,9 @@ impl Engine {
         if self.confirmed.insert(family) || news {
             self.compare_all(now);
         }
-        if news && self.gather_until.is_none_or(|until| until <= now) {
-            self.gather(family, now);
+        if news {
+            self.gathering.begin(family, &mut self.watches, now);
         }
-    }
-
-    /// One family has changed: looks at the others at once, and lets writes wait a little for them.
-    fn gather(&mut self, changed: Family, now: Moment) {
-        let others = self.watches.iter_mut().filter(|(family, _)| **family != changed);
-        others.for_each(|(_, watch)| watch.look_now(now));
-        self.gather_until = Some(now + GATHER);
-    }
-
-    /// Until when writes wait for a look, if they do.
-    fn gathering(&self, now: Moment) -> Option<Moment> {
-        let until = self.gather_until.filter(|until| *until > now && !self.stopping)?;
-        let looks = |watch: &Watch| watch.is_looking() || watch.wants_at().is_some_and(|at| at <= now);
-        self.watches.values().any(looks).then_some(until)
     }
 
     fn label_of(&self, family: Family, index: usize) -> Box<str> {
@@ -628,8 +612,8 @@ impl Engine {
             return requests.min();
         }
         let looks = self.watches.values().filter_map(Watch::wants_at);
-        let rereads = self.rereads.values().copied();
-        requests.chain(looks).chain(rereads).chain(self.gathering(now)).min()
+        let gathered = self.gathering.until(&self.watches, now);
+        requests.chain(looks).chain(self.rereads.values().copied()).chain(gathered).min()
     }
 
     /// What may be written: a pass that would delete too much deletes nothing.
@@ -640,7 +624,7 @@ impl Engine {
         if self.stopping && self.settings.on_exit == OnExit::Keep {
             return Writing::Nothing;
         }
-        if self.gathering(now).is_some() {
+        if !self.stopping && self.gathering.until(&self.watches, now).is_some() {
             return Writing::Nothing;
         }
         let wanted = self.wanted_deletes();
@@ -700,8 +684,7 @@ impl Engine {
         if self.stopping && self.settings.on_exit == OnExit::Keep {
             return true;
         }
-        let busy = self.accounts.values().any(Account::is_busy) || !self.urgent.is_empty();
-        if busy || self.gathering(now).is_some() {
+        if self.accounts.values().any(Account::is_busy) || !self.urgent.is_empty() {
             return false;
         }
         let writing = self.writing(now);

@@ -121,7 +121,7 @@ pub enum Writing {
     DeletesLater,
     /// No deletes: there are too many.
     NoDeletes,
-    /// Nothing: this is only a plan.
+    /// Nothing: this is only a plan, or more is about to be known.
     Nothing,
 }
 
