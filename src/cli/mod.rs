@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::report::log;
 use exit::Exit;
@@ -122,6 +122,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     result.unwrap_or_else(|exit| exit).into()
+}
+
+/// Every command and option, for what is made of them: the man page and the completions.
+#[must_use]
+pub fn grammar() -> clap::Command {
+    CommandLine::command()
 }
 
 /// Carries out the command. `Err` is an end before its time, already explained to the user.

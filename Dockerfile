@@ -1,0 +1,31 @@
+# stayput in a container: one static program, nothing else.
+#
+#   docker build -t stayput .                                  for this machine
+#   docker build -t stayput --platform linux/arm/v7 .          linux/amd64, arm64, arm/v7 and arm/v6
+#   docker build -t stayput --build-arg TARGETARCH=arm --build-arg TARGETVARIANT=v6 .     the same by hand
+#
+# With podman or buildah, --format docker keeps the HEALTHCHECK. The building machine is amd64.
+FROM docker.io/library/rust:1.95-slim-bookworm AS build
+ARG TARGETARCH=amd64
+ARG TARGETVARIANT
+WORKDIR /build
+COPY packaging/architectures packaging/toolchain packaging/
+RUN packaging/toolchain "$TARGETARCH$TARGETVARIANT"
+COPY packaging/link packaging/order packaging/static packaging/
+COPY Cargo.toml Cargo.lock ./
+COPY benches benches
+COPY config config
+COPY src src
+RUN packaging/static "$TARGETARCH$TARGETVARIANT" \
+    && install -D target/static/stayput-* /image/stayput \
+    && mkdir -m 1777 /image/tmp
+
+FROM scratch
+COPY --from=build /image/ /
+# Where the socket of `stayput status` is. With a read-only root, mount a tmpfs on it.
+ENV STAYPUT_SOCKET=/tmp/stayput.sock
+USER 65532:65532
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=1m --timeout=5s --start-period=1m CMD ["/stayput", "status", "--healthy"]
+ENTRYPOINT ["/stayput"]
+CMD ["run"]
