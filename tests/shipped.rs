@@ -2,6 +2,7 @@
 //!
 //! `STAYPUT_BLESS=1 cargo test --test shipped` writes them.
 #![cfg(feature = "sandbox")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! `stayput status` of the real program: what a running daemon tells, to whom, and what it costs it.
 
 #![cfg(feature = "sandbox")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
