@@ -34,7 +34,7 @@ const SAYS_NOTHING: [&str; 8] = ["util", "helper", "common", "manager", "service
 
 /// The longest file, in lines; those that are longer today may not grow.
 const LONGEST: usize = 700;
-const LONGER: [(&str, usize); 2] = [("src/engine/mod.rs", 900), ("src/engine/zone.rs", 750)];
+const LONGER: [(&str, usize); 1] = [("src/engine/mod.rs", 900)];
 
 /// A file of the source, without its comments.
 struct Source {

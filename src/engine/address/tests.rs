@@ -1,0 +1,203 @@
+//! The laws of belief: how many must say it, what one liar can do, what flapping does.
+
+use super::*;
+use proptest::prelude::*;
+
+const PERIOD: Duration = Duration::from_secs(300);
+
+fn ip(last: u8) -> IpAddr {
+    IpAddr::from([203, 0, 113, last])
+}
+
+fn at(seconds: i64) -> Moment {
+    Moment::from_millis(seconds * 1000)
+}
+
+fn sources(operators: &[&str]) -> Vec<Source> {
+    let source = |(index, operator): (usize, &&str)| Source {
+        label: format!("{operator}{index}").into(),
+        operator: (*operator).into(),
+    };
+    operators.iter().enumerate().map(source).collect()
+}
+
+struct Rig {
+    watch: Watch,
+    dice: fastrand::Rng,
+    asked: Vec<usize>,
+}
+
+impl Rig {
+    fn new(operators: &[&str], agree: usize) -> Rig {
+        Rig {
+            watch: Watch::new(&sources(operators), agree, PERIOD, at(0)),
+            dice: fastrand::Rng::with_seed(7),
+            asked: Vec::new(),
+        }
+    }
+
+    /// One look, in which each source gives its answer; `None` is a failure.
+    fn look(&mut self, seconds: i64, answers: &[Option<u8>]) -> Outcome {
+        self.watch.look_now(at(seconds));
+        self.asked.clear();
+        loop {
+            let index = self.watch.next_source(at(seconds)).expect("it asks until it has concluded");
+            self.asked.push(index);
+            let answer = answers[index].map(ip).ok_or(Unheard::TimedOut);
+            if let Some(outcome) = self.watch.heard(index, answer, at(seconds), &mut self.dice) {
+                return outcome;
+            }
+        }
+    }
+
+    fn believes(&self) -> Option<IpAddr> {
+        self.watch.believed().map(|believed| believed.address)
+    }
+}
+
+#[test]
+fn the_first_address_needs_two_operators() {
+    let mut rig = Rig::new(&["a", "b", "c"], 2);
+    assert_eq!(rig.look(0, &[Some(1), Some(1), Some(1)]), Outcome::Changed { from: None, to: ip(1) });
+    assert_eq!(rig.asked, [0, 1]);
+}
+
+#[test]
+fn three_names_of_one_operator_are_one() {
+    let mut rig = Rig::new(&["a", "a", "a", "b"], 2);
+    rig.look(0, &[Some(1), Some(1), Some(1), Some(1)]);
+    assert_eq!(rig.asked, [0, 3]);
+    let mut alone = Rig::new(&["a", "a"], 2);
+    assert_eq!(alone.look(0, &[Some(1), Some(1)]), Outcome::Changed { from: None, to: ip(1) });
+}
+
+#[test]
+fn in_a_steady_state_one_source_is_asked() {
+    let mut rig = Rig::new(&["a", "b", "c"], 2);
+    rig.look(0, &[Some(1); 3]);
+    for turn in 1..40 {
+        assert_eq!(rig.look(turn * 300, &[Some(1); 3]), Outcome::Same);
+        assert_eq!(rig.asked.len(), 1);
+    }
+}
+
+#[test]
+fn one_liar_changes_nothing() {
+    let mut rig = Rig::new(&["a", "b", "c"], 2);
+    rig.look(0, &[Some(1); 3]);
+    assert_eq!(rig.look(300, &[Some(9), Some(1), Some(1)]), Outcome::Dissent { index: 0, says: ip(9) });
+    assert_eq!(rig.look(600, &[Some(9), Some(1), Some(1)]), Outcome::Same);
+    assert_eq!(rig.asked, [1], "the liar no longer stands guard");
+    assert_eq!(rig.believes(), Some(ip(1)));
+}
+
+#[test]
+fn one_liar_alone_confirms_nothing() {
+    let mut rig = Rig::new(&["a", "b", "c"], 2);
+    rig.look(0, &[Some(1); 3]);
+    rig.look(300, &[Some(9), Some(1), Some(1)]);
+    assert!(matches!(rig.look(600, &[Some(9), None, None]), Outcome::Unconfirmed(_)));
+    assert_eq!(rig.believes(), Some(ip(1)));
+    assert_eq!(rig.watch.believed().unwrap().confirmed_at, at(300));
+}
+
+#[test]
+fn a_change_that_only_one_can_say_is_not_believed() {
+    let mut rig = Rig::new(&["a", "b", "c"], 2);
+    rig.look(0, &[Some(1); 3]);
+    assert!(matches!(rig.look(300, &[Some(2), None, None]), Outcome::Unconfirmed(heard) if heard.len() == 3));
+    assert_eq!(rig.believes(), Some(ip(1)));
+    assert!(matches!(rig.look(600, &[Some(2), Some(3), Some(4)]), Outcome::Unconfirmed(_)));
+    assert_eq!(rig.believes(), Some(ip(1)));
+    assert_eq!(rig.look(900, &[Some(2), Some(2), None]), Outcome::Changed { from: Some(ip(1)), to: ip(2) });
+}
+
+#[test]
+fn after_failures_it_looks_again_soon_and_then_in_the_period() {
+    let mut rig = Rig::new(&["a"], 1);
+    let mut now = 0;
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        let _ = rig.watch.next_source(at(now)).unwrap();
+        let outcome = rig.watch.heard(0, Err(Unheard::TimedOut), at(now), &mut rig.dice);
+        assert!(matches!(outcome, Some(Outcome::Silence(_))));
+        let next = rig.watch.wants_at().unwrap();
+        waits.push(at(now).until(next).as_secs_f64());
+        now = next.as_millis() / 1000 + 1;
+    }
+    for (wait, most) in waits.iter().zip([5.0, 15.0, 60.0, 300.0, 300.0]) {
+        assert!(*wait <= most && *wait >= most * 0.9, "{waits:?}");
+    }
+}
+
+#[test]
+fn a_dead_source_is_asked_last() {
+    let mut rig = Rig::new(&["a", "b", "c"], 2);
+    rig.look(0, &[None, Some(1), Some(1)]);
+    assert_eq!(rig.asked, [0, 1, 2]);
+    rig.look(30, &[None, Some(1), Some(1)]);
+    assert_eq!(rig.asked, [1]);
+}
+
+#[test]
+fn an_address_that_returns_at_once_is_held_back() {
+    let mut rig = Rig::new(&["a", "b"], 2);
+    rig.look(0, &[Some(1); 2]);
+    rig.look(60, &[Some(2); 2]);
+    let Outcome::Flapping { until, .. } = rig.look(120, &[Some(1); 2]) else { panic!("held back") };
+    assert!(at(120).until(until) >= FLAP_WINDOW);
+    assert_eq!(rig.believes(), Some(ip(2)));
+    let later = until.as_millis() / 1000 + 1;
+    assert_eq!(rig.look(later, &[Some(1); 2]), Outcome::Changed { from: Some(ip(2)), to: ip(1) });
+}
+
+#[test]
+fn flaps_of_other_days_are_forgotten() {
+    let mut rig = Rig::new(&["a", "b"], 2);
+    for day in 0..8 {
+        let morning = day * 86_400;
+        rig.look(morning, &[Some(1); 2]);
+        rig.look(morning + 60, &[Some(2); 2]);
+        let Outcome::Flapping { until, .. } = rig.look(morning + 120, &[Some(1); 2]) else { panic!() };
+        assert!(at(morning + 120).until(until) <= FLAP_WINDOW * 2, "on day {day}");
+        rig.look(until.as_millis() / 1000 + 1, &[Some(1); 2]);
+        rig.look(morning + 40_000, &[Some(1); 2]);
+    }
+}
+
+#[test]
+fn a_flapping_address_is_published_a_few_times_an_hour_at_most() {
+    let mut rig = Rig::new(&["a", "b"], 2);
+    let mut changes = 0;
+    for minute in 0..(24 * 60) {
+        let address = Some(1 + u8::try_from(minute % 2).unwrap());
+        if let Outcome::Changed { .. } = rig.look(minute * 60, &[address; 2]) {
+            changes += 1;
+        }
+    }
+    assert!((3..=60).contains(&changes), "{changes} in a day");
+}
+
+proptest! {
+    /// Whatever each source says or fails to say, an address that fewer operators than needed
+    /// say in that very look is never believed.
+    #[test]
+    fn nothing_is_believed_that_too_few_say(
+        looks in prop::collection::vec(prop::collection::vec(prop::option::of(1_u8..4), 4), 1..40),
+        agree in 1_usize..4,
+    ) {
+        let operators = ["a", "a", "b", "c"];
+        let mut rig = Rig::new(&operators, agree);
+        for (turn, answers) in looks.iter().enumerate() {
+            let before = rig.believes();
+            rig.look(i64::try_from(turn).unwrap() * 300, answers);
+            let Some(now) = rig.believes() else { continue };
+            if before == Some(now) {
+                continue;
+            }
+            let mut say: Vec<_> = (0..4).filter(|i| answers[*i].map(ip) == Some(now)).map(|i| operators[i]).collect();
+            say.dedup();
+            prop_assert!(say.len() >= agree, "{now} was said by {say:?}");
+        }
+    }
+}
