@@ -106,7 +106,7 @@ pub struct Opened {
 }
 
 /// Where the state belongs: `$STATE_DIRECTORY/state.json` (the first folder of several), else
-/// `$STAYPUT_STATE`, else nowhere.
+/// `$STAYPUT_STATE` (a folder for it, or the file itself), else nowhere.
 #[must_use]
 pub fn place(directory: Option<&OsStr>, file: Option<&OsStr>) -> Option<PathBuf> {
     let set = |value: &&OsStr| !value.is_empty();
@@ -114,7 +114,8 @@ pub fn place(directory: Option<&OsStr>, file: Option<&OsStr>) -> Option<PathBuf>
         let first = folders.as_bytes().split(|byte| *byte == b':').next()?;
         return Some(Path::new(OsStr::from_bytes(first)).join("state.json"));
     }
-    file.filter(set).map(PathBuf::from)
+    let path = file.filter(set).map(PathBuf::from)?;
+    Some(if path.is_dir() { path.join("state.json") } else { path })
 }
 
 /// Opens, locks and reads the state file.
