@@ -369,6 +369,8 @@ mod tests {
     #[test]
     fn the_place_is_systemds_folder_else_the_variable_else_nowhere() {
         let os = OsStr::new;
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(place(None, Some(folder.path().as_os_str())), Some(folder.path().join("state.json")));
         assert_eq!(place(Some(os("/a:/b")), Some(os("/c/s.json"))), Some("/a/state.json".into()));
         assert_eq!(place(None, Some(os("/c/s.json"))), Some("/c/s.json".into()));
         assert_eq!(place(Some(os("")), Some(os(""))), None);
