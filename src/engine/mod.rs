@@ -585,6 +585,17 @@ impl Engine {
                 for key in &difference.current {
                     self.bulletin.clear(&Topic::Record(key.clone()), now);
                 }
+                // What is only waiting for deletes to be allowed has nothing refused any more.
+                for key in zone.keys().iter().filter(|key| !zone.parked().contains_key(*key)) {
+                    let topic = Topic::Record(key.clone());
+                    let refused = matches!(self.bulletin.wrong(&topic), Some(Trouble::Parked(..)));
+                    let mut steps =
+                        difference.operations.iter().filter(|operation| operation.key == *key).peekable();
+                    let waits = refused && steps.peek().is_some();
+                    if waits && steps.all(|operation| matches!(operation.step, zone::Step::Delete(_))) {
+                        self.bulletin.clear(&topic, now);
+                    }
+                }
                 let moves = |key: &Key| difference.operations.iter().any(|operation| operation.key == *key);
                 self.bulletin.forget_obstacles(|key| moves(key) && !difference.obstacles.contains_key(key));
                 for (key, obstacle) in &difference.obstacles {
