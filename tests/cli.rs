@@ -4,14 +4,16 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use stayput::sandbox::{Kind, Token};
-use support::{Cloud, ELSEWHERE, HERE, Home, Running, TOKEN, files, finish, stayput, stderr, stdout};
+use support::{
+    Cloud, ELSEWHERE, HERE, Home, Running, TOKEN, eventually, files, finish, stayput, stderr, stdout,
+};
 
 const ONE_NAME: &str = "[[record]]\nname = \"a.example.com\"\n";
 const COMMANDS: [&str; 7] = ["run", "once", "plan", "check", "detect", "schema", "sandbox"];
@@ -373,6 +375,34 @@ fn a_second_stop_ends_at_once() {
     assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
+/// A pipe that is full, and whose reader is there and does not read.
+fn full_pipe() -> (std::process::Child, std::process::ChildStdin) {
+    let mut reader = Command::new("sleep").arg("60").stdin(Stdio::piped()).spawn().unwrap();
+    let mut pipe = reader.stdin.take().unwrap();
+    rustix::io::ioctl_fionbio(&pipe, true).unwrap();
+    while pipe.write(&[b'x'; 1024]).is_ok() {}
+    rustix::io::ioctl_fionbio(&pipe, false).unwrap();
+    (reader, pipe)
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_neither_the_work_nor_the_stop() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, ONE_NAME);
+    let (mut reader, pipe) = full_pipe();
+    let mut daemon = home.command(&["run", "-v", "-v"]).stderr(pipe).spawn().unwrap();
+    let published = format!("a.example.com {HERE}");
+    eventually(|| cloud.records() == [published.as_str()], || format!("{:?}", cloud.records()));
+    let begin = Instant::now();
+    let pid = Pid::from_child(&daemon);
+    kill_process(pid, Signal::TERM).unwrap();
+    let status = daemon.wait().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+}
+
 #[test]
 fn the_journal_is_recognised_by_its_file_and_by_nothing_else() {
     use std::os::unix::fs::MetadataExt;
@@ -399,7 +429,7 @@ fn a_single_pass_that_is_interrupted_says_so_and_claims_nothing() {
     for command in ["once", "plan"] {
         let before = cloud.requests();
         let mut pass = Running::start(home.command(&[command]));
-        support::eventually(|| cloud.requests() > before, || "it asks nothing".into());
+        eventually(|| cloud.requests() > before, || "it asks nothing".into());
         pass.signal(Signal::INT);
         let (status, took) = pass.end();
         assert_eq!(status.code(), Some(75), "{}", pass.log());

@@ -56,7 +56,7 @@ proxied = true
 /// # Errors
 /// The port is not free, or nobody takes the base URL.
 pub async fn run(options: Options) -> Result<Exit, Exit> {
-    let mut signals = Signals::listen().map_err(|error| failed("cannot listen for signals", &error))?;
+    let mut signals = Signals::listen(0).map_err(|error| failed("cannot listen for signals", &error))?;
     let world = Arc::new(Mutex::new(world(&options)));
     let server = serve(world, options.port)?;
     show::result(&format!("{}\n", server.base_url()))?;

@@ -145,7 +145,9 @@ impl fmt::Display for Broken {
 /// # Errors
 /// [`Broken`] says why there is no outcome.
 pub async fn run(job: Job) -> Result<Outcome, Broken> {
-    let mut signals = Signals::listen().map_err(Broken::System)?;
+    // A daemon that is stopped is done, a single pass is not.
+    let second_stop = if job.mode == Mode::Daemon { 0 } else { 75 };
+    let mut signals = Signals::listen(second_stop).map_err(Broken::System)?;
     let mut alarm = Alarm::new();
     let readings = tokio::select! {
         readings = accounts::read(job.config.accounts.clone(), job.secrets) => readings,
@@ -154,7 +156,7 @@ pub async fn run(job: Job) -> Result<Outcome, Broken> {
     let mut news = (job.mode == Mode::Daemon).then(Events::listen);
     let mut shell = Loop::new(job, readings).map_err(Broken::Locked)?;
     let mut socket = shell.open_socket();
-    shell.supervisor.ready();
+    shell.supervisor.ready(clock::now());
     loop {
         shell.act();
         if shell.is_over() {
@@ -404,7 +406,7 @@ impl Loop {
         self.reload = match self.reload {
             Reload::Idle => {
                 // Whoever waits for it is told at once that it was heard.
-                self.supervisor.reloading();
+                self.supervisor.reloading(now);
                 Reload::Called(now, now)
             }
             Reload::Called(first, _) => Reload::Called(first, now),
@@ -429,7 +431,7 @@ impl Loop {
         if matches!(self.reload, Reload::Called(..)) {
             self.reload = Reload::Idle;
         }
-        self.supervisor.stopping();
+        self.supervisor.stopping(now);
         if self.job.mode == Mode::Daemon {
             self.engine.handle(Event::Stop, now);
         }
@@ -534,7 +536,7 @@ impl Loop {
                 tracing::error!("{locked}; the old configuration stays in force");
             }
         }
-        self.supervisor.ready();
+        self.supervisor.ready(now);
         if std::mem::replace(&mut self.reload, Reload::Idle) == Reload::Stale {
             self.note_reload(now);
         }

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -19,9 +19,7 @@ pub struct Signals {
     user: Signal,
     terminate: Signal,
     interrupt: Signal,
-    /// While this is set, a stop ends the process within the signal itself.
-    impatient: Arc<AtomicBool>,
-    hooks: [signal_hook::SigId; 2],
+    hooks: Vec<signal_hook::SigId>,
 }
 
 /// What arrived.
@@ -36,16 +34,27 @@ pub enum Arrived {
 }
 
 impl Signals {
-    /// Takes the signals over from the system's defaults. Must be called within the runtime.
+    /// Takes the signals over from the system's defaults. Must be called within the runtime. The exit code
+    /// is that of a second SIGTERM or SIGINT.
     ///
     /// # Errors
     /// Where the system refuses an action for a signal.
-    pub fn listen() -> io::Result<Signals> {
-        let impatient = Arc::new(AtomicBool::new(false));
-        let hook = |number| flag::register_conditional_shutdown(number, 0, Arc::clone(&impatient));
+    pub fn listen(second_stop: i32) -> io::Result<Signals> {
+        // A second stop ends the process within the signal itself: the loop may be stuck in a write to a
+        // disk that no longer answers. What is on disk is right at every instant.
+        let stopped_before = Arc::new(AtomicBool::new(false));
+        let mut hooks = Vec::new();
+        for number in [SIGTERM, SIGINT] {
+            hooks.push(flag::register_conditional_shutdown(
+                number,
+                second_stop,
+                Arc::clone(&stopped_before),
+            )?);
+            // In this order: the first stop finds the flag unset, and sets it.
+            hooks.push(flag::register(number, Arc::clone(&stopped_before))?);
+        }
         Ok(Signals {
-            hooks: [hook(SIGTERM)?, hook(SIGINT)?],
-            impatient,
+            hooks,
             hangup: signal(SignalKind::hangup())?,
             user: signal(SignalKind::user_defined1())?,
             terminate: signal(SignalKind::terminate())?,
@@ -57,20 +66,13 @@ impl Signals {
     pub async fn next(&mut self) -> Arrived {
         tokio::select! {
             biased;
-            Some(()) = self.terminate.recv() => self.stop(),
-            Some(()) = self.interrupt.recv() => self.stop(),
+            Some(()) = self.terminate.recv() => Arrived::Stop,
+            Some(()) = self.interrupt.recv() => Arrived::Stop,
             Some(()) = self.hangup.recv() => Arrived::Reload,
             Some(()) = self.user.recv() => Arrived::Refresh,
             // The runtime ends these only when it ends itself.
             else => std::future::pending().await,
         }
-    }
-
-    /// From now on a further stop ends the process at once: the loop may be stuck in a write to a disk
-    /// that no longer answers, and what is on disk is right at every instant.
-    fn stop(&self) -> Arrived {
-        self.impatient.store(true, Ordering::SeqCst);
-        Arrived::Stop
     }
 
     /// Returns when SIGTERM or SIGINT arrives, and lets all else pass.
@@ -81,7 +83,7 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        for hook in self.hooks {
+        for hook in self.hooks.drain(..) {
             signal_hook::low_level::unregister(hook);
         }
     }

@@ -1,8 +1,15 @@
 //! What systemd is told: ready, reloading, stopping, one line of status, and that the loop still turns.
 //!
-//! Without `$NOTIFY_SOCKET` all of it is silence, and a socket that is gone never disturbs the loop.
-//! Deliberately unknown: why the daemon does what it tells.
+//! Without `$NOTIFY_SOCKET` all of it is silence, and a manager that is gone or does not read never holds
+//! up the loop: what it does not take now is offered again. Deliberately unknown: why the daemon does
+//! what it tells.
 
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -11,14 +18,22 @@ use crate::daemon::clock::Both;
 use crate::engine::names::Moment;
 use crate::engine::{RecordState, Status};
 
+/// How long to wait before what was not taken is offered again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How much is kept for a manager that does not read; the oldest goes first.
+const MOST_UNTOLD: usize = 8;
+
 /// The line to the supervisor.
 #[derive(Debug)]
 pub struct Supervisor {
-    there: bool,
+    socket: Option<OsString>,
     /// Half of the watchdog's limit, if there is a watchdog and it watches this process.
     beat: Option<Duration>,
     next_beat: Option<Moment>,
     status: String,
+    /// What was not taken yet, and must not be lost.
+    untold: VecDeque<String>,
+    offer_at: Option<Moment>,
 }
 
 impl Supervisor {
@@ -29,67 +44,118 @@ impl Supervisor {
         let beat = sd_notify::watchdog_enabled()
             .map(|limit| limit / 2)
             .filter(|beat| *beat >= Duration::from_millis(10));
+        Supervisor::at(std::env::var_os("NOTIFY_SOCKET"), beat, now)
+    }
+
+    fn at(socket: Option<OsString>, beat: Option<Duration>, now: Moment) -> Supervisor {
         Supervisor {
-            there: std::env::var_os("NOTIFY_SOCKET").is_some(),
+            next_beat: beat.filter(|_| socket.is_some()).map(|_| now),
+            socket,
             beat,
-            next_beat: beat.map(|_| now),
             status: String::new(),
+            untold: VecDeque::new(),
+            offer_at: None,
         }
     }
 
     /// The loop runs: start-up, or a reload, is over.
-    pub fn ready(&self) {
-        tell(&[NotifyState::Ready]);
+    pub fn ready(&mut self, now: Moment) {
+        self.tell(&[NotifyState::Ready], now);
     }
 
     /// A reload begins; [`Supervisor::ready`] ends it.
-    pub fn reloading(&self) {
+    pub fn reloading(&mut self, now: Moment) {
         // systemd 253 and later time out a reload that does not say when it began.
         match NotifyState::monotonic_usec_now() {
-            Ok(began) => tell(&[NotifyState::Reloading, began]),
-            Err(_) => tell(&[NotifyState::Reloading]),
+            Ok(began) => self.tell(&[NotifyState::Reloading, began], now),
+            Err(_) => self.tell(&[NotifyState::Reloading], now),
         }
     }
 
     /// The daemon is about to end.
-    pub fn stopping(&self) {
-        tell(&[NotifyState::Stopping]);
+    pub fn stopping(&mut self, now: Moment) {
+        self.tell(&[NotifyState::Stopping], now);
     }
 
     /// Whether anybody listens.
     #[must_use]
     pub fn is_there(&self) -> bool {
-        self.there
+        self.socket.is_some()
     }
 
     /// The one line that `systemctl status` shows. Told only when it differs from the last.
     pub fn status(&mut self, line: &str) {
-        if line != self.status {
+        if line != self.status && self.offer(&text(&[NotifyState::Status(line)])) {
             line.clone_into(&mut self.status);
-            tell(&[NotifyState::Status(line)]);
         }
     }
 
-    /// Tells the watchdog that the loop turns, if it is time.
+    /// Tells the watchdog that the loop turns, if it is time, and what was not taken before.
     pub fn beat(&mut self, now: Moment) {
         if self.next_beat.is_some_and(|due| due <= now) {
-            tell(&[NotifyState::Watchdog]);
-            self.next_beat = self.beat.map(|beat| now + beat);
+            let taken = self.offer(&text(&[NotifyState::Watchdog]));
+            let pause = if taken { self.beat } else { self.beat.map(|beat| beat.min(PAUSE)) };
+            self.next_beat = pause.map(|pause| now + pause);
+        }
+        if self.offer_at.is_some_and(|due| due <= now) {
+            self.offer_untold(now);
         }
     }
 
-    /// When [`Supervisor::beat`] is due next; `None` without a watchdog.
+    /// When [`Supervisor::beat`] is due next; `None`: it need not be called.
     #[must_use]
     pub fn beat_at(&self) -> Option<Moment> {
-        self.next_beat
+        self.next_beat.into_iter().chain(self.offer_at).min()
+    }
+
+    fn tell(&mut self, states: &[NotifyState<'_>], now: Moment) {
+        if self.untold.len() == MOST_UNTOLD {
+            self.untold.pop_front();
+        }
+        self.untold.push_back(text(states));
+        self.offer_untold(now);
+    }
+
+    fn offer_untold(&mut self, now: Moment) {
+        self.offer_at = None;
+        while let Some(text) = self.untold.pop_front() {
+            if !self.offer(&text) {
+                self.untold.push_front(text);
+                self.offer_at = Some(now + PAUSE);
+                return;
+            }
+        }
+    }
+
+    /// Whether it need not be offered again: it was taken, or nobody is there to take it.
+    fn offer(&self, text: &str) -> bool {
+        let Some(socket) = &self.socket else {
+            return true;
+        };
+        match send(socket, text) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!("the supervisor cannot be told: {error}");
+                error.kind() != io::ErrorKind::WouldBlock
+            }
+        }
     }
 }
 
-/// Best effort: the manager may be gone, and the daemon's work does not depend on it.
-fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!("the supervisor cannot be told: {error}");
-    }
+fn text(states: &[NotifyState<'_>]) -> String {
+    states.iter().map(|state| format!("{state}\n")).collect()
+}
+
+/// Sends a datagram without waiting. The library's own sending waits for a manager that does not read.
+fn send(socket: &OsStr, text: &str) -> io::Result<()> {
+    let address = match socket.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(socket)?,
+    };
+    let sender = UnixDatagram::unbound()?;
+    sender.set_nonblocking(true)?;
+    sender.send_to_addr(text.as_bytes(), &address)?;
+    Ok(())
 }
 
 /// What is published, how it is, and what comes next, in one line.
@@ -133,6 +199,64 @@ mod tests {
 
     use crate::engine::names::{Family, Key, Name};
     use crate::engine::{AddressStatus, RecordStatus};
+
+    fn told(socket: &UnixDatagram) -> Vec<String> {
+        socket.set_nonblocking(true).unwrap();
+        let mut buffer = [0; 500];
+        std::iter::from_fn(|| socket.recv(&mut buffer).ok().map(|length| buffer[..length].to_vec()))
+            .map(|bytes| String::from_utf8(bytes).unwrap())
+            .collect()
+    }
+
+    fn seconds(seconds: i64) -> Moment {
+        Moment::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn a_manager_that_does_not_read_holds_up_nothing_and_loses_nothing_that_matters() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let manager = UnixDatagram::bind(&path).unwrap();
+        let every = Duration::from_secs(10);
+        let mut supervisor = Supervisor::at(Some(path.clone().into()), Some(every), seconds(0));
+        // The kernel keeps no more than some hundred datagrams for one who does not read.
+        let mut now = seconds(0);
+        while supervisor.offer("X=1\n") {}
+        supervisor.status("before");
+        supervisor.reloading(now);
+        supervisor.ready(now);
+        assert_eq!(supervisor.beat_at(), Some(seconds(0)));
+        supervisor.beat(now);
+        assert_eq!(supervisor.beat_at(), Some(seconds(1)), "what was not taken is offered soon");
+        assert!(told(&manager).iter().all(|text| text == "X=1\n"));
+        now = seconds(1);
+        supervisor.status("after");
+        supervisor.beat(now);
+        let texts = told(&manager);
+        let firsts: Vec<&str> = texts.iter().filter_map(|text| text.lines().next()).collect();
+        assert_eq!(firsts, ["STATUS=after", "WATCHDOG=1", "RELOADING=1", "READY=1"]);
+        assert_eq!(supervisor.beat_at(), Some(seconds(11)));
+        drop(manager);
+        std::fs::remove_file(&path).unwrap();
+        supervisor.stopping(now);
+        assert_eq!(supervisor.beat_at(), Some(seconds(11)), "nothing is kept for one who is gone");
+    }
+
+    #[test]
+    fn a_manager_may_listen_in_the_abstract() {
+        let name = format!("stayput-test-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let manager = UnixDatagram::bind_addr(&address).unwrap();
+        Supervisor::at(Some(format!("@{name}").into()), None, seconds(0)).ready(seconds(0));
+        assert_eq!(told(&manager), ["READY=1\n"]);
+    }
+
+    #[test]
+    fn without_a_manager_nothing_is_due() {
+        let mut supervisor = Supervisor::at(None, Some(Duration::from_secs(1)), seconds(0));
+        supervisor.ready(seconds(0));
+        assert_eq!(supervisor.beat_at(), None);
+    }
 
     #[test]
     fn the_status_line_says_what_is_and_what_comes() {

@@ -1,13 +1,16 @@
 //! The log: one line on standard error for each notice, in the form that its reader wants.
 //!
-//! For a person at a terminal, for a file, for the journal, or as JSON. A reader that went away never
-//! disturbs the program: what cannot be written is dropped. Deliberately unknown: the words, which
-//! `engine::notice` has.
+//! For a person at a terminal, for a file, for the journal, or as JSON. A reader that went away or does
+//! not read never holds up the program: what cannot be written is dropped, and counted. Deliberately
+//! unknown: the words, which `engine::notice` has.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
@@ -18,6 +21,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::engine::notice::{Notice, Severity};
+
+/// How long a reader may keep the program waiting, in nanoseconds, before a line is dropped.
+const PATIENCE_NANOS: i64 = 100_000_000;
+/// What a pipe that says that it has room takes without waiting: `PIPE_BUF` of Linux.
+const ROOM: usize = 4096;
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,9 +89,10 @@ pub fn start(options: Options) {
     // Libraries have their say in what we make of their errors, not in the log.
     let ours = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
     let log = tracing_subscriber::registry().with(ours);
-    let layer = tracing_subscriber::fmt::layer().with_writer(|| Unfailing);
+    let form = form(options);
+    let layer = tracing_subscriber::fmt::layer().with_writer(move || Unfailing(form));
     // A second subscriber is refused; the first one then goes on, which is all that is wanted.
-    let _first = match form(options) {
+    let _first = match form {
         Form::Json => {
             let json = layer.json().flatten_event(true).with_target(false);
             tracing::subscriber::set_global_default(log.with(json))
@@ -116,6 +125,7 @@ impl Color {
     }
 }
 
+#[derive(Clone, Copy, Debug)]
 enum Form {
     Json,
     Lines(Lines),
@@ -241,17 +251,58 @@ impl fmt::Display for Plain<'_> {
 }
 
 /// Standard error that takes everything: a full or closed one must not become an error, because the
-/// libraries would then try to complain about it on standard error.
-struct Unfailing;
+/// libraries would then try to complain about it on standard error. Nor must it wait: the daemon's work
+/// matters more than its log.
+struct Unfailing(Form);
+
+/// Lines that were dropped and not spoken of yet.
+static LOST: AtomicU64 = AtomicU64::new(0);
 
 impl Write for Unfailing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let _dropped = io::stderr().write_all(bytes);
+        let mut to = io::stderr().lock();
+        let lost = LOST.load(Ordering::Relaxed);
+        let patience = if lost == 0 { PATIENCE_NANOS } else { 0 };
+        let taken = (lost == 0 || pass_on(&mut to, self.0.lost(lost).as_bytes(), patience))
+            && pass_on(&mut to, bytes, patience);
+        match (taken, lost) {
+            (true, 0) => {}
+            (true, _) => LOST.store(0, Ordering::Relaxed),
+            (false, _) => LOST.store(lost + 1, Ordering::Relaxed),
+        }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Writes as long as the reader takes it; whether it took all. A reader that is gone counts as one that
+/// did: nobody will ask for what was lost.
+fn pass_on(to: &mut (impl Write + AsFd), bytes: &[u8], patience_nanos: i64) -> bool {
+    bytes.chunks(ROOM).all(|chunk| {
+        let wait = Timespec { tv_sec: 0, tv_nsec: patience_nanos };
+        let ready = poll(&mut [PollFd::new(to, PollFlags::OUT)], Some(&wait));
+        // What cannot be waited for is tried.
+        ready != Ok(0)
+            && to.write_all(chunk).map_or_else(|error| error.kind() != io::ErrorKind::WouldBlock, |()| true)
+    })
+}
+
+impl Form {
+    /// Says how many lines were dropped, in the form of the others.
+    fn lost(self, count: u64) -> String {
+        let message = format!("{count} lines of the log were dropped: nobody read it");
+        let now = SystemTime::now();
+        match self {
+            Form::Lines(lines) => lines.lines(Level::WARN, &message, now),
+            Form::Json => {
+                let timestamp = humantime::format_rfc3339_micros(now).to_string();
+                let line = serde_json::json!({"timestamp": timestamp, "level": "WARN", "message": message});
+                format!("{line}\n")
+            }
+        }
     }
 }
 
@@ -286,6 +337,32 @@ mod tests {
     fn foreign_words_cannot_command_the_terminal() {
         let lines = Lines::Journal.lines(Level::INFO, "a\x1b[2Jb\r\u{9b}c\td", at());
         assert_eq!(lines, "<6>a\\u{1b}[2Jb\\r\\u{9b}c\td\n");
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_is_not_waited_for() {
+        let (mut reader, mut writer) = std::os::unix::net::UnixStream::pair().unwrap();
+        let line = [b'x'; 1000];
+        let mut taken = 0;
+        while pass_on(&mut writer, &line, 0) {
+            taken += 1;
+            assert!(taken < 10_000, "no queue is that long");
+        }
+        assert!(taken > 10, "only {taken} lines were taken");
+        let mut all = vec![0; taken * line.len()];
+        io::Read::read_exact(&mut reader, &mut all).unwrap();
+        assert!(pass_on(&mut writer, &line, 0), "it goes on once somebody reads");
+        drop(reader);
+        assert!(pass_on(&mut writer, &line, 0), "nobody asks for what one lost who is gone");
+    }
+
+    #[test]
+    fn what_was_dropped_is_counted_in_the_form_of_the_log() {
+        let text = Form::Lines(Lines::Journal).lost(7);
+        assert_eq!(text, "<4>7 lines of the log were dropped: nobody read it\n");
+        let json: serde_json::Value = serde_json::from_str(&Form::Json.lost(7)).unwrap();
+        assert_eq!(json["level"], "WARN");
+        assert!(json["message"].as_str().unwrap().starts_with("7 lines"));
     }
 
     #[test]
