@@ -26,6 +26,6 @@ COPY --from=build /image/ /
 ENV STAYPUT_SOCKET=/tmp/stayput.sock
 USER 65532:65532
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=1m --timeout=5s --start-period=1m CMD ["/stayput", "status", "--healthy"]
+HEALTHCHECK --interval=1m --timeout=10s --start-period=1m CMD ["/stayput", "status", "--healthy"]
 ENTRYPOINT ["/stayput"]
 CMD ["run"]

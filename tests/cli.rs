@@ -376,6 +376,7 @@ fn a_second_stop_ends_at_once() {
 }
 
 /// A pipe that is full, and whose reader is there and does not read.
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 fn full_pipe() -> (std::process::Child, std::process::ChildStdin) {
     let mut reader = Command::new("sleep").arg("60").stdin(Stdio::piped()).spawn().unwrap();
     let mut pipe = reader.stdin.take().unwrap();

@@ -278,7 +278,7 @@ impl Loop {
             now,
         };
         Ok(Loop {
-            engine: Engine::new(job.config.settings.clone(), start, opened.remembered),
+            engine: Engine::new(hand_over(&mut job.config), start, opened.remembered),
             detector: Arc::new(Detector::new()),
             accounts,
             work: JoinSet::new(),
@@ -544,13 +544,13 @@ impl Loop {
 
     fn renew(&mut self, config: Option<Box<Config>>, accounts: Accounts, now: Moment) {
         let before = std::mem::replace(&mut self.accounts, accounts);
-        if let Some(config) = config {
+        if let Some(mut config) = config {
             for warning in &config.warnings {
                 tracing::warn!("{warning}");
             }
             tracing::info!("the configuration was read again");
             self.disown_looks(&config);
-            self.engine.reconfigure(config.settings.clone(), now);
+            self.engine.reconfigure(hand_over(&mut config), now);
             self.job.config = *config;
         }
         for account in self.accounts.changed_since(&before) {
@@ -625,6 +625,12 @@ impl Loop {
         let plural = if requests == 1 { "" } else { "s" };
         tracing::info!("cost: {requests} API request{plural} so far, {left} left in this window");
     }
+}
+
+/// The settings for the engine. The records go with them: thousands of them are not kept twice.
+fn hand_over(config: &mut Config) -> Settings {
+    let records = std::mem::take(&mut config.settings.records);
+    Settings { records, ..config.settings.clone() }
 }
 
 /// The first line of a daemon.

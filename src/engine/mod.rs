@@ -127,7 +127,8 @@ pub struct Engine {
 impl Engine {
     /// An engine that remembers what it can use of a snapshot.
     #[must_use]
-    pub fn new(settings: Settings, start: Start, remembered: Option<Snapshot>) -> Engine {
+    pub fn new(mut settings: Settings, start: Start, remembered: Option<Snapshot>) -> Engine {
+        let records = std::mem::take(&mut settings.records);
         let mut engine = Engine {
             mark: Mark::of(settings.owner.as_deref()),
             dice: fastrand::Rng::with_seed(start.seed),
@@ -146,6 +147,7 @@ impl Engine {
             unsaved: false,
             urgent: VecDeque::new(),
         };
+        settings.records = records;
         let mut snapshot = remembered.unwrap_or_default();
         engine.retired = std::mem::take(&mut snapshot.spent);
         for (name, account) in &settings.accounts {
@@ -233,6 +235,8 @@ impl Engine {
             }
             self.watches.insert(*family, watch);
         }
+        // Made anew at once: a tree that grew by single entries has half of its places empty.
+        settings.records = settings.records.into_iter().collect();
         self.settings = settings;
         let Settings { records, sources, accounts, .. } = &self.settings;
         self.bulletin.forget(|topic| match topic {

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An address family, and so the type of the record that carries it.
@@ -56,9 +57,10 @@ impl fmt::Display for Family {
 
 /// A fully qualified domain name: ASCII (punycode), lower case, no trailing dot.
 ///
-/// `*` is allowed as the leftmost label, underscores anywhere.
+/// `*` is allowed as the leftmost label, underscores anywhere. Its copies share one text: a name stands in
+/// ten places, and there may be thousands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Box<str>);
+pub struct Name(Arc<str>);
 
 /// Why a text is not a [`Name`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,7 +192,7 @@ macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Parses the identifier: 32 lower-case hexadecimal digits.

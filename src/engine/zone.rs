@@ -29,13 +29,15 @@ impl Copy {
     #[must_use]
     pub fn listed(names: BTreeSet<Name>, entries: Vec<Listed>, adopted: &BTreeSet<RecordId>) -> Copy {
         let mut copy = Copy { names, ..Copy::default() };
+        let mut records = Vec::new();
         for entry in entries {
             match entry {
-                Listed::Address(record) if copy.names.contains(&record.name) => {
+                Listed::Address(mut record) if copy.names.contains(&record.name) => {
+                    copy.share_name(&mut record);
                     if adopted.contains(&record.id) {
                         copy.adopted.insert(record.id.clone());
                     }
-                    copy.records.insert(record.id.clone(), record);
+                    records.push((record.id.clone(), record));
                 }
                 Listed::Alias(name) if copy.names.contains(&name) => {
                     copy.aliases.insert(name);
@@ -43,7 +45,16 @@ impl Copy {
                 Listed::Address(_) | Listed::Alias(_) => {}
             }
         }
+        // At once, because a tree that grows by single entries has half of its places empty.
+        copy.records = records.into_iter().collect();
         copy
+    }
+
+    /// The same text of the name serves the record and everything else that knows it.
+    fn share_name(&self, record: &mut Record) {
+        if let Some(name) = self.names.get(&record.name) {
+            record.name = name.clone();
+        }
     }
 
     /// Stores what Cloudflare says it did.
@@ -52,8 +63,9 @@ impl Copy {
             self.records.remove(id);
             self.adopted.remove(id);
         }
-        for record in written.patched.into_iter().chain(written.posted) {
+        for mut record in written.patched.into_iter().chain(written.posted) {
             if self.names.contains(&record.name) {
+                self.share_name(&mut record);
                 self.records.insert(record.id.clone(), record);
             }
         }
