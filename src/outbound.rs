@@ -241,6 +241,10 @@ fn fault_of_certificate(error: &CertificateError) -> String {
             format!("it is not for {} but for {presented}", expected.to_str())
         }
         CertificateError::Revoked => "it has been revoked".to_owned(),
+        // What a certificate is refused for that signed itself, as `openssl req -x509` makes them.
+        other if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is an authority's own and not a server's (it may have signed itself)".to_owned()
+        }
         other => excerpt(other.to_string().as_bytes(), CAUSE_CHARACTERS),
     }
 }

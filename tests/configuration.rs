@@ -558,6 +558,8 @@ fn beside_a_file_only_known_variables_may_stand() {
     assert_eq!(environment(&[("STAYPUT_STATE", "/s"), ("STAYPUT_CONFIG", "/c")]).beside_file().unwrap(), []);
     let warned = environment(&[("STAYPUT_RECORDS", "home.example.com")]).beside_file().unwrap();
     assert!(warned[0].to_string().starts_with("STAYPUT_RECORDS: it has no effect"), "{}", warned[0]);
+    let warned = environment(&[("CLOUDFLARE_API_TOKEN_FILE", "/run/secrets/token")]).beside_file().unwrap();
+    assert!(warned[0].to_string().contains("token = { file ="), "{}", warned[0]);
     let refused = environment(&[("STAYPUT_EVERY", "5m"), ("STAYPUT_STAT", "/s")]).beside_file().unwrap_err();
     assert_eq!(refused.len(), 2);
     assert!(refused.to_string().contains("did you mean STAYPUT_STATE?"), "{refused}");

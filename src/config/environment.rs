@@ -113,11 +113,21 @@ impl Environment {
         if !strays.is_empty() {
             return Err(Mistakes::gathered(SOURCE, strays));
         }
-        let unused = self.ours.contains_key(RECORDS).then(|| {
-            let what = "it has no effect, because there is a configuration file";
-            Mistake::about(RECORDS, what, "write the names into the file, and take the variable away")
-        });
-        Ok(unused.into_iter().collect())
+        let unused = [
+            (
+                self.ours.contains_key(RECORDS),
+                RECORDS,
+                "write the names into the file, and take the variable away",
+            ),
+            (
+                self.token_file.is_some(),
+                TOKEN_FILE,
+                "write token = { file = \"…\" } under [cloudflare], and take the variable away",
+            ),
+        ];
+        let what = "it has no effect, because there is a configuration file";
+        let mistake = |(_, name, remedy)| Mistake::about(name, what, remedy);
+        Ok(unused.into_iter().filter(|(is_set, ..)| *is_set).map(mistake).collect())
     }
 
     /// The variables that there are no such things as.

@@ -226,15 +226,19 @@ fn issue(case: &Case) -> (CertificateDer<'static>, rustls::ServerConfig) {
     leaf.not_after = date_time_ymd(case.valid.1, 1, 1);
     let key = KeyPair::generate().unwrap();
     let leaf = leaf.signed_by(&key, &issuer).unwrap();
+    (root.der().clone(), showing(leaf.der(), &key))
+}
+
+/// A server that shows this certificate.
+fn showing(certificate: &CertificateDer<'static>, key: &KeyPair) -> rustls::ServerConfig {
     let key = PrivatePkcs8KeyDer::from(key.serialize_der());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let server = rustls::ServerConfig::builder_with_provider(provider)
+    rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key.into())
-        .unwrap();
-    (root.der().clone(), server)
+        .with_single_cert(vec![certificate.clone()], key.into())
+        .unwrap()
 }
 
 /// Serves one answer over TLS to each who likes the certificate.
@@ -283,6 +287,18 @@ async fn a_certificate_of_an_unknown_authority_is_refused() {
     let (trouble, sent) = answer.unwrap_err();
     assert_eq!(sent, Sent::Never);
     assert!(matches!(&trouble, Trouble::Certificate(why) if why.contains("signed by nobody")), "{trouble:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_signed_itself_is_refused_in_plain_words() {
+    let mut own = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let port = serve_tls(showing(own.self_signed(&key).unwrap().der(), &key));
+    let answer = get(&client(&way()).unwrap(), format!("https://127.0.0.1:{port}")).await;
+    let (trouble, sent) = answer.unwrap_err();
+    assert_eq!(sent, Sent::Never);
+    assert!(matches!(&trouble, Trouble::Certificate(why) if why.contains("signed itself")), "{trouble:?}");
 }
 
 #[tokio::test]
