@@ -18,11 +18,13 @@ COPY config config
 COPY src src
 RUN packaging/static "$TARGETARCH$TARGETVARIANT" \
     && install -D target/static/stayput-* /image/stayput \
-    && mkdir -m 1777 /image/tmp
+    && mkdir -m 1777 /image/tmp \
+    && install -d -o 65532 -g 65532 -m 700 /image/state
 
 FROM scratch
 COPY --from=build /image/ /
-# Where the socket of `stayput status` is. With a read-only root, mount a tmpfs on it.
+# The socket of `stayput status` is in /tmp: with a read-only root, mount a tmpfs on it. /state is for a volume
+# and STAYPUT_STATE=/state: a new volume belongs to whom the folder belongs.
 ENV STAYPUT_SOCKET=/tmp/stayput.sock
 USER 65532:65532
 STOPSIGNAL SIGTERM

@@ -101,7 +101,7 @@ pub fn job(everywhere: &Everywhere, mode: Mode) -> Result<(Job, Server), Exit> {
         config,
         memory: Memory::None,
         secrets: Secrets::MadeUp,
-        socket: None,
+        socket: loading::socket(),
     };
     Ok((job, server))
 }
