@@ -5,18 +5,19 @@
 #   docker build -t stayput --build-arg TARGETARCH=arm --build-arg TARGETVARIANT=v6 .     the same by hand
 #
 # With podman or buildah, --format docker keeps the HEALTHCHECK. The building machine is amd64.
-FROM docker.io/library/rust:1.95-slim-bookworm AS build
-ARG TARGETARCH=amd64
+FROM --platform=$BUILDPLATFORM docker.io/library/rust:1.95-slim-bookworm AS build
+# Without a default here: it would count for more than --platform.
+ARG TARGETARCH
 ARG TARGETVARIANT
 WORKDIR /build
 COPY packaging/architectures packaging/toolchain packaging/
-RUN packaging/toolchain "$TARGETARCH$TARGETVARIANT"
+RUN packaging/toolchain "${TARGETARCH:-amd64}$TARGETVARIANT"
 COPY packaging/link packaging/order packaging/static packaging/
 COPY Cargo.toml Cargo.lock ./
 COPY benches benches
 COPY config config
 COPY src src
-RUN packaging/static "$TARGETARCH$TARGETVARIANT" \
+RUN packaging/static "${TARGETARCH:-amd64}$TARGETVARIANT" \
     && install -D target/static/stayput-* /image/stayput \
     && mkdir -m 1777 /image/tmp \
     && install -d -o 65532 -g 65532 -m 700 /image/state
