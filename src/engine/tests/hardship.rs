@@ -18,6 +18,58 @@ fn lists(asked: &[Request]) -> usize {
     asked.iter().filter(|request| matches!(request, Request::Records { .. })).count()
 }
 
+/// Both lines are dead for an hour because the clock shows 1970; then it is set. How long it takes, and
+/// what was said.
+fn after_an_hour_of_a_wrong_clock(looks: bool, requests: bool) -> (Duration, Vec<String>) {
+    let mut rig = Rig::new(&["example.com"], settings(&["home.example.com"]));
+    rig.unheard = Unheard::Clock("here it is 1970".into());
+    if looks {
+        rig.address = None;
+    }
+    if requests {
+        rig.fault = Box::new(|_| Some(Failure::without_answer(Class::Clock, "here it is 1970")));
+    }
+    rig.run(HOUR);
+    assert_eq!(rig.writes(), 0);
+    let said = std::mem::take(&mut rig.said);
+    rig.address = Some(ip(1));
+    rig.fault = Box::new(|_| None);
+    let right_since = rig.now;
+    while rig.contents("home.example.com").is_empty() {
+        assert!(rig.now < right_since + HOUR, "it never recovers");
+        rig.run(Duration::from_secs(1));
+    }
+    (right_since.until(rig.now), said)
+}
+
+#[test]
+fn once_a_wrong_clock_is_set_all_is_well_within_half_a_minute() {
+    for (looks, requests) in [(true, false), (false, true), (true, true)] {
+        let (took, said) = after_an_hour_of_a_wrong_clock(looks, requests);
+        let longest = if looks && requests { 2 * pace::CLOCK_RETRY } else { pace::CLOCK_RETRY };
+        assert!(took <= longest + Duration::from_secs(1), "{took:?} with {looks}, {requests}");
+        let of_looks = said.iter().filter(|said| said.contains("is the clock right?")).count();
+        let of_requests = said.iter().filter(|said| said.contains("set the clock")).count();
+        assert_eq!((of_looks, of_requests), (usize::from(looks), usize::from(requests)), "{said:?}");
+    }
+}
+
+#[test]
+fn a_clock_that_stays_wrong_costs_two_tries_a_minute_and_no_more() {
+    let mut rig = Rig::new(&["example.com"], settings(&["home.example.com"]));
+    rig.unheard = Unheard::Clock("here it is 1970".into());
+    rig.address = None;
+    rig.fault = Box::new(|_| Some(Failure::without_answer(Class::Clock, "here it is 1970")));
+    rig.run(HOUR);
+    let (requests, looks) = (rig.asked.len(), rig.looked.len());
+    rig.run(HOUR);
+    let requests = rig.asked.len() - requests;
+    assert!((60..=240).contains(&requests), "{requests} requests an hour");
+    // Each look asks both sources.
+    let looks = (rig.looked.len() - looks) / 2;
+    assert!((110..=140).contains(&looks), "{looks} looks an hour");
+}
+
 #[test]
 fn after_a_sleep_of_eight_hours_each_family_is_looked_at_once_and_each_zone_listed_once() {
     let mut rig =
