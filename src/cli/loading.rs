@@ -94,15 +94,21 @@ pub fn socket() -> Option<PathBuf> {
 pub async fn run(job: Job) -> Result<Outcome, Exit> {
     let mode = job.mode;
     daemon::run(job).await.map_err(|broken| {
-        let exit = match broken {
-            Broken::Stopped if mode == Mode::Daemon => return Exit::Done,
-            Broken::Stopped => Exit::Nothing,
-            Broken::Locked(_) => Exit::Configuration,
-            Broken::System(_) | Broken::Panicked => Exit::Unexpected,
-        };
-        tracing::error!("{broken}");
+        let exit = exit_of(&broken, mode);
+        if exit != Exit::Done {
+            tracing::error!("{broken}");
+        }
         exit
     })
+}
+
+fn exit_of(broken: &Broken, mode: Mode) -> Exit {
+    match broken {
+        Broken::Stopped if mode == Mode::Daemon => Exit::Done,
+        Broken::Stopped => Exit::Nothing,
+        Broken::Locked(_) => Exit::Configuration,
+        Broken::System(_) | Broken::Panicked => Exit::Unexpected,
+    }
 }
 
 /// Whether a person follows the log.
@@ -114,5 +120,19 @@ impl show::Ink {
     /// The ink for a stream.
     pub fn on(color: Color, stream: &impl std::io::IsTerminal) -> show::Ink {
         if color.on(stream) { show::Ink::Colored } else { show::Ink::Plain }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_panicked_ends_the_program_with_1_and_not_as_if_it_had_been_stopped() {
+        for mode in [Mode::Daemon, Mode::Once, Mode::Plan] {
+            assert_eq!(exit_of(&Broken::Panicked, mode).number(), 1);
+        }
+        assert_eq!(exit_of(&Broken::Stopped, Mode::Daemon).number(), 0);
+        assert_eq!(exit_of(&Broken::Stopped, Mode::Once).number(), 75);
     }
 }

@@ -172,6 +172,22 @@ mod tests {
     }
 
     #[test]
+    fn the_alarm_and_the_clock_go_on_while_the_machine_sleeps() {
+        use std::os::fd::AsRawFd;
+        in_a_runtime(async {
+            let alarm = Alarm::new();
+            let timer = alarm.timer.as_ref().unwrap().as_raw_fd();
+            let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{timer}")).unwrap();
+            // No test sends a machine to sleep; the kernel's number of CLOCK_BOOTTIME has to do.
+            assert!(about.lines().any(|line| line.trim() == "clockid: 7"), "{about}");
+        });
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let since_boot: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        let shown = Moment::from_millis(0).until(now()).as_secs_f64();
+        assert!((shown - since_boot).abs() < 5.0, "{shown} s, but {since_boot} s since the boot");
+    }
+
+    #[test]
     fn an_alarm_that_was_dropped_halfway_can_be_set_again() {
         in_a_runtime(async {
             let mut alarm = Alarm::new();
