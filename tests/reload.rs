@@ -61,18 +61,18 @@ fn a_wrong_configuration_is_reported_and_the_old_one_goes_on() {
 }
 
 #[test]
-fn a_configuration_that_is_gone_a_folder_or_unreadable_is_named_and_the_old_one_goes_on() {
+fn a_configuration_that_is_gone_a_folder_a_pipe_or_unreadable_is_named_and_the_old_one_goes_on() {
     let (cloud, home) = (Cloud::start(), Home::new());
     let daemon = settled(&cloud, &home);
     let path = home.path("stayput.toml");
     let mut said = 0;
-    let mut try_it = |what: &str, errno: &str, address: &str| {
+    let mut try_it = |what: &str, why: &str, address: &str| {
         daemon.signal(Signal::HUP);
         said += 1;
         daemon.wait_for("the old one stays in force", said);
         let log = daemon.log();
         let words = log.rsplit("the old one stays in force").next().unwrap();
-        assert!(words.contains(path.to_str().unwrap()) && words.contains(errno), "{what}: {words}");
+        assert!(words.contains(path.to_str().unwrap()) && words.contains(why), "{what}: {words}");
         still_keeps_both(&cloud, &daemon, address);
     };
     std::fs::remove_file(&path).unwrap();
@@ -80,6 +80,10 @@ fn a_configuration_that_is_gone_a_folder_or_unreadable_is_named_and_the_old_one_
     std::fs::create_dir(&path).unwrap();
     try_it("a folder", "(os error 21)", ELSEWHERE);
     std::fs::remove_dir(&path).unwrap();
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    try_it("a pipe that nobody writes to", "this is a pipe", "93.184.216.37");
+    std::fs::remove_file(&path).unwrap();
     home.configure(&cloud, TWO_NAMES);
     if rustix::process::geteuid().is_root() {
         eprintln!("skipped: root reads what nobody may read");

@@ -18,12 +18,19 @@ use crate::report::log::Color;
 /// # Errors
 /// Every mistake in it.
 pub fn read(everywhere: &Everywhere) -> Result<Config, Mistakes> {
+    read_with(everywhere, config::read_file)
+}
+
+fn read_with(
+    everywhere: &Everywhere,
+    read_file: fn(&Path) -> Result<String, Mistakes>,
+) -> Result<Config, Mistakes> {
     let environment = Environment::of(std::env::vars_os());
     match environment.locate(everywhere.config.clone(), Path::exists)? {
         Location::Environment => config::from_environment(&environment),
         Location::File(path) => {
             let beside = environment.beside_file()?;
-            let mut config = config::from_toml(&config::read_file(&path)?, &path)?;
+            let mut config = config::from_toml(&read_file(&path)?, &path)?;
             config.warnings.extend(beside);
             Ok(config)
         }
@@ -65,7 +72,7 @@ pub fn load(everywhere: &Everywhere) -> Result<Config, Exit> {
 /// As [`read`], for a running daemon that is told to read again.
 pub fn reread(everywhere: &Everywhere) -> Box<dyn Fn() -> Result<Config, String>> {
     let everywhere = Everywhere { color: super::When::Never, ..everywhere.clone() };
-    Box::new(move || read(&everywhere).map_err(|mistakes| mistakes.to_string()))
+    Box::new(move || read_with(&everywhere, config::reread_file).map_err(|mistakes| mistakes.to_string()))
 }
 
 /// The state file, if the environment names one.
