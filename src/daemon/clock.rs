@@ -41,6 +41,12 @@ impl Both {
         Both { wall, moment }
     }
 
+    /// The instant that both clocks show.
+    #[must_use]
+    pub fn moment(self) -> Moment {
+        self.moment
+    }
+
     /// When `moment` is, on the wall. An instant before 1970 is 1970.
     #[must_use]
     pub fn to_wall(self, moment: Moment) -> SystemTime {

@@ -196,7 +196,7 @@ fn stamp(moment: Moment, clocks: Both) -> u64 {
 fn moment(stamp: u64, clocks: Both) -> Moment {
     // A stamp beyond what the clock can hold is in the future, which is the present.
     let wall = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(stamp));
-    clocks.to_moment(wall.unwrap_or(SystemTime::now() + Duration::from_secs(1)))
+    wall.map_or(clocks.moment(), |wall| clocks.to_moment(wall))
 }
 
 #[cfg(test)]
