@@ -85,6 +85,8 @@ struct Rig {
     address: Option<IpAddr>,
     /// The one over IPv6, for settings that ask for it.
     address_v6: Option<IpAddr>,
+    /// So many of the sources answer, the first ones.
+    answering: usize,
     /// Why a look fails where there is no address.
     unheard: Unheard,
     looked: Vec<SourceId>,
@@ -116,6 +118,7 @@ impl Rig {
             now: at(0),
             address: Some(ip(1)),
             address_v6: None,
+            answering: usize::MAX,
             unheard: Unheard::TimedOut,
             looked: Vec::new(),
             zones: zones.iter().enumerate().map(zone).collect(),
@@ -175,6 +178,7 @@ impl Rig {
                     Family::V4 => self.address,
                     Family::V6 => self.address_v6,
                 };
+                let address = address.filter(|_| source.index < self.answering);
                 let answer = address.ok_or_else(|| self.unheard.clone());
                 self.engine.handle(Event::Heard(source, answer), self.now);
             }
