@@ -2,23 +2,31 @@
 //!
 //! The first test runs the others there; by themselves they are left out, because they change the network.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, socket_with};
 use stayput::detect::events::Events;
 use tokio::time::timeout;
 
 /// Long enough for a burst to end and to be looked at.
 const SOON: Duration = Duration::from_millis(1500);
+/// Where the first test says which network is the machine's own.
+const OUTSIDE: &str = "STAYPUT_TEST_OUTSIDE";
 /// The least time between two hints, and a bit.
 const CALM: Duration = Duration::from_millis(5200);
 
 #[test]
 fn the_kernels_news_are_heard_in_a_network_of_their_own() {
+    let outside = std::fs::read_link("/proc/self/ns/net").unwrap();
     let inside = Command::new("unshare")
+        .env(OUTSIDE, &outside)
         .args(["--user", "--map-root-user", "--net", "--"])
         .arg(std::env::current_exe().unwrap())
         .args(["--ignored", "--test-threads=1"])
@@ -40,10 +48,9 @@ struct Cable(&'static str);
 
 impl Cable {
     fn new(name: &'static str) -> Cable {
-        let namespaces = ["/proc/self/ns/net", "/proc/1/ns/net"].map(std::fs::read_link);
-        if let [Ok(ours), Ok(theirs)] = namespaces {
-            assert_ne!(ours, theirs, "this test must not change the machine's own network");
-        }
+        let outside = std::env::var_os(OUTSIDE).expect("these tests are run by the first one");
+        let here = std::fs::read_link("/proc/self/ns/net").unwrap();
+        assert_ne!(here, outside, "this test must not change the machine's own network");
         ip(&format!("link add {name} type veth peer name {name}-far"));
         ip(&format!("link set {name} up"));
         ip(&format!("link set {name}-far up"));
@@ -59,6 +66,15 @@ impl Drop for Cable {
 
 fn in_a_runtime(future: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
+}
+
+/// A socket like that of the events, which nobody reads.
+fn deaf_listener() -> OwnedFd {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None).unwrap();
+    // The routes of IPv4.
+    bind(&socket, &SocketAddrNetlink::new(0, 0x40)).unwrap();
+    socket
 }
 
 async fn is_told(events: &mut Events) -> bool {
@@ -119,22 +135,23 @@ fn a_storm_is_one_hint_and_the_next_one_comes_five_seconds_later() {
     in_a_runtime(async {
         let _cable = Cable::new("one");
         ip("addr add 192.0.2.2/24 dev one");
-        ip("route add default via 192.0.2.1");
         let mut events = Events::listen();
-        let lines: String = (0..2000_u32)
-            .map(|number| {
-                let address = Ipv4Addr::from(0x0a00_0000 + number);
-                format!("addr add {address}/32 dev one\n")
-            })
+        let deaf = deaf_listener();
+        // Routes that are no way out matter to nobody. Unread, they fill the socket, and what comes last,
+        // the way out, no longer fits: that something was lost is all that is heard of it.
+        let lines: String = (0..5000_u32)
+            .map(|number| format!("route add {}/32 dev one\n", Ipv4Addr::from(0x0a00_0000 + number)))
             .collect();
         let file = std::env::temp_dir().join(format!("stayput-storm-{}", std::process::id()));
-        std::fs::write(&file, lines).unwrap();
-        // More messages than the socket holds, while nobody reads them.
+        std::fs::write(&file, lines + "route add default via 192.0.2.1\n").unwrap();
         ip(&format!("-batch {}", file.display()));
         std::fs::remove_file(&file).unwrap();
+        let lost = rustix::net::recv(&deaf, &mut [0; 64][..], RecvFlags::empty());
+        assert_eq!(lost.unwrap_err(), Errno::NOBUFS, "the storm was too small for a socket of this size");
         let began = Instant::now();
         assert!(is_told(&mut events).await, "what was not heard may have been anything");
         ip("addr add 192.0.2.4/24 dev one");
+        ip("addr add 192.0.2.5/24 dev one");
         assert!(timeout(CALM, events.news()).await.is_ok());
         assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
         assert!(!is_told(&mut events).await);

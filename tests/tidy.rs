@@ -48,7 +48,10 @@ impl Source {
     /// The part before the tests; nothing of a file that is tests.
     fn outside_tests(&self) -> &str {
         let is_tests = self.path.contains("/tests/") || self.path.ends_with("/tests.rs");
-        let end = if is_tests { 0 } else { self.code.find("#[cfg(test)]\n").unwrap_or(self.code.len()) };
+        // Tests in a file of their own are declared among the modules, before all that is to be looked at.
+        let begins = |at: &usize| !self.code[*at..].starts_with("#[cfg(test)]\nmod tests;");
+        let mut ends = self.code.match_indices("#[cfg(test)]\n").map(|(at, _)| at).filter(begins);
+        let end = if is_tests { 0 } else { ends.next().unwrap_or(self.code.len()) };
         &self.code[..end]
     }
 
@@ -227,6 +230,27 @@ fn the_engine_touches_nothing_of_the_world() {
         assert!(!dice, "{} throws dice of its own", source.path);
     }
     assert!(seen >= 10, "only {seen} files");
+}
+
+#[test]
+fn the_wall_clock_is_read_for_what_is_said_or_kept_and_never_for_when_to_act() {
+    // Times of the log, the status and the state; certificates. All else is on a clock that does not jump.
+    const MAY: [(&str, usize); 6] = [
+        ("src/cli/check.rs", 1),
+        ("src/cli/status.rs", 1),
+        ("src/daemon/clock.rs", 1),
+        ("src/daemon/mod.rs", 1),
+        ("src/outbound.rs", 1),
+        ("src/report/log.rs", 2),
+    ];
+    let reads = |source: &Source| source.outside_tests().matches("SystemTime::now()").count();
+    let sources = sources("src");
+    let found: Vec<(&str, usize)> = sources
+        .iter()
+        .filter(|source| reads(source) > 0)
+        .map(|source| (source.path.as_str(), reads(source)))
+        .collect();
+    assert_eq!(found, MAY);
 }
 
 #[test]

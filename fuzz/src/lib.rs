@@ -6,24 +6,32 @@
 //! came from.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use stayput::cloudflare::secret::{Kind, Secret};
 use stayput::cloudflare::wire::{self, HttpAnswer};
 use stayput::config::{self, Ink};
+use stayput::daemon::clock::Both;
+use stayput::daemon::state::shape;
 use stayput::detect::answer;
 use stayput::engine::failure::Class;
 use stayput::engine::names::{AccountId, Family, Moment, Name, RecordId, Ttl, ZoneId};
 use stayput::engine::pace::Pace;
 use stayput::engine::request::{Answer, Batch, Found, Patch, Post, Request};
 use stayput::engine::settings::Budget;
+use stayput::engine::{Engine, Mode, Start};
 
 /// A function that takes one input.
 pub type Target = fn(&[u8]);
 
 /// Every target, under the name that its seeds have.
-pub const TARGETS: [(&str, Target); 4] =
-    [("configuration", configuration), ("address", address), ("api", api), ("secret", secret)];
+pub const TARGETS: [(&str, Target); 5] = [
+    ("configuration", configuration),
+    ("address", address),
+    ("api", api),
+    ("state", state),
+    ("secret", secret),
+];
 
 /// The longest wait that an answer can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
@@ -104,6 +112,32 @@ pub fn answers(bytes: &[u8]) -> impl Iterator<Item = (Request, Answer)> {
         assert!(answer.outcome.is_err() || (200..300).contains(&status), "{status} is no success");
         (request, answer)
     })
+}
+
+/// A state file.
+pub fn state(bytes: &[u8]) {
+    let noon = Moment::from_millis(43_200_000);
+    let clocks = Both::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000), noon);
+    let snapshot = match shape::read(bytes, clocks) {
+        Ok(snapshot) => snapshot,
+        Err(why) => return assert!(!why.is_empty(), "refused without a reason"),
+    };
+    let confirmed = snapshot.addresses.values().map(|believed| believed.confirmed_at);
+    let listed = snapshot.zones.iter().filter_map(|zone| zone.listed_at);
+    let spent = snapshot.spent.values().flatten().copied();
+    assert!(confirmed.chain(listed).chain(spent).all(|stamp| stamp <= noon), "in the future: {snapshot:?}");
+    for (family, believed) in &snapshot.addresses {
+        assert_eq!(Family::of(believed.address), *family);
+    }
+    let again = shape::read(&shape::write(&snapshot, clocks), clocks).expect("what was written is a state");
+    assert_eq!(again, snapshot);
+    let config = "[[record]]\nname = \"home.example.com\"\n";
+    let config = config::from_toml(config, Path::new("input.toml")).expect("the shortest configuration");
+    let start = Start { mode: Mode::Daemon, seed: 1, eager: true, now: noon };
+    let mut engine = Engine::new(config.settings, start, Some(snapshot));
+    let commands = std::iter::from_fn(|| engine.next_command(noon)).count();
+    assert!(commands <= 4, "{commands} things to do at once");
+    let _ = engine.snapshot(noon);
 }
 
 /// A text that claims to be a secret.

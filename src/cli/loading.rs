@@ -18,12 +18,19 @@ use crate::report::log::Color;
 /// # Errors
 /// Every mistake in it.
 pub fn read(everywhere: &Everywhere) -> Result<Config, Mistakes> {
+    read_with(everywhere, config::read_file)
+}
+
+fn read_with(
+    everywhere: &Everywhere,
+    read_file: fn(&Path) -> Result<String, Mistakes>,
+) -> Result<Config, Mistakes> {
     let environment = Environment::of(std::env::vars_os());
     match environment.locate(everywhere.config.clone(), Path::exists)? {
         Location::Environment => config::from_environment(&environment),
         Location::File(path) => {
             let beside = environment.beside_file()?;
-            let mut config = config::from_toml(&config::read_file(&path)?, &path)?;
+            let mut config = config::from_toml(&read_file(&path)?, &path)?;
             config.warnings.extend(beside);
             Ok(config)
         }
@@ -65,7 +72,7 @@ pub fn load(everywhere: &Everywhere) -> Result<Config, Exit> {
 /// As [`read`], for a running daemon that is told to read again.
 pub fn reread(everywhere: &Everywhere) -> Box<dyn Fn() -> Result<Config, String>> {
     let everywhere = Everywhere { color: super::When::Never, ..everywhere.clone() };
-    Box::new(move || read(&everywhere).map_err(|mistakes| mistakes.to_string()))
+    Box::new(move || read_with(&everywhere, config::reread_file).map_err(|mistakes| mistakes.to_string()))
 }
 
 /// The state file, if the environment names one.
@@ -94,15 +101,21 @@ pub fn socket() -> Option<PathBuf> {
 pub async fn run(job: Job) -> Result<Outcome, Exit> {
     let mode = job.mode;
     daemon::run(job).await.map_err(|broken| {
-        let exit = match broken {
-            Broken::Stopped if mode == Mode::Daemon => return Exit::Done,
-            Broken::Stopped => Exit::Nothing,
-            Broken::Locked(_) => Exit::Configuration,
-            Broken::System(_) | Broken::Panicked => Exit::Unexpected,
-        };
-        tracing::error!("{broken}");
+        let exit = exit_of(&broken, mode);
+        if exit != Exit::Done {
+            tracing::error!("{broken}");
+        }
         exit
     })
+}
+
+fn exit_of(broken: &Broken, mode: Mode) -> Exit {
+    match broken {
+        Broken::Stopped if mode == Mode::Daemon => Exit::Done,
+        Broken::Stopped => Exit::Nothing,
+        Broken::Locked(_) => Exit::Configuration,
+        Broken::System(_) | Broken::Panicked => Exit::Unexpected,
+    }
 }
 
 /// Whether a person follows the log.
@@ -114,5 +127,19 @@ impl show::Ink {
     /// The ink for a stream.
     pub fn on(color: Color, stream: &impl std::io::IsTerminal) -> show::Ink {
         if color.on(stream) { show::Ink::Colored } else { show::Ink::Plain }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_panicked_ends_the_program_with_1_and_not_as_if_it_had_been_stopped() {
+        for mode in [Mode::Daemon, Mode::Once, Mode::Plan] {
+            assert_eq!(exit_of(&Broken::Panicked, mode).number(), 1);
+        }
+        assert_eq!(exit_of(&Broken::Stopped, Mode::Daemon).number(), 0);
+        assert_eq!(exit_of(&Broken::Stopped, Mode::Once).number(), 75);
     }
 }

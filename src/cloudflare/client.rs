@@ -121,13 +121,9 @@ impl Client {
         log_outcome(&http, &exchange, took);
         match exchange {
             Ok(received) => received.judge(request, took, &mask),
-            Err(Unanswered { trouble, sent }) => {
-                let class = match sent {
-                    Sent::Never => Class::NotSent,
-                    Sent::Maybe => verdict::uncertain(request),
-                };
-                let detail = mask.apply_to_text(&trouble.to_string());
-                Answer { limits: Vec::new(), took, outcome: Err(Failure::without_answer(class, detail)) }
+            Err(unanswered) => {
+                let failure = unanswered.judge(request, &mask);
+                Answer { limits: Vec::new(), took, outcome: Err(failure) }
             }
         }
     }
@@ -178,6 +174,17 @@ fn is_loopback(host: &str) -> bool {
 struct Unanswered {
     trouble: Trouble,
     sent: Sent,
+}
+
+impl Unanswered {
+    fn judge(&self, request: &Request, mask: &Mask) -> Failure {
+        let class = match (self.sent, &self.trouble) {
+            (Sent::Never, Trouble::Clock(_)) => Class::Clock,
+            (Sent::Never, _) => Class::NotSent,
+            (Sent::Maybe, _) => verdict::uncertain(request),
+        };
+        Failure::without_answer(class, mask.apply_to_text(&self.trouble.to_string()))
+    }
 }
 
 /// What came.

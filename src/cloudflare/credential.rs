@@ -483,7 +483,10 @@ mod tests {
         let folder = folder.path().to_str().unwrap();
         let login = |name: &str| Login::Token(Origin::Credential(name.to_owned()));
         let under = [("CREDENTIALS_DIRECTORY", folder)];
-        assert_eq!(token(&read(&login("token"), &under).unwrap()), TOKEN);
+        let reading = read(&login("token"), &under).unwrap();
+        assert_eq!(token(&reading), TOKEN);
+        // systemd gives its users access by a list, which shows as the group's.
+        assert!(reading.warnings.is_empty(), "{:?}", reading.warnings);
         let outside = read(&login("token"), &[]).unwrap_err();
         assert_eq!(outside.fault, Fault::NotUnderSystemd);
         assert!(outside.to_string().contains("LoadCredential=token:"), "{outside}");

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::mistake::Mistakes;
@@ -41,6 +42,27 @@ pub fn read_file(path: &Path) -> Result<String, Mistakes> {
     })
 }
 
+/// As [`read_file`], for a program that is at work already. A pipe may be read at the start, by one who waits
+/// for its writer; here it could hold up the work for ever.
+///
+/// # Errors
+/// As [`read_file`]; or there is something that has no end, or has been read.
+pub fn reread_file(path: &Path) -> Result<String, Mistakes> {
+    let endless = std::fs::metadata(path).is_ok_and(|there| {
+        let kind = there.file_type();
+        kind.is_fifo() || kind.is_char_device() || kind.is_socket()
+    });
+    if endless {
+        let what = "the configuration cannot be read again: this is a pipe or a device";
+        return Err(Mistakes::about(
+            &path.display().to_string(),
+            what,
+            "name a file to be able to reload it",
+        ));
+    }
+    read_file(path)
+}
+
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
@@ -50,6 +72,21 @@ fn bytes(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_is_not_waited_for_when_it_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        for endless in [path.as_path(), Path::new("/dev/null")] {
+            let refusal = reread_file(endless).unwrap_err().to_string();
+            assert!(refusal.contains(endless.to_str().unwrap()) && refusal.contains("a pipe"), "{refusal}");
+        }
+        let file = folder.path().join("x.toml");
+        std::fs::write(&file, "text").unwrap();
+        assert_eq!(reread_file(&file).unwrap(), "text");
+    }
 
     fn refusal(content: &[u8]) -> String {
         let folder = tempfile::tempdir().unwrap();

@@ -28,7 +28,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 pub use environment::{Environment, Location};
-pub use file::read_file;
+pub use file::{read_file, reread_file};
 pub use mistake::{Ink, Mistake, Mistakes};
 pub use schema::schema;
 

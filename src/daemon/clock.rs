@@ -41,6 +41,12 @@ impl Both {
         Both { wall, moment }
     }
 
+    /// The instant that both clocks show.
+    #[must_use]
+    pub fn moment(self) -> Moment {
+        self.moment
+    }
+
     /// When `moment` is, on the wall. An instant before 1970 is 1970.
     #[must_use]
     pub fn to_wall(self, moment: Moment) -> SystemTime {
@@ -169,6 +175,22 @@ mod tests {
                 assert!(now().since(when) < Duration::from_secs(5), "rang late");
             }
         });
+    }
+
+    #[test]
+    fn the_alarm_and_the_clock_go_on_while_the_machine_sleeps() {
+        use std::os::fd::AsRawFd;
+        in_a_runtime(async {
+            let alarm = Alarm::new();
+            let timer = alarm.timer.as_ref().unwrap().as_raw_fd();
+            let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{timer}")).unwrap();
+            // No test sends a machine to sleep; the kernel's number of CLOCK_BOOTTIME has to do.
+            assert!(about.lines().any(|line| line.trim() == "clockid: 7"), "{about}");
+        });
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let since_boot: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        let shown = Moment::from_millis(0).until(now()).as_secs_f64();
+        assert!((shown - since_boot).abs() < 5.0, "{shown} s, but {since_boot} s since the boot");
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub mod socket;
 pub mod state;
 pub mod status;
 pub mod systemd;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -88,3 +88,58 @@ impl Drop for Signals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use super::*;
+
+    /// Where a stuck process says that it listens.
+    const LISTENING: &str = "STAYPUT_TEST_LISTENING";
+
+    #[test]
+    #[ignore = "never ends by itself: run by the next test, as a process of its own"]
+    fn a_loop_that_is_stuck() {
+        let file = PathBuf::from(std::env::var_os(LISTENING).unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let _signals = Signals::listen(7).unwrap();
+            std::fs::write(file, "").unwrap();
+            // As in a write to a disk that does not answer: nothing else of the runtime turns.
+            std::thread::sleep(Duration::from_secs(60));
+        });
+    }
+
+    #[test]
+    fn a_second_stop_ends_a_loop_that_is_stuck() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("listening");
+        for (first, second) in [(Signal::TERM, Signal::TERM), (Signal::INT, Signal::TERM)] {
+            let mut stuck = Command::new(std::env::current_exe().unwrap())
+                .args(["--ignored", "--exact", "daemon::signals::tests::a_loop_that_is_stuck"])
+                .env(LISTENING, &file)
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            let begin = Instant::now();
+            while !file.exists() {
+                assert!(begin.elapsed() < Duration::from_secs(20), "it does not listen");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let pid = Pid::from_child(&stuck);
+            kill_process(pid, first).unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+            assert!(stuck.try_wait().unwrap().is_none(), "one stop leaves it the time to end well");
+            kill_process(pid, second).unwrap();
+            let begin = Instant::now();
+            assert_eq!(stuck.wait().unwrap().code(), Some(7));
+            assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+            std::fs::remove_file(&file).unwrap();
+        }
+    }
+}

@@ -4,7 +4,7 @@
 //! that cannot be believed is worth less than none. Written whole beside the old one and renamed, so
 //! that it is never torn. Deliberately unknown: what the engine makes of it, and any secret.
 
-mod shape;
+pub mod shape;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -440,10 +440,57 @@ mod tests {
         let snapshot = shape::tests::full();
         assert!(matches!(file.save(&snapshot, clocks()), Err(Trouble::Unwritten(..))));
         assert!(!path.exists(), "a stale copy would be believed");
-        assert!(file.save(&snapshot, clocks()).is_ok(), "said once");
+        for _ in 0..5 {
+            assert!(file.save(&snapshot, clocks()).is_ok(), "said once");
+            assert!(!path.exists());
+        }
         std::fs::remove_dir(&obstacle).unwrap();
         assert!(file.save(&snapshot, clocks()).is_ok());
         assert!(path.exists(), "it recovers by itself");
+        std::fs::create_dir(&obstacle).unwrap();
+        assert!(file.save(&snapshot, clocks()).is_err(), "another fault is said anew");
+    }
+
+    #[test]
+    fn an_old_file_that_cannot_even_be_removed_is_named_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        saved(&path);
+        let mut file = open(path.clone(), clocks()).file.unwrap();
+        // What is a folder now can be neither replaced by a file nor removed like one, not even by root.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let snapshot = shape::tests::full();
+        let trouble = file.save(&snapshot, clocks()).unwrap_err();
+        assert!(matches!(trouble, Trouble::Stale(..)), "{trouble:?}");
+        let said = trouble.to_string();
+        assert!(said.contains(path.to_str().unwrap()) && said.contains("remove it before the next start"));
+        for _ in 0..5 {
+            assert!(file.save(&snapshot, clocks()).is_ok(), "said once");
+        }
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
+        assert_eq!(left, [path], "nothing half written is left beside it");
+    }
+
+    #[test]
+    fn a_state_of_another_user_is_not_believed_and_one_of_root_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let snapshot = saved(&path);
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root can give a file away");
+            return;
+        }
+        assert_eq!(open(path.clone(), clocks()).remembered, Some(snapshot.clone()), "root's own");
+        std::os::unix::fs::chown(&path, Some(65_532), Some(65_532)).unwrap();
+        let opened = open(path.clone(), clocks());
+        assert!(matches!(opened.trouble, Some(Trouble::Foreign(_, 65_532))), "{:?}", opened.trouble);
+        let said = opened.trouble.unwrap().to_string();
+        assert!(said.contains("belongs to user 65532 and is not believed"), "{said}");
+        assert_eq!(opened.remembered, None);
+        opened.file.unwrap().save(&snapshot, clocks()).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().uid(), 0, "it is replaced by one of ours");
+        assert_eq!(open(path, clocks()).remembered, Some(snapshot));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::discovery::{Discovery, Place};
 use super::failure::{Class, Failure};
 use super::names::{Key, Moment, Name, ZoneId};
 use super::outlook::BudgetStatus;
-use super::pace::{Backoff, Pace, Saving};
+use super::pace::{Backoff, CLOCK_RETRY, Pace, Saving};
 use super::request::{Answer, Request, Zone};
 use super::settings::{self, Wanted, ZoneHint};
 use super::upkeep::{Job, Upkeep, Writing};
@@ -390,6 +390,10 @@ impl Account {
                 } else if failure.status.is_none() || self.outage.failures() > 1 {
                     self.outage_until = Some(now + wait);
                 }
+                Effect::Down
+            }
+            Class::Clock => {
+                self.outage_until = Some(now + self.outage.next(dice).min(CLOCK_RETRY));
                 Effect::Down
             }
             Class::Zone | Class::Content | Class::CopyWrong => {

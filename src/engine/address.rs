@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::names::{Family, Moment};
-use super::pace::Backoff;
+use super::pace::{Backoff, CLOCK_RETRY};
 use super::ranges::NotPublic;
 use super::settings::Source;
 
@@ -430,10 +430,13 @@ impl Watch {
             Outcome::Flapping { .. } => self.misses = SOON.len(),
             Outcome::Unconfirmed(_) | Outcome::Silence(_) => self.misses += 1,
         }
-        let wait = match self.misses.checked_sub(1).and_then(|miss| SOON.get(miss)) {
-            Some(soon) => (*soon).min(self.every),
+        let of_the_clock = round.answers.values().any(|answer| matches!(answer, Err(Unheard::Clock(_))));
+        let wait = match self.misses.checked_sub(1) {
+            Some(miss) if of_the_clock => SOON.get(miss).copied().unwrap_or(CLOCK_RETRY).min(CLOCK_RETRY),
+            Some(miss) => SOON.get(miss).copied().unwrap_or(self.every),
             None => self.every,
         };
+        let wait = wait.min(self.every);
         // A tenth of jitter, never later than the period says.
         self.next_at = now + wait.mul_f64(1.0 - dice.f64() / 10.0);
         if std::mem::take(&mut self.again) {

@@ -46,6 +46,8 @@ pub enum Class {
     Throttled(Option<Duration>),
     /// The request never arrived, or the server says that it did nothing: safe to repeat.
     NotSent,
+    /// As before, and the reason is this host's clock: well the moment that somebody sets it.
+    Clock,
     /// The request may have taken effect: list before writing.
     Unsure,
 }
@@ -104,7 +106,7 @@ impl Failure {
             "the zone's plan has no tags: remove tags from the record"
         } else if has(9313) {
             "shorten comment: 100 characters with stayput's mark on free plans, 500 on others"
-        } else if self.detail.contains("clock") {
+        } else if self.class == Class::Clock {
             "set the clock (is NTP running?); stayput tries again by itself"
         } else {
             return None;

@@ -246,9 +246,10 @@ impl Engine {
             }
             Topic::Address(family) => sources.contains_key(family),
             Topic::Zone(account, _) | Topic::Permission(account, _) => accounts.contains_key(account),
-            Topic::Credential(account) | Topic::Api(account) | Topic::Throttled(account) => {
-                accounts.contains_key(account)
-            }
+            Topic::Credential(account)
+            | Topic::Api(account)
+            | Topic::Search(account)
+            | Topic::Throttled(account) => accounts.contains_key(account),
             Topic::Deletes => true,
         });
     }
@@ -383,6 +384,7 @@ impl Engine {
         let refresh = account.refresh();
         match (found, &busy.zone) {
             (Found::Zones(page), _) => {
+                self.bulletin.clear(&Topic::Search(name.clone()), now);
                 if account.searched(&busy.request, page, now, &mut self.dice) {
                     self.assign(now);
                 }
@@ -438,7 +440,7 @@ impl Engine {
     fn failed(&mut self, name: &AccountName, busy: &Busy, failure: &Failure, now: Moment) {
         let Some(id) = &busy.zone else {
             if failure.class == Class::Zone || failure.class == Class::Content {
-                let topic = Topic::Api(name.clone());
+                let topic = Topic::Search(name.clone());
                 self.bulletin.raise(topic, Trouble::Api(name.clone(), failure.clone()), now);
             }
             return;

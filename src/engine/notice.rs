@@ -20,6 +20,8 @@ use super::zone::{Obstacle, Operation, Step};
 /// The first reminder of something that still is wrong comes after this time, the later ones daily.
 const FIRST_REMINDER: Duration = Duration::from_secs(6 * 3600);
 const LATER_REMINDERS: Duration = Duration::from_secs(24 * 3600);
+/// So many kinds of one trouble are told apart from those that have been said.
+const MOST_KINDS: usize = 8;
 
 /// How much a message matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -170,6 +172,8 @@ pub enum Topic {
     Credential(AccountName),
     /// Reaching the API.
     Api(AccountName),
+    /// Being refused the list of zones, by an API that answers all else.
+    Search(AccountName),
     /// Being throttled.
     Throttled(AccountName),
     /// The number of deletes.
@@ -186,6 +190,8 @@ pub struct Bulletin {
 #[derive(Clone, Debug)]
 struct Ongoing {
     trouble: Trouble,
+    /// One of each kind that it has been: a kind that comes back is no news.
+    said: Vec<Trouble>,
     since: Moment,
     remind_at: Moment,
 }
@@ -196,10 +202,10 @@ impl Bulletin {
         self.queue.push(notice);
     }
 
-    /// Something is wrong: said when it is new or of another kind, and rarely again.
+    /// Something is wrong: said when it is new or of a kind that it has not been yet, and rarely again.
     pub fn raise(&mut self, topic: Topic, trouble: Trouble, now: Moment) {
         match self.wrong.get_mut(&topic) {
-            Some(ongoing) if ongoing.trouble.is_like(&trouble) => {
+            Some(ongoing) if ongoing.said.iter().any(|said| said.is_like(&trouble)) => {
                 ongoing.trouble = trouble;
                 if ongoing.remind_at <= now {
                     ongoing.remind_at = now + LATER_REMINDERS;
@@ -208,10 +214,17 @@ impl Bulletin {
                 }
             }
             other => {
-                let since = other.map_or(now, |ongoing| ongoing.since);
+                let (since, mut said) = match other {
+                    Some(ongoing) => (ongoing.since, std::mem::take(&mut ongoing.said)),
+                    None => (now, Vec::new()),
+                };
+                if said.len() == MOST_KINDS {
+                    said.remove(0);
+                }
+                said.push(trouble.clone());
                 self.queue.push(Notice::Trouble(trouble.clone()));
                 let remind_at = now + FIRST_REMINDER;
-                self.wrong.insert(topic, Ongoing { trouble, since, remind_at });
+                self.wrong.insert(topic, Ongoing { trouble, said, since, remind_at });
             }
         }
     }

@@ -271,6 +271,7 @@ impl Engine {
             Topic::Credential(account_name.clone()),
             Topic::Throttled(account_name.clone()),
             Topic::Api(account_name.clone()),
+            Topic::Search(account_name.clone()),
         ];
         let api = || troubles.iter().find_map(|topic| self.bulletin.wrong(topic)).map(ToString::to_string);
         let Some(zone) = account.zone_of(&key.name) else {

@@ -16,6 +16,9 @@ const UNSAID_HOLD: Duration = Duration::from_secs(300);
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 /// The longest that an answer can make us wait, whatever it says.
 const LONGEST_HOLD: Duration = Duration::from_secs(3600);
+/// What fails because this host's clock is wrong is tried again so soon, however long it has failed: a
+/// clock is set in an instant, and until then nobody is asked for anything.
+pub const CLOCK_RETRY: Duration = Duration::from_secs(30);
 /// How many requests a snapshot counts as sent ahead of time, so that not each one needs the disk.
 const RESERVE: u8 = 8;
 

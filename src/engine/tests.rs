@@ -2,6 +2,8 @@
 //!
 //! `tests/simulation.rs` has the months of faults; here are single cases, each told in a few lines.
 
+mod hardship;
+
 use super::*;
 use failure::ApiError;
 use names::{Name, Record, RecordId, Ttl};
@@ -81,6 +83,13 @@ struct Rig {
     engine: Engine,
     now: Moment,
     address: Option<IpAddr>,
+    /// The one over IPv6, for settings that ask for it.
+    address_v6: Option<IpAddr>,
+    /// So many of the sources answer, the first ones.
+    answering: usize,
+    /// Why a look fails where there is no address.
+    unheard: Unheard,
+    looked: Vec<SourceId>,
     zones: Vec<Zone>,
     records: BTreeMap<RecordId, (ZoneId, Record)>,
     serial: usize,
@@ -88,6 +97,8 @@ struct Rig {
     asked: Vec<Request>,
     rereads: Vec<AccountName>,
     said: Vec<String>,
+    /// How many of them a log shows that was not asked for more.
+    said_aloud: usize,
 }
 
 impl Rig {
@@ -106,6 +117,10 @@ impl Rig {
             engine: Engine::new(settings, start, None),
             now: at(0),
             address: Some(ip(1)),
+            address_v6: None,
+            answering: usize::MAX,
+            unheard: Unheard::TimedOut,
+            looked: Vec::new(),
             zones: zones.iter().enumerate().map(zone).collect(),
             records: BTreeMap::new(),
             serial: 100,
@@ -113,6 +128,7 @@ impl Rig {
             asked: Vec::new(),
             rereads: Vec::new(),
             said: Vec::new(),
+            said_aloud: 0,
         }
     }
 
@@ -142,7 +158,10 @@ impl Rig {
                 self.carry_out(command);
                 assert!(self.asked.len() < 5_000, "it asks and asks: {:?}", self.asked.last());
             }
-            self.said.extend(self.engine.take_notices().iter().map(ToString::to_string));
+            let notices = self.engine.take_notices();
+            let aloud = |notice: &&Notice| notice.severity() > notice::Severity::Detail;
+            self.said_aloud += notices.iter().filter(aloud).count();
+            self.said.extend(notices.iter().map(ToString::to_string));
             match self.engine.wake_at(self.now).filter(|at| *at < end) {
                 Some(at) => self.now = self.now.max(at),
                 None => break,
@@ -154,7 +173,13 @@ impl Rig {
     fn carry_out(&mut self, command: Command) {
         match command {
             Command::Look(source) => {
-                let answer = self.address.ok_or(Unheard::TimedOut);
+                self.looked.push(source);
+                let address = match source.family {
+                    Family::V4 => self.address,
+                    Family::V6 => self.address_v6,
+                };
+                let address = address.filter(|_| source.index < self.answering);
+                let answer = address.ok_or_else(|| self.unheard.clone());
                 self.engine.handle(Event::Heard(source, answer), self.now);
             }
             Command::RereadSecret(account) => self.rereads.push(account),

@@ -540,13 +540,14 @@ impl Upkeep {
                 self.retry_at = Some(now + self.retry.next(dice));
                 Reaction::None
             }
-            Class::Credential | Class::Throttled(_) => Reaction::None,
+            // These hold the whole credential, not the zone.
+            Class::Credential | Class::Throttled(_) | Class::Clock => Reaction::None,
         }
     }
 
     fn failed_to_read(&mut self, failure: &Failure, now: Moment, dice: &mut fastrand::Rng) -> Reaction {
         match failure.class {
-            Class::Credential | Class::Throttled(_) => return Reaction::None,
+            Class::Credential | Class::Throttled(_) | Class::Clock => return Reaction::None,
             Class::Zone | Class::Content | Class::CopyWrong => {
                 self.listing = None;
                 return self.zone_refused(failure, now, dice);

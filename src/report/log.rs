@@ -4,9 +4,11 @@
 //! not read never holds up the program: what cannot be written is dropped, and counted. Deliberately
 //! unknown: the words, which `engine::notice` has.
 
+use std::any::Any;
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
@@ -78,8 +80,11 @@ pub struct Options {
     pub detail: Detail,
 }
 
-/// Starts the log; before this, and after a first call, it does nothing.
+/// Starts the log; before this, and after a first call, it does nothing. A panic is told there, too.
 pub fn start(options: Options) {
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!("{}", last_words(panic.payload(), panic.location()));
+    }));
     let level = match options.detail {
         Detail::Quiet => LevelFilter::WARN,
         Detail::Normal => LevelFilter::INFO,
@@ -99,6 +104,14 @@ pub fn start(options: Options) {
         }
         Form::Lines(lines) => tracing::subscriber::set_global_default(log.with(layer.event_format(lines))),
     };
+}
+
+/// What is said of a panic. Words that were put together at run time may hold anything, a secret too.
+fn last_words(payload: &(dyn Any + Send), place: Option<&Location<'_>>) -> String {
+    let place = place.map_or_else(|| "a place that is not known".to_owned(), ToString::to_string);
+    let words = payload.downcast_ref::<&'static str>();
+    let words = words.unwrap_or(&"its words are not shown, for they may hold what is secret");
+    format!("a part of stayput failed at {place}: {words}; please report it")
 }
 
 /// Logs a notice.
@@ -363,6 +376,17 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&Form::Json.lost(7)).unwrap();
         assert_eq!(json["level"], "WARN");
         assert!(json["message"].as_str().unwrap().starts_with("7 lines"));
+    }
+
+    #[test]
+    fn a_panic_is_told_with_its_place_and_without_what_may_be_secret() {
+        let place = Location::caller();
+        let words = |payload: Box<dyn Any + Send>| last_words(&*payload, Some(place));
+        let fixed = words(std::panic::catch_unwind(|| panic!("there is no zone")).unwrap_err());
+        assert_eq!(fixed, format!("a part of stayput failed at {place}: there is no zone; please report it"));
+        let token = "tests-token-0123456789abcdefghijklmnopqr";
+        let made = words(std::panic::catch_unwind(|| panic!("no header: {token:?}")).unwrap_err());
+        assert!(!made.contains("tests-token") && made.contains(&place.to_string()), "{made}");
     }
 
     #[test]

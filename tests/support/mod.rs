@@ -7,6 +7,8 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -233,8 +235,16 @@ impl Running {
         );
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Waits for the end; says how long it took.
@@ -271,6 +281,59 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A socket on which systemd would listen.
+pub struct Systemd {
+    socket: UnixDatagram,
+    /// Every line, and when it was read.
+    told: Vec<(Instant, String)>,
+}
+
+impl Systemd {
+    pub fn at(path: &Path) -> Systemd {
+        Systemd::on(UnixDatagram::bind(path).unwrap())
+    }
+
+    /// Without a file, under a name that begins with `@` in `$NOTIFY_SOCKET`.
+    pub fn in_the_abstract(name: &str) -> Systemd {
+        Systemd::on(UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap())
+    }
+
+    fn on(socket: UnixDatagram) -> Systemd {
+        socket.set_nonblocking(true).unwrap();
+        Systemd { socket, told: Vec::new() }
+    }
+
+    fn read(&mut self) {
+        let mut buffer = [0; 4096];
+        while let Ok(bytes) = self.socket.recv(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..bytes]);
+            self.told.extend(text.lines().map(|line| (Instant::now(), line.to_owned())));
+        }
+    }
+
+    /// The lines so far that begin like this, and when they were read.
+    pub fn told(&mut self, beginning: &str) -> Vec<(Instant, String)> {
+        self.read();
+        self.told.iter().filter(|(_, line)| line.starts_with(beginning)).cloned().collect()
+    }
+
+    /// Waits until it was told something that begins like this, so many times.
+    pub fn wait_for(&mut self, beginning: &str, times: usize) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while self.told(beginning).len() < times {
+            assert!(Instant::now() < until, "{beginning} is not in {:?} {times} times", self.told);
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// When it was ready, reloading and stopping, in the order in which it was told.
+    pub fn phases(&mut self) -> Vec<String> {
+        let mut lines = self.told("");
+        lines.retain(|(_, line)| ["READY=1", "RELOADING=1", "STOPPING=1"].contains(&line.as_str()));
+        lines.into_iter().map(|(_, line)| line).collect()
     }
 }
 

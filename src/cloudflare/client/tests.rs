@@ -436,11 +436,16 @@ fn a_word_that_is_also_the_secret_does_not_spoil_an_answer() {
 }
 
 #[test]
-fn a_wrong_clock_is_named() {
-    // What `engine::failure` looks for to give the remedy.
-    let detail = Trouble::Clock("it is 1970 here".into()).to_string();
-    let failure = Failure::without_answer(Class::NotSent, detail);
-    assert!(failure.remedy().unwrap().contains("clock"));
+fn a_wrong_clock_is_told_from_other_troubles_and_has_its_remedy() {
+    // `outbound` has the certificates and the clocks that bring this about.
+    let mask = Mask::of([TOKEN]);
+    let judge = |trouble, sent| Unanswered { trouble, sent }.judge(&read(), &mask);
+    let clock = judge(Trouble::Clock("here it is 1970".into()), Sent::Never);
+    assert_eq!((clock.class, clock.status), (Class::Clock, None));
+    assert!(clock.to_string().contains("is the clock right? (here it is 1970)"), "{clock}");
+    assert!(clock.remedy().unwrap().contains("set the clock"));
+    let other = judge(Trouble::Certificate("it is for another clock".into()), Sent::Never);
+    assert_eq!((other.class, other.remedy()), (Class::NotSent, None));
 }
 
 #[test]

@@ -196,13 +196,17 @@ fn stamp(moment: Moment, clocks: Both) -> u64 {
 fn moment(stamp: u64, clocks: Both) -> Moment {
     // A stamp beyond what the clock can hold is in the future, which is the present.
     let wall = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(stamp));
-    clocks.to_moment(wall.unwrap_or(SystemTime::now() + Duration::from_secs(1)))
+    wall.map_or(clocks.moment(), |wall| clocks.to_moment(wall))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::Value;
+
+    use crate::engine::request::Request;
+    use crate::engine::{Command, Engine, Mode, Start};
 
     /// A snapshot with something in every place.
     pub fn full() -> Snapshot {
@@ -277,10 +281,96 @@ pub(super) mod tests {
         assert_eq!(read.zones[0].listed_at, Some(Moment::from_millis(9)));
     }
 
+    /// Something done to one place of a JSON text: `at` chooses the place, `what` the deed.
+    fn mutate(value: &mut Value, at: &mut usize, what: usize) {
+        if *at == 0 {
+            *value = match what % 12 {
+                0 => Value::Null,
+                1 => true.into(),
+                2 => (-1).into(),
+                3 => u64::MAX.into(),
+                4 => 1e300.into(),
+                5 => "".into(),
+                6 => "*.\u{202e}example.com".into(),
+                7 => "2001:db8::1".into(),
+                8 => serde_json::json!([value.clone(), value.clone()]),
+                9 => serde_json::json!({"": value.clone()}),
+                10 => value.as_u64().map_or(Value::Null, |number| (number ^ (1 << 43)).into()),
+                _ => value.as_u64().map_or(0, |number| number.wrapping_mul(10)).into(),
+            };
+        }
+        *at = at.wrapping_sub(1);
+        match value {
+            Value::Array(items) if what % 5 == 0 && *at == 0 => {
+                items.extend(items.clone());
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| mutate(item, at, what)),
+            Value::Object(fields) => fields.values_mut().for_each(|field| mutate(field, at, what)),
+            _ => {}
+        }
+    }
+
+    /// What holds for any state that is taken.
+    fn check_taken(snapshot: &Snapshot, clocks: Both, now: Moment) {
+        let stamps = snapshot.addresses.values().map(|believed| believed.confirmed_at);
+        let stamps = stamps.chain(snapshot.zones.iter().filter_map(|zone| zone.listed_at));
+        let mut stamps = stamps.chain(snapshot.spent.values().flatten().copied());
+        assert!(stamps.all(|stamp| stamp <= now), "something lies in the future: {snapshot:?}");
+        let again = read(&write(snapshot, clocks), clocks).unwrap();
+        assert_eq!(again, *snapshot);
+    }
+
+    #[test]
+    fn after_thirty_years_without_a_clock_zones_are_old_and_the_budget_is_whole() {
+        const THIRTY_YEARS: u64 = 30 * 365 * 86_400;
+        let text = write(&full(), clocks(5_000, 1_000_000));
+        let now = Moment::from_millis(1_060_000);
+        let read = read(&text, clocks(5_000 + THIRTY_YEARS, 1_060_000)).unwrap();
+        let old = Duration::from_secs(THIRTY_YEARS);
+        assert!(now.since(read.zones[0].listed_at.unwrap()) >= old);
+        assert!(read.spent.values().flatten().all(|spent| now.since(*spent) >= old));
+        let config = "[[record]]\nname = \"home.example.com\"\n";
+        let config = crate::config::from_toml(config, std::path::Path::new("stayput.toml")).unwrap();
+        let start = Start { mode: Mode::Daemon, seed: 1, eager: true, now };
+        let mut engine = Engine::new(config.settings, start, Some(read));
+        let budget = engine.status(now).budgets[&AccountName::default()];
+        assert_eq!((budget.left, budget.limit), (300, 300), "none of it is locked");
+        let commands: Vec<Command> = std::iter::from_fn(|| engine.next_command(now)).collect();
+        let lists = |command: &Command| {
+            matches!(command, Command::Ask(_, Request::Records { .. } | Request::Zones { .. }))
+        };
+        assert!(commands.iter().any(lists), "an old copy is not believed: {commands:?}");
+    }
+
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _read = read(&bytes, clocks(1_800_000_000, 0));
+        fn a_state_that_was_tampered_with_is_refused_or_taken_in_good_order(
+            deeds in proptest::collection::vec((0usize..40, any::<usize>()), 1..4),
+            wall in prop_oneof![Just(0), Just(3), Just(1_800_000_000), Just(9_000_000_000_u64)],
+        ) {
+            let text = write(&full(), clocks(1_800_000_000, 1_000_000));
+            let mut value: Value = serde_json::from_slice(&text).unwrap();
+            for (mut at, what) in deeds {
+                mutate(&mut value, &mut at, what);
+            }
+            let clocks = clocks(wall, 50);
+            if let Ok(snapshot) = read(value.to_string().as_bytes(), clocks) {
+                check_taken(&snapshot, clocks, Moment::from_millis(50));
+            }
+        }
+
+        #[test]
+        fn any_bytes_in_the_midst_of_a_state_are_refused_or_taken_in_good_order(
+            at in 0usize..700, bytes in proptest::collection::vec(any::<u8>(), 0..4), skip in 0usize..4,
+        ) {
+            let mut text = write(&full(), clocks(1_800_000_000, 1_000_000));
+            let at = at.min(text.len());
+            let end = (at + skip).min(text.len());
+            text.splice(at..end, bytes);
+            let clocks = clocks(1_800_000_000, 50);
+            if let Ok(snapshot) = read(&text, clocks) {
+                check_taken(&snapshot, clocks, Moment::from_millis(50));
+            }
         }
 
         #[test]
