@@ -1,7 +1,7 @@
 //! Holds `tests/faults.md` complete: every fault that must be shown under a real system is there, and
 //! whatever it names exists, is a test, and is run.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,7 +46,8 @@ fn table() -> BTreeMap<u32, Row> {
 fn trouble_with(name: &str) -> Option<String> {
     if let Some((script, check)) = name.split_once(": ") {
         let text = read(&format!("tests/{script}"));
-        let checks = text.lines().map(str::trim_start).any(|line| line.starts_with(&format!("check \"{check}\"")));
+        let checks =
+            text.lines().map(str::trim_start).any(|line| line.starts_with(&format!("check \"{check}\"")));
         return (!checks).then(|| format!("there is no such check in tests/{script}"));
     }
     let Some((path, function)) = name.rsplit_once("::") else {
