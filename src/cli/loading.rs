@@ -113,6 +113,8 @@ fn exit_of(broken: &Broken, mode: Mode) -> Exit {
     match broken {
         Broken::Stopped if mode == Mode::Daemon => Exit::Done,
         Broken::Stopped => Exit::Nothing,
+        // Whoever started it may start it again: nothing is wrong with the configuration.
+        Broken::Locked(locked) if locked.is_passing() => Exit::Nothing,
         Broken::Locked(_) => Exit::Configuration,
         Broken::System(_) | Broken::Panicked => Exit::Unexpected,
     }
@@ -133,6 +135,10 @@ impl show::Ink {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cloudflare::credential::{Fault, Origin, SecretError};
+    use crate::cloudflare::secret::Kind;
+    use crate::daemon::accounts::Locked;
+    use crate::engine::settings::AccountName;
 
     #[test]
     fn a_part_that_panicked_ends_the_program_with_1_and_not_as_if_it_had_been_stopped() {
@@ -141,5 +147,16 @@ mod tests {
         }
         assert_eq!(exit_of(&Broken::Stopped, Mode::Daemon).number(), 0);
         assert_eq!(exit_of(&Broken::Stopped, Mode::Once).number(), 75);
+    }
+
+    #[test]
+    fn a_system_that_is_short_of_something_is_no_mistake_of_the_configuration() {
+        let locked = |fault| {
+            let origin = Origin::File("/run/secrets/token".into());
+            let error = SecretError { kind: Kind::Token, origin, fault };
+            exit_of(&Broken::Locked(Locked::Secret(AccountName::default(), error)), Mode::Daemon).number()
+        };
+        assert_eq!(locked(Fault::Short("Too many open files".into())), 75);
+        assert_eq!(locked(Fault::Unreadable("Permission denied".into())), 78);
     }
 }

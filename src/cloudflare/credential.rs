@@ -150,6 +150,8 @@ pub enum Fault {
     Unset,
     /// The file cannot be read; the system's words.
     Unreadable(String),
+    /// The system lacks something for now, such as descriptors or memory; its words.
+    Short(String),
     /// It is a directory.
     Directory,
     /// `$CREDENTIALS_DIRECTORY` is not set.
@@ -188,6 +190,9 @@ impl fmt::Display for SecretError {
             ),
             (Fault::Unreadable(why), _) => {
                 write!(f, "cannot be read ({why}): check the path and that this program's user may read it")
+            }
+            (Fault::Short(why), _) => {
+                write!(f, "cannot be read for now ({why}): the system is short of something, try again later")
             }
             (Fault::Directory, _) => f.write_str("cannot be read: it is a directory; name the file in it"),
             (Fault::NotUnderSystemd, Origin::Credential(name)) => write!(
@@ -289,10 +294,22 @@ impl Origin {
     }
 }
 
+/// Whether the system would do the same at another time.
+fn is_short(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::NOBUFS];
+    passing.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+fn not_started(error: &io::Error) -> Fault {
+    if is_short(error) { Fault::Short(error.to_string()) } else { Fault::NotStarted(error.to_string()) }
+}
+
 /// Reads a file without ever waiting for one, such as a pipe that nobody writes to.
 fn read_file(path: &Path) -> Fetched {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::IsADirectory => Fault::Directory,
+        _ if is_short(&error) => Fault::Short(error.to_string()),
         _ => Fault::Unreadable(error.to_string()),
     };
     let no_waiting = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
@@ -325,7 +342,7 @@ async fn run(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>>, Fa
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| Fault::NotStarted(error.to_string()))?;
+        .map_err(|error| not_started(&error))?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let all = async { tokio::join!(read_some(out), read_some(err), child.wait()) };
     let Ok((out, err, status)) = tokio::time::timeout(limit, all).await else {

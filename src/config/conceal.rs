@@ -40,7 +40,7 @@ pub(super) fn masked(text: &str) -> String {
 }
 
 /// Whether a word has the shape of a Cloudflare secret: a token of 40 characters, a global key of
-/// 37 hexadecimal digits, or one of the newer prefixes.
+/// 37 hexadecimal digits, or one of the newer prefixes. None has a slash, so a path is none.
 pub(super) fn looks_secret(word: &str) -> bool {
     let prefixed = ["cfk_", "cfut_", "cfat_", "v1.0-"]
         .iter()
@@ -48,7 +48,7 @@ pub(super) fn looks_secret(word: &str) -> bool {
     let has = |class: fn(&u8) -> bool| word.as_bytes().iter().any(class);
     let mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
     let hex = has(u8::is_ascii_digit) && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    prefixed || word.len() >= 36 && (mixed || hex)
+    !word.contains('/') && (prefixed || word.len() >= 36 && (mixed || hex))
 }
 
 /// Whether a key is one that secrets are written under, correctly spelt or not.
@@ -324,6 +324,7 @@ mod tests {
             "token = { env = \"CLOUDFLARE_API_TOKEN\" }",
             "token = { \"credential\" = \"token\", file = \"x\" }",
             "[cloudflare.token]\nfile = \"/run/token\"",
+            "token = { file = \"/run/secrets/Kubernetes/stayput-v2/token\" }",
             "zone-id = \"372e67954025e0ba6aaa6d586b9e0b59\"",
             "name = \"a-very-long-label-without-anything-secret-in-it.example.com\"",
             "every = \"5m\"\nagree = 2",
@@ -337,6 +338,11 @@ mod tests {
         let token = "Abcdefghij0123456789-_bcdefghij012345678";
         let key = "0123456789abcdef0123456789abcdef01234";
         assert_eq!(shown(&format!("env = \"{token}\"")), "env = \"***\"");
+        assert!(
+            looks_secret(token)
+                && looks_secret(key)
+                && !looks_secret("/run/Secrets/of-the-house/stayput-2/token")
+        );
         assert_eq!(masked(&format!("say {key} and cfk_0123456789.")), "say ******** and ********.");
     }
 }

@@ -34,6 +34,14 @@ pub enum Locked {
     Api(AccountName, BadApi),
 }
 
+impl Locked {
+    /// Whether a later try may help although nobody changes anything.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Locked::Secret(_, SecretError { fault: Fault::Short(_), .. }))
+    }
+}
+
 impl fmt::Display for Locked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
