@@ -275,7 +275,7 @@ fn topic(notice: &Notice) -> &'static str {
         | Trouble::OddZone(..)
         | Trouble::ZoneRefused(..) => "zone",
         Trouble::Credential(..) => "secret",
-        Trouble::Api(..) | Trouble::Throttled(..) => "network",
+        Trouble::Api(..) | Trouble::Throttled(..) | Trouble::Spent(..) => "network",
     }
 }
 

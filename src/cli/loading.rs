@@ -26,7 +26,7 @@ fn read_with(
     read_file: fn(&Path) -> Result<String, Mistakes>,
 ) -> Result<Config, Mistakes> {
     let environment = Environment::of(std::env::vars_os());
-    match environment.locate(everywhere.config.clone(), Path::exists)? {
+    match environment.locate(everywhere.config.clone(), may_be_there)? {
         Location::Environment => config::from_environment(&environment),
         Location::File(path) => {
             let beside = environment.beside_file()?;
@@ -37,12 +37,18 @@ fn read_with(
     }
 }
 
+/// Whether something is there, or the system does not let us see: reading it then says why.
+fn may_be_there(path: &Path) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    !std::fs::metadata(path).is_err_and(|error| matches!(error.kind(), NotFound | NotADirectory))
+}
+
 /// Whether there is no configuration at all, not even a wrong one.
 pub fn is_nowhere(everywhere: &Everywhere) -> bool {
     let ours = |name: std::ffi::OsString| name.to_string_lossy().starts_with("STAYPUT_");
     everywhere.config.is_none()
         && !std::env::vars_os().any(|(name, _)| ours(name))
-        && Environment::default().locate(None, Path::exists).is_err()
+        && Environment::default().locate(None, may_be_there).is_err()
 }
 
 /// The configuration that has everything at its default, and a name that stands for none.

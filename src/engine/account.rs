@@ -475,6 +475,12 @@ impl Account {
         self.busy.is_some()
     }
 
+    /// What the operator allows.
+    #[must_use]
+    pub fn limit(&self) -> settings::Budget {
+        self.settings.budget
+    }
+
     /// When requests left, as far as they still count.
     #[must_use]
     pub fn spent(&self) -> Vec<Moment> {

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use account::{Account, Busy, Effect, Placed};
+use account::{Account, Busy, Due, Effect, Placed};
 use address::{Outcome, SourceId, Unheard, Watch};
 use failure::{Class, Failure};
 use gathering::Gathering;
@@ -45,6 +45,8 @@ const LONGEST_SPREAD: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a refused secret is read again, in case somebody has put a better one in its place.
 const REREAD_EVERY: Duration = Duration::from_secs(60);
+/// A shorter wait for the budget is nobody's concern.
+const LONG_WAIT: Duration = Duration::from_secs(10);
 
 /// How the engine is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,7 +251,8 @@ impl Engine {
             Topic::Credential(account)
             | Topic::Api(account)
             | Topic::Search(account)
-            | Topic::Throttled(account) => accounts.contains_key(account),
+            | Topic::Throttled(account)
+            | Topic::Budget(account) => accounts.contains_key(account),
             Topic::Deletes => true,
         });
     }
@@ -636,7 +639,9 @@ impl Engine {
         }
         let writing = self.writing(now);
         for (name, account) in &mut self.accounts {
-            let Some(due) = account.due(writing, now).filter(|due| due.at <= now) else {
+            let due = account.due(writing, now);
+            tell_budget(&mut self.bulletin, name, account, due.as_ref(), now);
+            let Some(due) = due.filter(|due| due.at <= now) else {
                 continue;
             };
             if let Some((request, saving)) = account.begin(due, writing, now) {
@@ -788,5 +793,27 @@ impl Engine {
             }
         }
         snapshot
+    }
+}
+
+/// Says that work waits for the budget alone, and when it no longer does.
+fn tell_budget(
+    bulletin: &mut Bulletin,
+    name: &AccountName,
+    account: &Account,
+    due: Option<&Due>,
+    now: Moment,
+) {
+    let topic = Topic::Budget(name.clone());
+    match due {
+        Some(due) if due.wanted_at <= now && due.at > now => {
+            let wait = now.until(due.at);
+            if wait >= LONG_WAIT || bulletin.wrong(&topic).is_some() {
+                bulletin.raise(topic, Trouble::Spent(name.clone(), account.limit(), wait), now);
+            }
+        }
+        Some(due) if due.at <= now => {}
+        None if account.is_busy() => {}
+        Some(_) | None => bulletin.clear(&topic, now),
     }
 }

@@ -13,7 +13,7 @@ use super::address::Heard;
 use super::failure::Failure;
 use super::names::{Family, Key, Moment, Name, ZoneId};
 use super::request::Zone;
-use super::settings::AccountName;
+use super::settings::{AccountName, Budget};
 use super::upkeep::Reason;
 use super::zone::{Obstacle, Operation, Step};
 
@@ -146,6 +146,8 @@ pub enum Trouble {
     Api(AccountName, Failure),
     /// Cloudflare asks to be left alone.
     Throttled(AccountName, Duration),
+    /// What the budget allows has been sent, and more is to be.
+    Spent(AccountName, Budget, Duration),
     /// Too many deletes in one pass.
     TooManyDeletes {
         /// How many there would be.
@@ -176,6 +178,8 @@ pub enum Topic {
     Search(AccountName),
     /// Being throttled.
     Throttled(AccountName),
+    /// The budget of requests.
+    Budget(AccountName),
     /// The number of deletes.
     Deletes,
 }
@@ -286,7 +290,8 @@ impl Trouble {
             | Trouble::Flapping { .. }
             | Trouble::OddZone(_)
             | Trouble::Api(..)
-            | Trouble::Throttled(..) => Severity::Warning,
+            | Trouble::Throttled(..)
+            | Trouble::Spent(..) => Severity::Warning,
             Trouble::Obstacle(..)
             | Trouble::Parked(..)
             | Trouble::NoZone(..)
@@ -329,6 +334,7 @@ impl Trouble {
             Trouble::Credential(account, ..) => format!("the credential of {account} is accepted"),
             Trouble::Api(account, _) => format!("Cloudflare answers {account}"),
             Trouble::Throttled(account, _) => format!("Cloudflare takes requests of {account}"),
+            Trouble::Spent(account, ..) => format!("the budget of {account} suffices"),
             Trouble::TooManyDeletes { .. } => "the number of deletions is within max-deletes".to_owned(),
         }
     }
@@ -499,6 +505,14 @@ impl fmt::Display for Trouble {
                     rounded(*wait)
                 )
             }
+            Trouble::Spent(account, budget, wait) => write!(
+                f,
+                "the request budget of {account} is spent ({} per {}, less where others use up Cloudflare's own limit): \
+                 the next request leaves in {}; if that is often so, raise budget",
+                budget.requests,
+                rounded(budget.per),
+                rounded(*wait)
+            ),
             Trouble::TooManyDeletes { wanted, most } => write!(
                 f,
                 "{} would be deleted in one pass, more than max-deletes = {most}: none is; if it is right, raise max-deletes",

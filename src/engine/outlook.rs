@@ -270,6 +270,7 @@ impl Engine {
         let troubles = [
             Topic::Credential(account_name.clone()),
             Topic::Throttled(account_name.clone()),
+            Topic::Budget(account_name.clone()),
             Topic::Api(account_name.clone()),
             Topic::Search(account_name.clone()),
         ];

@@ -206,3 +206,27 @@ fn another_client_that_changes_a_record_back_costs_one_write_a_refresh() {
     assert_eq!(lists(&rig.asked) - 1, writes, "and one list for each");
     assert_eq!(rig.records.len(), 1, "no record is made beside it");
 }
+
+#[test]
+fn work_that_waits_for_the_budget_is_said_once_and_said_to_be_over() {
+    let mut wanted = settings(&["home.example.com"]);
+    let budget = Budget { requests: 3, per: HOUR };
+    for account in wanted.accounts.values_mut() {
+        account.budget = budget;
+    }
+    let mut rig = Rig::new(&["example.com"], wanted);
+    rig.run(Duration::from_secs(60));
+    assert_eq!(rig.writes(), 1, "zones, records, and a batch");
+    rig.address = Some(ip(2));
+    rig.run(Duration::from_secs(1200));
+    assert_eq!(rig.writes(), 1, "the fourth request waits");
+    let about_budget =
+        |said: &[String]| said.iter().filter(|said| said.contains("budget")).cloned().collect::<Vec<_>>();
+    let said = about_budget(&rig.said);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("3 per 1 h"), "{said:?}");
+    rig.run(HOUR);
+    assert_eq!(rig.contents("home.example.com"), [ip(2)]);
+    let said = about_budget(&rig.said);
+    assert!(said.len() == 2 && said[1].starts_with("well again"), "{said:?}");
+}
