@@ -20,12 +20,12 @@ COPY src src
 RUN packaging/static "${TARGETARCH:-amd64}$TARGETVARIANT" \
     && install -D target/static/stayput-* /image/stayput \
     && mkdir -m 1777 /image/tmp \
-    && install -d -o 65532 -g 65532 -m 700 /image/state
+    && install -d -o 65532 -g 65532 -m 1777 /image/state
 
 FROM scratch
 COPY --from=build /image/ /
-# The socket of `stayput status` is in /tmp: with a read-only root, mount a tmpfs on it. /state is for a volume
-# and STAYPUT_STATE=/state: a new volume belongs to whom the folder belongs.
+# The socket of `stayput status` is in /tmp: with a read-only root, mount a tmpfs on it. /state is for a volume or
+# a tmpfs and STAYPUT_STATE=/state: a new volume takes over its owner, a tmpfs its mode.
 ENV STAYPUT_SOCKET=/tmp/stayput.sock
 USER 65532:65532
 STOPSIGNAL SIGTERM
