@@ -306,7 +306,8 @@ fn pass_on(to: &mut (impl Write + AsFd), bytes: &[u8], patience_nanos: i64) -> b
 impl Form {
     /// Says how many lines were dropped, in the form of the others.
     fn lost(self, count: u64) -> String {
-        let message = format!("{count} lines of the log were dropped: nobody read it");
+        let lines = if count == 1 { "line of the log was" } else { "lines of the log were" };
+        let message = format!("{count} {lines} dropped: nobody read it");
         let now = SystemTime::now();
         match self {
             Form::Lines(lines) => lines.lines(Level::WARN, &message, now),
