@@ -316,7 +316,11 @@ fn settings(size: Size) -> Settings {
     let sources: Vec<Source> = ["cloudflare", "ipify", "amazon"].map(source).into();
     let budget = Budget { requests: 300, per: Duration::from_secs(300) };
     Settings {
-        accounts: [(AccountName::default(), Account { budget, refresh: REFRESH })].into(),
+        accounts: [(
+            AccountName::default(),
+            Account { credential: Default::default(), budget, refresh: REFRESH },
+        )]
+        .into(),
         sources: Family::ALL.map(|family| (family, sources.clone())).into(),
         every: Duration::from_secs(300),
         agree: 2,
@@ -325,6 +329,7 @@ fn settings(size: Size) -> Settings {
         owner: None,
         max_deletes: 5,
         on_exit: OnExit::Keep,
+        tunnel: Default::default(),
     }
 }
 

@@ -87,14 +87,12 @@ pub fn api(bytes: &[u8]) {
         let mut pace = Pace::new(Budget { requests: 300, per: Duration::from_secs(300) }, Vec::new(), noon);
         pace.heed(&answer.limits, noon);
         assert!(pace.ready_at(noon) <= noon + LONGEST_WAIT, "a header can stop everything");
+        assert!(answer.retry_after.is_none_or(|wait| wait <= LONGEST_WAIT), "{:?}", answer.retry_after);
         match answer.outcome {
             Ok(found) => check_found(&request, &found),
             Err(failure) => {
                 assert!(!said(&failure).is_empty());
                 let _ = failure.remedy();
-                if let Class::Throttled(wait) = failure.class {
-                    assert!(wait.is_none_or(|wait| wait <= LONGEST_WAIT), "{wait:?}");
-                }
                 let certain = !matches!(failure.class, Class::Unsure);
                 assert!(certain || request.writes(), "only a write can have taken effect");
             }

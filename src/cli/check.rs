@@ -324,6 +324,7 @@ mod tests {
             account: None,
             status: "active".into(),
             kind: "full".into(),
+            plan: None,
             paused: false,
             permissions: permissions.map(|list| list.iter().map(|word| (*word).into()).collect()),
         }

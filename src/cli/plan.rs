@@ -72,12 +72,12 @@ pub fn text(plan: &Plan, ink: Ink) -> String {
         }
         write_change(&mut text, change, ink);
     }
-    if !plan.refused.is_empty() {
+    if !plan.blocked.is_empty() {
         let gap = if zone.is_some() { "\n" } else { "" };
         let heading = ink.paint(Tone::Strong, "not possible");
         let _infallible = writeln!(text, "{gap}{heading}");
     }
-    for refused in &plan.refused {
+    for refused in &plan.blocked {
         let sign = ink.paint(Tone::Bad, "!");
         let _infallible = writeln!(text, "  {sign} {}", refused.key);
         indented(&mut text, &refused.why, ink);
@@ -95,7 +95,7 @@ pub fn text(plan: &Plan, ink: Ink) -> String {
 pub fn json(plan: &Plan) -> Value {
     let changes: Vec<Value> = plan.changes.iter().map(change_json).collect();
     let refused: Vec<Value> = plan
-        .refused
+        .blocked
         .iter()
         .map(|refused| {
             json!({
@@ -128,13 +128,13 @@ fn summary(plan: &Plan) -> String {
         (number(Action::Create), "to create"),
         (number(Action::Update), "to update"),
         (number(Action::Delete), "to delete"),
-        (plan.refused.len(), "not possible"),
+        (plan.blocked.len(), "not possible"),
     ];
     let mut summary = String::new();
     for (number, what) in parts.into_iter().filter(|(number, _)| *number > 0) {
         let _infallible = write!(summary, "{number} {what}, ");
     }
-    if plan.changes.is_empty() && plan.refused.is_empty() {
+    if plan.changes.is_empty() && plan.blocked.is_empty() {
         summary.push_str("nothing to do, ");
     }
     let requests = show::count(plan.requests, "request");
@@ -250,7 +250,7 @@ fn shape_json(shape: &Shape) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::RefusedRecord;
+    use crate::engine::BlockedRecord;
     use crate::engine::names::{Family, Key, Name, Ttl};
 
     fn key(name: &str) -> Key {
@@ -285,7 +285,8 @@ mod tests {
                 change("c.example.com", Some(shape(3)), None),
             ],
             unchanged: 96,
-            refused: vec![RefusedRecord {
+            leftovers: Vec::new(),
+            blocked: vec![BlockedRecord {
                 key: key("d.example.com"),
                 why: "a CNAME is in the way\ndelete it".into(),
             }],

@@ -123,7 +123,7 @@ impl Client {
             Ok(received) => received.judge(request, took, &mask),
             Err(unanswered) => {
                 let failure = unanswered.judge(request, &mask);
-                Answer { limits: Vec::new(), took, outcome: Err(failure) }
+                Answer { limits: Vec::new(), retry_after: None, took, outcome: Err(failure) }
             }
         }
     }

@@ -270,6 +270,7 @@ impl Entry for RawZone<'_> {
             name,
             status: word(&self.status),
             kind: word(&self.kind),
+            plan: None,
             paused: self.paused.flag().unwrap_or(false),
             account: self.account.id().and_then(AccountId::parse),
             permissions: self.permissions.texts(),

@@ -23,8 +23,6 @@
 //! Code 1000 is a credential's on a verification and a list of zones only; below a zone the number
 //! alone proves nothing about the token. Deliberately unknown: JSON, how anything is worded.
 
-use std::time::Duration;
-
 use crate::engine::failure::{ApiError, Class};
 use crate::engine::request::Request;
 
@@ -68,20 +66,20 @@ pub fn uncertain(request: &Request) -> Class {
 }
 
 /// The class by the status alone: of an answer that is not the API's JSON, or contradicts itself.
-pub fn of_status(request: &Request, status: u16, wait: Option<Duration>) -> Class {
+pub fn of_status(request: &Request, status: u16) -> Class {
     match status {
-        429 => Class::Throttled(wait),
+        429 => Class::Throttled,
         405 | 413 | 415 if request.writes() => Class::Content,
         _ => uncertain(request),
     }
 }
 
 /// The class of an envelope with `success: false`.
-pub fn of_refusal(request: &Request, status: u16, errors: &[ApiError], wait: Option<Duration>) -> Class {
+pub fn of_refusal(request: &Request, status: u16, errors: &[ApiError]) -> Class {
     let about = About::of(request);
     let has = |codes: &[i64]| errors.iter().any(|error| codes.contains(&error.code));
     if status == 429 || has(TOO_MANY) {
-        return Class::Throttled(wait);
+        return Class::Throttled;
     }
     let says_nothing = matches!(status, 0..=199 | 300..=399 | 408 | 409 | 425 | 500..);
     if says_nothing || errors.is_empty() && status < 300 {

@@ -75,13 +75,17 @@ pub fn encode(request: &Request) -> HttpRequest {
 /// Answers that mean nothing are failures like others; no answer whatever makes this panic.
 #[must_use]
 pub fn decode(request: &Request, answer: &HttpAnswer<'_>) -> Answer {
-    Answer { limits: headers::limits(&answer.headers), took: answer.took, outcome: outcome(request, answer) }
+    Answer {
+        limits: headers::limits(&answer.headers),
+        retry_after: headers::retry_after(&answer.headers),
+        took: answer.took,
+        outcome: outcome(request, answer),
+    }
 }
 
 fn outcome(request: &Request, answer: &HttpAnswer<'_>) -> Result<Found, Failure> {
     let status = answer.status;
     let success = (200..300).contains(&status);
-    let wait = headers::retry_after(&answer.headers);
     let fail = |class, errors: Vec<ApiError>, detail| Failure {
         class,
         status: Some(status),
@@ -93,12 +97,12 @@ fn outcome(request: &Request, answer: &HttpAnswer<'_>) -> Result<Found, Failure>
         Ok(envelope) if envelope.success && success => found(request, answer.body)
             .map_err(|detail| fail(verdict::uncertain(request), envelope.errors, detail)),
         Ok(envelope) if envelope.success => {
-            let class = verdict::of_status(request, status, wait);
+            let class = verdict::of_status(request, status);
             let detail = "the answer says success, its status does not".to_owned();
             Err(fail(class, envelope.errors, detail))
         }
         Ok(envelope) => {
-            let class = verdict::of_refusal(request, status, &envelope.errors, wait);
+            let class = verdict::of_refusal(request, status, &envelope.errors);
             let detail = match envelope.errors.is_empty() {
                 true => "Cloudflare gave no reason".to_owned(),
                 false => String::new(),
@@ -114,15 +118,14 @@ fn outcome(request: &Request, answer: &HttpAnswer<'_>) -> Result<Found, Failure>
 
 /// What an answer that is not the API's means and says.
 fn foreign(request: &Request, answer: &HttpAnswer<'_>, why: shapes::NoEnvelope) -> (Class, String) {
-    let wait = headers::retry_after(&answer.headers);
     if (300..400).contains(&answer.status) {
         let location = headers::first(&answer.headers, "location");
         return (verdict::uncertain(request), excerpt::redirect(location));
     }
     let edge_throttles = excerpt::edge_code(&excerpt::readable(answer.body)) == Some(1015);
     let class = match edge_throttles {
-        true => Class::Throttled(wait),
-        false => verdict::of_status(request, answer.status, wait),
+        true => Class::Throttled,
+        false => verdict::of_status(request, answer.status),
     };
     let bytes = answer.body.len();
     let detail = match why {
@@ -166,7 +169,13 @@ fn found(request: &Request, body: &[u8]) -> Result<Found, String> {
 }
 
 fn page_of<E: shapes::Entry>(list: shapes::List<E>, body: &[u8], page: u32) -> Page<E::Item> {
-    Page { items: list.items, entries: list.entries, total: shapes::total(body, page, list.entries) }
+    Page {
+        items: list.items,
+        entries: list.entries,
+        total: shapes::total(body, page, list.entries),
+        per_page: None,
+        ids: Vec::new(),
+    }
 }
 
 /// Whether the answer is about exactly the changes of the batch, in whatever order.

@@ -15,7 +15,7 @@ use super::keys::{self, Key, Place};
 use super::mistake::{Findings, quote};
 use super::section::{self, Section, Text, Value};
 use crate::cloudflare::credential::{Access, Login, Origin};
-use crate::engine::settings::{Account, AccountName, Budget};
+use crate::engine::settings::{Account, AccountName, Budget, CredentialId};
 
 /// An account of the file.
 pub(super) struct Found {
@@ -85,6 +85,7 @@ fn read_one(
     Found {
         access: Access { api: api.unwrap_or_default(), login },
         account: Account {
+            credential: CredentialId::default(),
             budget: budget.unwrap_or(Budget { requests: 1, per: Duration::from_secs(1) }),
             refresh: refresh.unwrap_or_default(),
         },

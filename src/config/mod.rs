@@ -35,7 +35,7 @@ pub use schema::schema;
 use crate::cloudflare::credential::{Access, Login};
 use crate::detect::Source;
 use crate::engine::names::Family;
-use crate::engine::settings::{self, AccountName, OnExit, Settings};
+use crate::engine::settings::{self, AccountName, OnExit, Settings, Tunnel};
 use keys::{Key, Place};
 use mistake::{Findings, quote};
 use section::{Section, Text, Value};
@@ -128,6 +128,7 @@ fn read(findings: &mut Findings<'_>, table: &DeTable<'_>) -> Draft {
         records,
         owner,
         max_deletes: max_deletes.and_then(|most| usize::try_from(most).ok()).unwrap_or_default(),
+        tunnel: Tunnel::Hold,
         on_exit: if on_exit == Some(1) { OnExit::Delete } else { OnExit::Keep },
     };
     warn_about_exit(findings, &settings, top.place_of(&keys::ON_EXIT));

@@ -35,7 +35,7 @@ use crate::engine::address::{SourceId, Unheard};
 use crate::engine::names::{Family, Moment};
 use crate::engine::notice::Notice;
 use crate::engine::request::{Answer, Request};
-use crate::engine::settings::{AccountName, OnExit, Settings};
+use crate::engine::settings::{AccountName, CredentialId, OnExit, Settings};
 use crate::engine::{Command, Engine, Event, Mode, Start};
 use crate::report::log;
 
@@ -384,7 +384,7 @@ impl Loop {
             }
             Work::Secret(account, Ok(reading)) => {
                 if self.accounts.renew(&account, reading) == Renewal::Different {
-                    self.engine.handle(Event::SecretChanged(account), now);
+                    self.engine.handle(Event::SecretChanged(account, CredentialId::default()), now);
                 }
             }
             Work::Secret(account, Err(error)) => tracing::warn!("{account}: {error}"),
@@ -556,7 +556,7 @@ impl Loop {
             self.job.config = *config;
         }
         for account in self.accounts.changed_since(&before) {
-            self.engine.handle(Event::SecretChanged(account.clone()), now);
+            self.engine.handle(Event::SecretChanged(account.clone(), CredentialId::default()), now);
         }
     }
 

@@ -171,8 +171,8 @@ impl From<RecordState> for State {
     fn from(state: RecordState) -> State {
         match state {
             RecordState::Current => State::Current,
-            RecordState::Pending => State::Pending,
-            RecordState::Refused => State::Refused,
+            RecordState::Behind => State::Pending,
+            RecordState::Blocked => State::Refused,
             RecordState::Unknown => State::Unknown,
         }
     }
@@ -205,6 +205,7 @@ mod tests {
             key: Key { name: Name::parse(name).unwrap(), family: Family::V4 },
             state,
             content: Some([93, 184, 216, 34].into()),
+            wanted: None,
             since: why.map(|_| at(3_000)),
             why: why.map(str::to_owned),
         };
@@ -221,13 +222,15 @@ mod tests {
             addresses: BTreeMap::from([(Family::V4, Some(address)), (Family::V6, None)]),
             records: vec![
                 record("home.example.com", RecordState::Current, None),
-                record("nas.example.com", RecordState::Refused, Some("there is a CNAME")),
+                record("nas.example.com", RecordState::Blocked, Some("there is a CNAME")),
             ],
             budgets: BTreeMap::from([
                 (AccountName::default(), budget(3, 100)),
                 (AccountName("other".into()), budget(1, 20)),
             ]),
             next_look_at: Some(at(301_000)),
+            troubles: Vec::new(),
+            ill: None,
         }
     }
 

@@ -170,8 +170,8 @@ pub fn line(status: &Status, clocks: Both) -> String {
     }
     let states = [
         (RecordState::Current, "current"),
-        (RecordState::Pending, "pending"),
-        (RecordState::Refused, "refused"),
+        (RecordState::Behind, "pending"),
+        (RecordState::Blocked, "refused"),
         (RecordState::Unknown, "not yet known"),
     ];
     let counts: Vec<String> = states
@@ -264,6 +264,7 @@ mod tests {
             key: Key { name: Name::parse("home.example.com").unwrap(), family: Family::V4 },
             state,
             content: None,
+            wanted: None,
             since: None,
             why: None,
         };
@@ -275,11 +276,13 @@ mod tests {
         let status = Status {
             addresses: BTreeMap::from([(Family::V4, Some(address)), (Family::V6, None)]),
             records: vec![
-                record(RecordState::Refused),
+                record(RecordState::Blocked),
                 record(RecordState::Current),
                 record(RecordState::Current),
             ],
             budgets: BTreeMap::new(),
+            troubles: Vec::new(),
+            ill: None,
             next_look_at: Some(Moment::from_millis(60_000)),
         };
         let clocks = Both::at(SystemTime::UNIX_EPOCH, Moment::from_millis(0));

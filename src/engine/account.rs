@@ -107,8 +107,8 @@ impl Account {
     #[must_use]
     pub fn new(settings: settings::Account, spent: Vec<Moment>, now: Moment) -> Account {
         Account {
-            settings,
             pace: Pace::new(settings.budget, spent, now),
+            settings,
             places: BTreeMap::new(),
             hints: BTreeMap::new(),
             discovery: Discovery::default(),
@@ -135,8 +135,8 @@ impl Account {
 
     /// Other settings for the same credential.
     pub fn reconfigure(&mut self, settings: settings::Account) {
-        self.settings = settings;
         self.pace.rebudget(settings.budget);
+        self.settings = settings;
     }
 
     /// How long a copy is believed.
@@ -360,15 +360,22 @@ impl Account {
                 self.refused = None;
                 Effect::Works
             }
-            Err(failure) => self.failed(failure, busy.zone.is_none(), now, dice),
+            Err(failure) => self.failed(failure, answer.retry_after, busy.zone.is_none(), now, dice),
         };
         Some((busy, effect))
     }
 
-    fn failed(&mut self, failure: &Failure, search: bool, now: Moment, dice: &mut fastrand::Rng) -> Effect {
+    fn failed(
+        &mut self,
+        failure: &Failure,
+        retry_after: Option<Duration>,
+        search: bool,
+        now: Moment,
+        dice: &mut fastrand::Rng,
+    ) -> Effect {
         self.tally.failed += 1;
         match failure.class {
-            Class::Throttled(retry_after) => {
+            Class::Throttled => {
                 self.tally.failed -= 1;
                 self.tally.throttled += 1;
                 Effect::Throttled(self.pace.throttle(retry_after, now, dice))

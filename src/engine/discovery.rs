@@ -145,6 +145,7 @@ mod tests {
             account: None,
             status: "active".into(),
             kind: "full".into(),
+            plan: None,
             paused: false,
             permissions: None,
         }
@@ -165,7 +166,7 @@ mod tests {
             let items: Vec<Zone> = matching.iter().skip(skip).take(50).cloned().collect();
             let entries = u32::try_from(items.len()).unwrap();
             let total = Some(u32::try_from(matching.len()).unwrap());
-            discovery.took(page, name, Page { items, entries, total });
+            discovery.took(page, name, Page { items, entries, total, per_page: None, ids: Vec::new() });
         }
         panic!("never ends");
     }
@@ -221,7 +222,17 @@ mod tests {
             let Request::Zones { page, name } = request else { panic!() };
             requests += 1;
             assert!(requests < 10);
-            discovery.took(page, name, Page { items: Vec::new(), entries: 0, total: Some(u32::MAX) });
+            discovery.took(
+                page,
+                name,
+                Page {
+                    items: Vec::new(),
+                    entries: 0,
+                    total: Some(u32::MAX),
+                    per_page: None,
+                    ids: Vec::new(),
+                },
+            );
         }
         assert_eq!(placed(&discovery, "a.example.com"), Place::Nowhere);
     }

@@ -5,7 +5,6 @@
 //! unknown: HTTP libraries, JSON.
 
 use std::fmt;
-use std::time::Duration;
 
 /// A request that did not bring what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +41,10 @@ pub enum Class {
     Content,
     /// The zone is not as our copy of it says (81044, 81053, 81054, 81057, 81058): list again.
     CopyWrong,
-    /// Too many requests: hold everything of this credential for at least so long (`None`: not said).
-    Throttled(Option<Duration>),
+    /// Too many requests: hold everything of this credential, at least for [`Answer::retry_after`].
+    ///
+    /// [`Answer::retry_after`]: super::request::Answer::retry_after
+    Throttled,
     /// The request never arrived, or the server says that it did nothing: safe to repeat.
     NotSent,
     /// As before, and the reason is this host's clock: well the moment that somebody sets it.

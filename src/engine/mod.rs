@@ -35,7 +35,7 @@ use notice::{Bulletin, Notice, Topic, Trouble};
 pub use outlook::*;
 use pace::Saving;
 use request::{Answer, Found, Request};
-use settings::{AccountName, OnExit, Settings};
+use settings::{AccountName, CredentialId, OnExit, Settings};
 use upkeep::{Reaction, Reason, Upkeep, Writing};
 use zone::{Copy, Goal, Mark, Operation};
 
@@ -80,7 +80,12 @@ pub enum Event {
     /// Cloudflare answered the one [`Command::Ask`] of this account, or failed to.
     Answered(AccountName, Answer),
     /// The secret of this account was read again and differs from the one before.
-    SecretChanged(AccountName),
+    SecretChanged(AccountName, CredentialId),
+    /// The families that this host does not have, by the kernel's addresses and routes: no default route
+    /// or no usable address, while the other family has both. Told at the start and when it changes.
+    Missing(BTreeSet<Family>),
+    /// The kernel says that the way out with which the published address of this family was learned is gone.
+    WayOutGone(Family),
     /// Something suggests that the address may have changed: look now.
     LookNow,
     /// The operator asks to look and to list everything again (SIGUSR1).
@@ -154,7 +159,7 @@ impl Engine {
         engine.retired = std::mem::take(&mut snapshot.spent);
         for (name, account) in &settings.accounts {
             let spent = engine.retired.remove(name).unwrap_or_default();
-            engine.accounts.insert(name.clone(), Account::new(*account, spent, start.now));
+            engine.accounts.insert(name.clone(), Account::new(account.clone(), spent, start.now));
         }
         let spread = match (start.mode, start.eager) {
             (Mode::Daemon, false) => (settings.every / 10).min(LONGEST_SPREAD).mul_f64(engine.dice.f64()),
@@ -205,9 +210,9 @@ impl Engine {
         for (name, new) in &settings.accounts {
             let spent = self.retired.remove(name).unwrap_or_default();
             match self.accounts.get_mut(name) {
-                Some(account) => account.reconfigure(*new),
+                Some(account) => account.reconfigure(new.clone()),
                 None => {
-                    self.accounts.insert(name.clone(), Account::new(*new, spent, now));
+                    self.accounts.insert(name.clone(), Account::new(new.clone(), spent, now));
                 }
             }
         }
@@ -274,7 +279,8 @@ impl Engine {
         match event {
             Event::Heard(source, answer) => self.heard(source, answer, now),
             Event::Answered(account, answer) => self.answered(&account, answer, now),
-            Event::SecretChanged(name) => {
+            Event::Missing(_) | Event::WayOutGone(_) => {}
+            Event::SecretChanged(name, _) => {
                 if let Some(account) = self.accounts.get_mut(&name) {
                     account.trust_again(now);
                     self.rereads.remove(&name);

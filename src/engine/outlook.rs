@@ -35,7 +35,10 @@ pub struct Plan {
     /// How many names and types are as they should be.
     pub unchanged: usize,
     /// Names and types that are left alone although something is wanted of them.
-    pub refused: Vec<RefusedRecord>,
+    pub blocked: Vec<BlockedRecord>,
+    /// Records that carry our mark under a name that the configuration does not have, by zone. Known
+    /// where the zone was listed whole; nothing is done to them.
+    pub leftovers: Vec<(Box<str>, Record)>,
     /// How many requests the changes would cost.
     pub requests: usize,
 }
@@ -85,7 +88,7 @@ pub struct Shape {
 
 /// A name and type that is left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedRecord {
+pub struct BlockedRecord {
     /// The name and type.
     pub key: Key,
     /// Why, with the remedy.
@@ -99,10 +102,28 @@ pub struct Status {
     pub addresses: BTreeMap<Family, Option<AddressStatus>>,
     /// What is kept, sorted by name and type.
     pub records: Vec<RecordStatus>,
+    /// What is wrong, each thing once.
+    pub troubles: Vec<TroubleStatus>,
     /// For each account.
     pub budgets: BTreeMap<AccountName, BudgetStatus>,
     /// When a source is asked next.
     pub next_look_at: Option<Moment>,
+    /// Why this host's records are ill, if they are: one has been behind, blocked or unknown for ten
+    /// minutes, and not for an outage of Cloudflare alone.
+    pub ill: Option<String>,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TroubleStatus {
+    /// What, with the remedy.
+    pub text: String,
+    /// Since when.
+    pub since: Moment,
+    /// How often it has been tried since then.
+    pub tries: u32,
+    /// When it is tried next, where that is known.
+    pub next_try_at: Option<Moment>,
 }
 
 /// An address that is believed.
@@ -125,6 +146,8 @@ pub struct RecordStatus {
     pub state: RecordState,
     /// The address in the zone, if it is known.
     pub content: Option<IpAddr>,
+    /// The address that is wanted there, if it is known.
+    pub wanted: Option<IpAddr>,
     /// Since when it has been so, if that is known.
     pub since: Option<Moment>,
     /// Why it is not current.
@@ -136,10 +159,10 @@ pub struct RecordStatus {
 pub enum RecordState {
     /// As it should be.
     Current,
-    /// A change is about to be sent.
-    Pending,
+    /// What is wanted is known, and is not there yet.
+    Behind,
     /// Left alone until somebody acts.
-    Refused,
+    Blocked,
     /// The zone or the address is not known yet.
     Unknown,
 }
@@ -212,9 +235,9 @@ impl Engine {
         for (key, (state, why)) in self.states() {
             match state {
                 RecordState::Current => plan.unchanged += 1,
-                RecordState::Pending => {}
-                RecordState::Refused | RecordState::Unknown => {
-                    plan.refused.push(RefusedRecord { key, why: why.unwrap_or_default() });
+                RecordState::Behind => {}
+                RecordState::Blocked | RecordState::Unknown => {
+                    plan.blocked.push(BlockedRecord { key, why: why.unwrap_or_default() });
                 }
             }
         }
@@ -237,12 +260,12 @@ impl Engine {
             states.iter().filter(|(key, _)| !missing(key)).map(|(_, (state, _))| *state).collect();
         let good = |state: &RecordState| match state {
             RecordState::Current => true,
-            RecordState::Pending => self.start.mode == Mode::Plan,
-            RecordState::Refused | RecordState::Unknown => false,
+            RecordState::Behind => self.start.mode == Mode::Plan,
+            RecordState::Blocked | RecordState::Unknown => false,
         };
         if counted.iter().all(good) {
             Verdict::Done
-        } else if counted.iter().any(good) || counted.contains(&RecordState::Refused) {
+        } else if counted.iter().any(good) || counted.contains(&RecordState::Blocked) {
             Verdict::Partly
         } else {
             Verdict::Nothing
@@ -265,7 +288,7 @@ impl Engine {
         let topic = |topic: Topic| self.bulletin.wrong(&topic).map(ToString::to_string);
         let place = topic(Topic::Place(account_name.clone(), key.name.clone()));
         if let Some(why) = place {
-            return (RecordState::Refused, Some(why));
+            return (RecordState::Blocked, Some(why));
         }
         let troubles = [
             Topic::Credential(account_name.clone()),
@@ -279,7 +302,7 @@ impl Engine {
             return (RecordState::Unknown, api().or_else(|| Some("its zone is not known yet".to_owned())));
         };
         if let Some(why) = topic(Topic::Permission(account_name, zone.id().clone())) {
-            return (RecordState::Refused, Some(why));
+            return (RecordState::Blocked, Some(why));
         }
         if !zone.is_believed() {
             return (
@@ -288,7 +311,7 @@ impl Engine {
             );
         }
         if let Some(why) = topic(Topic::Record(key.clone())) {
-            return (RecordState::Refused, Some(why));
+            return (RecordState::Blocked, Some(why));
         }
         if self.goal(key) == Goal::Leave {
             let why = topic(Topic::Address(key.family));
@@ -300,7 +323,7 @@ impl Engine {
         if zone.difference().current.contains(key) {
             return (RecordState::Current, None);
         }
-        (RecordState::Pending, api())
+        (RecordState::Behind, api())
     }
 
     /// What the engine knows, for `status`.
@@ -317,6 +340,10 @@ impl Engine {
         };
         let records = self.states().into_iter().map(|(key, (state, why))| RecordStatus {
             content: self.content(&key),
+            wanted: match self.goal(&key) {
+                Goal::At(address) => Some(address),
+                Goal::Leave | Goal::Gone => None,
+            },
             since: self.bulletin.since(&Topic::Record(key.clone())),
             key,
             state,
@@ -325,6 +352,8 @@ impl Engine {
         Status {
             addresses: self.watches.iter().map(|(family, watch)| (*family, address(watch))).collect(),
             records: records.collect(),
+            troubles: Vec::new(),
+            ill: None,
             budgets: self
                 .accounts
                 .iter()

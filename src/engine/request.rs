@@ -121,6 +121,8 @@ pub struct Post {
 pub struct Answer {
     /// What the `Ratelimit` and `Ratelimit-Policy` headers said; empty without them.
     pub limits: Vec<RateLimit>,
+    /// `Retry-After`, of whatever answer; a floor for the next request.
+    pub retry_after: Option<Duration>,
     /// How long it took.
     pub took: Duration,
     /// What was asked for, or why not.
@@ -162,6 +164,10 @@ pub struct Page<T> {
     pub entries: u32,
     /// How many entries there are on all pages, if the answer says so.
     pub total: Option<u32>,
+    /// The page size that the answer says was used, which may be less than was asked for.
+    pub per_page: Option<u32>,
+    /// A hash of the identifier of each entry on the page, those that are not in `items` included.
+    pub ids: Vec<u64>,
 }
 
 /// An entry of a list of records that matters here.
@@ -171,6 +177,13 @@ pub enum Listed {
     Address(Record),
     /// A CNAME at this name: it excludes A and AAAA.
     Alias(Name),
+    /// An NS record: this name is delegated to that server, and so is all that lies below it.
+    Delegation(Name, Box<str>),
+    /// An A or AAAA record that a Cloudflare product manages (`meta.read_only`), with the product's
+    /// name where the answer says it: never ours, and never to be changed.
+    Managed(Record, Option<Box<str>>),
+    /// An entry at this name that cannot be read; its identifier, as far as there is one.
+    Unreadable(Name, Box<str>),
 }
 
 /// A zone, as Cloudflare said it is.
@@ -186,6 +199,8 @@ pub struct Zone {
     pub status: Box<str>,
     /// `full`, `partial`, `secondary`, `internal`, or whatever comes later.
     pub kind: Box<str>,
+    /// `plan.legacy_id`: `free`, `pro`, `business`, `enterprise`, or whatever comes later.
+    pub plan: Option<Box<str>>,
     /// Whether the zone is paused: names are answered, nothing is proxied.
     pub paused: bool,
     /// The deprecated list of permissions, such as `#dns_records:edit`; often absent.

@@ -28,6 +28,18 @@ pub struct Settings {
     pub max_deletes: usize,
     /// Whether the records that are ours are deleted when the daemon is stopped.
     pub on_exit: OnExit,
+    /// Whether an address is published that was learned through a tunnel.
+    pub tunnel: Tunnel,
+}
+
+/// What becomes of an address that was learned through a tunnel (`warp=on` in a trace).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tunnel {
+    /// It is not published.
+    #[default]
+    Hold,
+    /// It is published like any other.
+    Allow,
 }
 
 /// An account's name in the configuration; empty for `[cloudflare]` itself.
@@ -41,9 +53,16 @@ impl std::fmt::Display for AccountName {
     }
 }
 
+/// Tells credentials apart without being one: a keyed hash of the secret, as lower-case hexadecimal.
+/// Accounts with the same one share a budget and holds. Empty: not known, so the account has its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CredentialId(pub Box<str>);
+
 /// What the engine must know of a credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
+    /// Which credential it is; the shell fills it in when it has read the secret.
+    pub credential: CredentialId,
     /// The share of Cloudflare's 1,200 requests per 5 minutes.
     pub budget: Budget,
     /// How long the copy of a zone is believed.

@@ -53,6 +53,7 @@ fn settings(names: &[&str]) -> Settings {
         owner: None,
         max_deletes: 5,
         on_exit: OnExit::Keep,
+        tunnel: Default::default(),
     };
     add_account(&mut settings, "");
     for name in names {
@@ -63,7 +64,9 @@ fn settings(names: &[&str]) -> Settings {
 
 fn add_account(settings: &mut Settings, name: &str) {
     let budget = Budget { requests: 300, per: Duration::from_secs(300) };
-    settings.accounts.insert(account(name), AccountSettings { budget, refresh: REFRESH });
+    settings
+        .accounts
+        .insert(account(name), AccountSettings { credential: Default::default(), budget, refresh: REFRESH });
 }
 
 fn want<'a>(settings: &'a mut Settings, name: &str, zone: ZoneHint) -> &'a mut Wanted {
@@ -110,6 +113,7 @@ impl Rig {
             account: None,
             status: "active".into(),
             kind: "full".into(),
+            plan: None,
             paused: false,
             permissions: None,
         };
@@ -187,7 +191,12 @@ impl Rig {
                 self.asked.push(request.clone());
                 let outcome = self.answer(&request);
                 self.now = self.now + Duration::from_millis(10);
-                let answer = Answer { limits: Vec::new(), took: Duration::from_millis(10), outcome };
+                let answer = Answer {
+                    limits: Vec::new(),
+                    retry_after: None,
+                    took: Duration::from_millis(10),
+                    outcome,
+                };
                 self.engine.handle(Event::Answered(account, answer), self.now);
             }
         }
@@ -253,7 +262,7 @@ impl Rig {
 
 fn page<T>(items: Vec<T>) -> Page<T> {
     let entries = u32::try_from(items.len()).unwrap();
-    Page { items, entries, total: Some(entries) }
+    Page { items, entries, total: Some(entries), per_page: None, ids: Vec::new() }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -277,7 +286,7 @@ fn swapped_zone_ids_are_said_and_cost_no_endless_requests() {
     let mut rig = Rig::new(&["example.com", "example.net"], wanted.clone());
     rig.run(HOUR);
     assert!(rig.asked.len() <= 4, "{} requests", rig.asked.len());
-    assert_eq!((rig.writes(), rig.state("home.example.com")), (0, RecordState::Refused));
+    assert_eq!((rig.writes(), rig.state("home.example.com")), (0, RecordState::Blocked));
     want(&mut wanted, "home.example.com", ZoneHint::Find).zone = ZoneHint::Id(zone_id(1), None);
     want(&mut wanted, "home.example.net", ZoneHint::Find).zone = ZoneHint::Id(zone_id(2), None);
     rig.engine.reconfigure(wanted, rig.now);
@@ -302,7 +311,7 @@ fn a_name_that_is_added_while_a_list_is_under_way_is_not_taken_for_missing() {
     want(&mut wanted, "b.example.com", ZoneHint::Find);
     rig.engine.reconfigure(wanted, rig.now);
     let outcome = rig.answer(&listing.unwrap());
-    let answer = Answer { limits: Vec::new(), took: Duration::ZERO, outcome };
+    let answer = Answer { limits: Vec::new(), retry_after: None, took: Duration::ZERO, outcome };
     rig.engine.handle(Event::Answered(account(""), answer), rig.now);
     rig.run(MINUTE);
     assert_eq!(rig.contents("a.example.com"), [ip(1)]);
@@ -334,7 +343,7 @@ fn a_name_without_a_zone_is_looked_for_again_until_the_zone_is_there() {
     want(&mut wanted, "home.example.net", ZoneHint::Find);
     rig.engine.reconfigure(wanted, rig.now);
     rig.run(MINUTE);
-    assert_eq!(rig.state("home.example.net"), RecordState::Refused);
+    assert_eq!(rig.state("home.example.net"), RecordState::Blocked);
     rig.zones.push(late);
     rig.run(7 * HOUR);
     assert_eq!(rig.contents("home.example.net"), [ip(1)]);
@@ -435,7 +444,7 @@ fn a_plan_names_the_zone_and_knows_the_names_that_do_not_lie_in_it() {
     let plan = rig.engine.plan();
     let changes: Vec<_> = plan.changes.iter().map(|change| (&*change.zone, change.key.to_string())).collect();
     assert_eq!(changes, [("example.com", "home.example.com A".to_owned())]);
-    assert_eq!(plan.refused.len(), 1, "{plan:?}");
+    assert_eq!(plan.blocked.len(), 1, "{plan:?}");
     assert_eq!(rig.writes(), 0);
 }
 
@@ -487,7 +496,7 @@ fn what_is_in_the_way_is_said_anew_when_it_is_something_else() {
     want(&mut wanted, "home.example.com", ZoneHint::Find).options.beside = Beside::Nobody;
     rig.engine.reconfigure(wanted, rig.now);
     rig.run(MINUTE);
-    assert_eq!(rig.state("home.example.com"), RecordState::Pending, "only the delete is held back");
+    assert_eq!(rig.state("home.example.com"), RecordState::Behind, "only the delete is held back");
 }
 
 #[test]

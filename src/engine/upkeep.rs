@@ -541,13 +541,13 @@ impl Upkeep {
                 Reaction::None
             }
             // These hold the whole credential, not the zone.
-            Class::Credential | Class::Throttled(_) | Class::Clock => Reaction::None,
+            Class::Credential | Class::Throttled | Class::Clock => Reaction::None,
         }
     }
 
     fn failed_to_read(&mut self, failure: &Failure, now: Moment, dice: &mut fastrand::Rng) -> Reaction {
         match failure.class {
-            Class::Credential | Class::Throttled(_) | Class::Clock => return Reaction::None,
+            Class::Credential | Class::Throttled | Class::Clock => return Reaction::None,
             Class::Zone | Class::Content | Class::CopyWrong => {
                 self.listing = None;
                 return self.zone_refused(failure, now, dice);

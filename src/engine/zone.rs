@@ -42,7 +42,7 @@ impl Copy {
                 Listed::Alias(name) if copy.names.contains(&name) => {
                     copy.aliases.insert(name);
                 }
-                Listed::Address(_) | Listed::Alias(_) => {}
+                _ => {}
             }
         }
         // At once, because a tree that grows by single entries has half of its places empty.

@@ -231,7 +231,7 @@ impl Rig {
             Command::RereadSecret(account) => {
                 if self.secret != self.secret_on_disk {
                     self.secret.clone_from(&self.secret_on_disk);
-                    self.engine.handle(Event::SecretChanged(account), moment(self.now));
+                    self.engine.handle(Event::SecretChanged(account, Default::default()), moment(self.now));
                 }
             }
         }
@@ -334,6 +334,7 @@ impl Rig {
         let lost = if request.writes() { Class::Unsure } else { Class::NotSent };
         let without = |class| Answer {
             limits: Vec::new(),
+            retry_after: None,
             took: PATIENCE,
             outcome: Err(Failure::without_answer(class, "simulated")),
         };
@@ -534,11 +535,11 @@ impl Rig {
                         panic!("called current, but {wrong}");
                     }
                 }
-                RecordState::Refused => {
+                RecordState::Blocked => {
                     let rightly = oracle::may_be_refused(&records, &record.key, &self.settings);
                     assert!(rightly, "{} is refused without a cause: {:?}", record.key, record.why);
                 }
-                RecordState::Pending => {
+                RecordState::Behind => {
                     // Only deletions wait for ever: for somebody who raises max-deletes.
                     let mut wanting = options.clone();
                     if wanting.beside == stayput::engine::settings::Beside::Nobody {
@@ -555,12 +556,12 @@ impl Rig {
 
     /// In a quiet day nothing is asked but one source a look, and what the refresh asks for.
     fn check_quiet(&self, requests: u64, looks: u64, saves: u64) {
-        let account = self.settings.accounts[&AccountName::default()];
+        let account = self.settings.accounts[&AccountName::default()].clone();
         let day = Duration::from_secs(86_400);
         let rounds = |period: Duration| (day.as_secs_f64() / (period.as_secs_f64() * 0.9)).ceil() + 1.0;
         let zones = self.engine.zones().len() as f64;
         let status = self.engine.status(moment(self.now));
-        let refused = status.records.iter().filter(|record| record.state == RecordState::Refused).count();
+        let refused = status.records.iter().filter(|record| record.state == RecordState::Blocked).count();
         // A refused record is tried again rarely, and a missing zone looked for rarely.
         let most = zones * rounds(account.refresh) + refused as f64 * 30.0;
         assert!(requests as f64 <= most, "{requests} requests in a quiet day, {most} expected");
@@ -573,7 +574,7 @@ impl Rig {
     fn check_restart(&mut self) {
         let status = self.engine.status(moment(self.now));
         let steady = status.records.iter().all(|record| record.state == RecordState::Current);
-        let account = self.settings.accounts[&AccountName::default()];
+        let account = self.settings.accounts[&AccountName::default()].clone();
         self.run_until(self.now + Duration::from_secs(600));
         let young = |memory: &stayput::engine::ZoneMemory| {
             let age = memory.listed_at.map(|at| moment(self.now).since(at));

@@ -120,7 +120,8 @@ fn settings(zones: &BTreeMap<String, String>, rng: &mut fastrand::Rng) -> Settin
     let source = |operator: &&str| Source { label: (*operator).into(), operator: (*operator).into() };
     let sources = families.iter().map(|family| (*family, OPERATORS.iter().map(source).collect()));
     Settings {
-        accounts: [(AccountName::default(), Account { budget, refresh })].into(),
+        accounts: [(AccountName::default(), Account { credential: Default::default(), budget, refresh })]
+            .into(),
         sources: sources.collect(),
         every: Duration::from_secs(60 * [5, 5, 5, 10][rng.usize(..4)]),
         agree: 2,
@@ -129,6 +130,7 @@ fn settings(zones: &BTreeMap<String, String>, rng: &mut fastrand::Rng) -> Settin
         owner,
         max_deletes: rng.usize(0..8),
         on_exit: if rng.bool() { OnExit::Keep } else { OnExit::Delete },
+        tunnel: Default::default(),
     }
 }
 

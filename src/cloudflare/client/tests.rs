@@ -401,7 +401,7 @@ fn a_throttled_answer_holds_even_if_it_breaks_off() {
         )
     };
     let [read, write] = failures(cut);
-    let held = Class::Throttled(Some(Duration::from_secs(30)));
+    let held = Class::Throttled;
     assert_eq!((read.class, write.class), (held, held));
     assert!(read.detail.contains("broke"), "{read}");
 }

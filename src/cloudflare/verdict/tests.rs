@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::cloudflare::wire::{HttpAnswer, decode};
 use crate::engine::failure::{Class, Failure};
 use crate::engine::names::ZoneId;
-use crate::engine::request::{Batch, Request};
+use crate::engine::request::{Answer, Batch, Request};
 
 const ZONE: &str = "023e105f4ecef8ad9ca31a8372d0c353";
 
@@ -25,10 +25,14 @@ fn batch() -> Request {
     Request::Batch { zone: zone(), batch: Batch::default() }
 }
 
-fn fails(request: &Request, status: u16, headers: &[(&str, &str)], body: &[u8]) -> Failure {
+fn answered(request: &Request, status: u16, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let http = HttpAnswer { status, headers: headers.iter().map(own).collect(), body, took: Duration::ZERO };
-    decode(request, &http).outcome.unwrap_err()
+    decode(request, &http)
+}
+
+fn fails(request: &Request, status: u16, headers: &[(&str, &str)], body: &[u8]) -> Failure {
+    answered(request, status, headers, body).outcome.unwrap_err()
 }
 
 /// The classes of one answer to a list of zones, a verification, a zone, its records, and a batch.
@@ -230,7 +234,7 @@ fn errors_of_odd_forms_are_read_all_the_same() {
 #[test]
 fn too_many_requests_hold_everything() {
     let busy = one(971, "Please wait and consider throttling your request speed");
-    let unsaid = always(Class::Throttled(None));
+    let unsaid = always(Class::Throttled);
     assert_eq!(classes(429, &busy), unsaid);
     assert_eq!(classes(429, "<html><title>429</title></html>"), unsaid);
     assert_eq!(classes(429, ""), unsaid);
@@ -247,8 +251,9 @@ fn too_many_requests_hold_everything() {
     ];
     for (value, seconds) in waits {
         let headers = [("Date", "Mon, 23 Nov 2026 10:00:00 GMT"), ("Retry-After", value)];
-        let failure = fails(&batch(), 429, &headers, busy.as_bytes());
-        assert_eq!(failure.class, Class::Throttled(seconds.map(Duration::from_secs)), "{value}");
+        let answer = answered(&batch(), 429, &headers, busy.as_bytes());
+        assert_eq!(answer.retry_after, seconds.map(Duration::from_secs), "{value}");
+        assert_eq!(answer.outcome.unwrap_err().class, Class::Throttled, "{value}");
     }
 }
 

@@ -211,7 +211,7 @@ fn fields_that_do_not_matter_may_be_missing_or_of_any_kind() {
         let body =
             json!({"success": true, "result": [], "result_info": info, "errors": null, "messages": "x"});
         let found = answer(&ask_records(), body.to_string().as_bytes()).unwrap();
-        let none = Page { items: Vec::new(), entries: 0, total: None };
+        let none = Page { items: Vec::new(), entries: 0, total: None, per_page: None, ids: Vec::new() };
         assert_eq!(found, Found::Records(none), "{info}");
     }
 }
@@ -296,6 +296,7 @@ fn zone() -> Zone {
         account: AccountId::parse(ACCOUNT),
         status: "active".into(),
         kind: "full".into(),
+        plan: None,
         paused: false,
         permissions: Some(vec!["#dns_records:edit".into(), "#zone:read".into()]),
     }
@@ -304,7 +305,7 @@ fn zone() -> Zone {
 #[test]
 fn zones_are_read_with_their_names_in_ascii() {
     let list = json!([raw_zone(), {"id": OTHER, "name": "localhost"}, {"id": OTHER, "name": "a..b"}]);
-    let page = Page { items: vec![zone()], entries: 3, total: None };
+    let page = Page { items: vec![zone()], entries: 3, total: None, per_page: None, ids: Vec::new() };
     assert_eq!(result(&ask_zones(), &list), Ok(Found::Zones(page)));
     let one = Request::Zone(zone_id());
     assert_eq!(result(&one, &raw_zone()), Ok(Found::Zone(zone())));

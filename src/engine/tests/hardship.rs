@@ -115,7 +115,7 @@ fn outage_of_many_causes() -> Fault {
             0 => failure(lost, 502, 0),
             1 => Failure::without_answer(lost, "no answer in time"),
             2 => Failure::without_answer(Class::NotSent, "the name cannot be looked up"),
-            3 => failure(Class::Throttled(Some(MINUTE)), 429, 10_000),
+            3 => failure(Class::Throttled, 429, 10_000),
             _ => failure(lost, 503, 0),
         })
     })

@@ -131,7 +131,13 @@ impl Far {
                 let skip = per_page * (usize::try_from(*page).unwrap() - 1);
                 let total = Some(u32::try_from(all.len()).unwrap());
                 let items: Vec<Listed> = all.into_iter().skip(skip).take(per_page).collect();
-                Ok(Found::Page(Page { entries: u32::try_from(items.len()).unwrap(), items, total }))
+                Ok(Found::Page(Page {
+                    entries: u32::try_from(items.len()).unwrap(),
+                    items,
+                    total,
+                    per_page: None,
+                    ids: Vec::new(),
+                }))
             }
             Request::Batch { batch, .. } => {
                 let named = batch.patches.iter().map(|patch| &patch.name);
@@ -281,7 +287,11 @@ fn counts_that_lie_neither_loop_nor_cut_a_list_short() {
             assert!(pages < 20, "never ends with a total of {lie}");
             let full = pages == 1;
             let entries = if full { 5000 } else { 0 };
-            if zone.listed(Page { items: Vec::new(), entries, total: Some(lie) }, REFRESH, at(0)) {
+            if zone.listed(
+                Page { items: Vec::new(), entries, total: Some(lie), per_page: None, ids: Vec::new() },
+                REFRESH,
+                at(0),
+            ) {
                 break;
             }
             zone.begin(Job::List, Writing::Allowed, 1);

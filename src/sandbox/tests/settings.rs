@@ -29,6 +29,7 @@ fn settings(records: &[(&str, ZoneHint)]) -> Settings {
         owner: None,
         max_deletes: 5,
         on_exit: OnExit::Keep,
+        tunnel: Default::default(),
     }
 }
 
