@@ -168,7 +168,7 @@ fn defaults_are_those_of_the_handbook() {
     assert_eq!(settings.every.as_secs(), 300);
     assert_eq!(settings.agree, 2);
     assert_eq!(settings.allow, []);
-    let account = settings.accounts[&AccountName::default()];
+    let account = settings.accounts[&AccountName::default()].clone();
     assert_eq!((account.budget.requests, account.budget.per.as_secs()), (300, 300));
     assert_eq!(account.refresh.as_secs(), 6 * 3_600);
     let access = &config.accounts[&AccountName::default()];
