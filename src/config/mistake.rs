@@ -5,6 +5,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde_json::{Value, json};
+
 use super::conceal;
 
 /// One thing that is wrong, or (among the warnings) worth knowing.
@@ -110,6 +112,17 @@ impl Mistakes {
         text.push_str(&format!("{} mistake{plural} in {}\n", self.len(), self.source));
         text
     }
+
+    /// The same for programs, as the values of an array `mistakes`.
+    #[must_use]
+    pub fn as_json(&self) -> Vec<Value> {
+        let mut values: Vec<Value> = self.list.iter().map(Mistake::as_json).collect();
+        if self.more > 0 {
+            let more = format!("… and {} more", self.more);
+            values.push(Mistake::about(&self.source, &more, "").as_json());
+        }
+        values
+    }
 }
 
 impl fmt::Display for Mistakes {
@@ -149,6 +162,18 @@ impl Mistake {
     #[must_use]
     pub fn remedy(&self) -> &str {
         &self.remedy
+    }
+
+    /// The mistake for programs; what there is not is `null`.
+    #[must_use]
+    pub fn as_json(&self) -> Value {
+        json!({
+            "file": &*self.source,
+            "line": self.line(),
+            "column": self.column(),
+            "text": self.what,
+            "remedy": (!self.remedy.is_empty()).then_some(&self.remedy),
+        })
     }
 
     fn place(&self) -> String {
@@ -487,6 +512,32 @@ mod tests {
             rendered("a = 1\n\tbcd = 2\r\n", 7..10),
             "x.toml:2:2: wrong\n  2 |     bcd = 2\n    |     ^^^\n    = do\n      this\n\n1 mistake in x.toml\n"
         );
+    }
+
+    #[test]
+    fn a_program_is_told_the_place_the_words_and_the_remedy_of_each_mistake() {
+        let text = "a = 1\n\tbcd = \"Abcdefghij0123456789-_bcdefghij012345678\"\n";
+        let mut findings = Findings::new("x.toml", text);
+        findings.mistake(7..10, "wrong".into(), "do\nthis".into());
+        findings.lacking("too little: Abcdefghij0123456789-_bcdefghij012345678".into(), String::new());
+        let told = findings.judge().unwrap_err().as_json();
+        let expected = [
+            json!({"file": "x.toml", "line": 2, "column": 2, "text": "wrong", "remedy": "do\nthis"}),
+            json!({"file": "x.toml", "line": null, "column": null, "text": "too little: ********", "remedy": null}),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_program_is_told_how_many_mistakes_are_left_out() {
+        let text = "a".repeat(150);
+        let mut findings = Findings::new("x.toml", &text);
+        for at in 0..150 {
+            findings.mistake(at..at + 1, "wrong".into(), "do this".into());
+        }
+        let told = findings.judge().unwrap_err().as_json();
+        assert_eq!(told.len(), 101);
+        assert_eq!((&told[100]["text"], &told[100]["remedy"]), (&json!("… and 50 more"), &json!(null)));
     }
 
     #[test]
