@@ -24,7 +24,7 @@ use stayput::config::{
 };
 use stayput::detect::Source;
 use stayput::engine::names::{Family, Name, Ttl};
-use stayput::engine::settings::{AccountName, Beside, OnExit, ZoneHint};
+use stayput::engine::settings::{AccountName, Beside, OnExit, Tunnel, ZoneHint};
 use toml::de::{DeTable, DeValue};
 
 fn repository(path: &str) -> PathBuf {
@@ -168,6 +168,7 @@ fn defaults_are_those_of_the_handbook() {
     assert_eq!(settings.every.as_secs(), 300);
     assert_eq!(settings.agree, 2);
     assert_eq!(settings.allow, []);
+    assert_eq!(settings.tunnel, Tunnel::Hold);
     let account = settings.accounts[&AccountName::default()].clone();
     assert_eq!((account.budget.requests, account.budget.per.as_secs()), (300, 300));
     assert_eq!(account.refresh.as_secs(), 6 * 3_600);
@@ -200,6 +201,7 @@ fn everything_that_is_written_arrives() {
     assert_eq!(settings.agree, 1);
     let allowed: Vec<String> = settings.allow.iter().map(ToString::to_string).collect();
     assert_eq!(allowed, ["192.168.7.0/24", "fd00::/8", "100.64.1.2/32"]);
+    assert_eq!(settings.tunnel, Tunnel::Allow);
     let work = AccountName("work".into());
     assert_eq!(config.accounts[&work].login, Login::Token(Origin::Credential("work".into())));
     assert_eq!(config.accounts[&work].api, "http://127.0.0.1:8787/client/v4");

@@ -19,12 +19,14 @@ use super::section::{self, Section, Text, Value};
 use crate::detect::{BuiltIn, Source};
 use crate::engine::names::Family;
 use crate::engine::ranges::publishable;
+use crate::engine::settings::Tunnel;
 
 /// What the file says about addresses. What was wrong is reported; something stands in for it.
 pub(super) struct Found {
     pub(super) every: Duration,
     pub(super) agree: usize,
     pub(super) allow: Vec<IpNet>,
+    pub(super) tunnel: Tunnel,
     /// For each family that is on.
     pub(super) sources: BTreeMap<Family, Vec<Source>>,
 }
@@ -35,6 +37,10 @@ pub(super) fn read(findings: &mut Findings<'_>, table: (&DeTable<'_>, Range<usiz
     let every = section.read(&keys::EVERY, findings, section::span);
     let agree = section.read(&keys::AGREE, findings, section::count);
     let allow = section.read(&keys::ALLOW, findings, ranges).unwrap_or_default();
+    let tunnel = match section.read(&keys::TUNNEL, findings, section::choice) {
+        Some(1) => Tunnel::Allow,
+        _ => Tunnel::Hold,
+    };
     let agree = agree.and_then(|agree| usize::try_from(agree).ok());
     let mut sources = BTreeMap::new();
     for (family, key) in [(Family::V4, &keys::IPV4), (Family::V6, &keys::IPV6)] {
@@ -62,7 +68,7 @@ pub(super) fn read(findings: &mut Findings<'_>, table: (&DeTable<'_>, Range<usiz
             "write [\"auto\"] for one of ipv4 and ipv6".into(),
         );
     }
-    Found { every: every.unwrap_or_default(), agree: agree.unwrap_or(1), allow, sources }
+    Found { every: every.unwrap_or_default(), agree: agree.unwrap_or(1), allow, tunnel, sources }
 }
 
 fn warn_about_agreement(

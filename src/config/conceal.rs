@@ -54,7 +54,7 @@ pub(super) fn looks_secret(word: &str) -> bool {
 /// Whether a key is one that secrets are written under, correctly spelt or not.
 fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase().replace('_', "-");
-    let parts = ["token", "secret", "passw", "bearer", "apikey", "globalkey", "auth"];
+    let parts = ["token", "secret", "passw", "bearer", "apikey", "globalkey", "auth", "notify"];
     parts.iter().any(|part| key.contains(part))
         || key == "key"
         || key.ends_with("-key")
@@ -79,6 +79,7 @@ fn values_of_secret_keys(text: &str) -> Vec<Range<usize>> {
             let last = last.split(|char: char| !is_key_char(char)).next().unwrap_or(last);
             section_is_secret = is_secret_key(last);
         }
+        let mut path_is_secret = section_is_secret;
         for key in words(slice(text, &line)) {
             let key = line.start + key.start..line.start + key.end;
             if key.start < skip_to {
@@ -86,11 +87,14 @@ fn values_of_secret_keys(text: &str) -> Vec<Range<usize>> {
             }
             let name = slice(text, &key);
             let Some(value) = value_after(text, &key, line.end) else {
+                let is_path =
+                    slice(text, &(key.end..line.end)).trim_start_matches(['"', '\'']).starts_with('.');
+                path_is_secret |= is_path && is_secret_key(name);
                 continue;
             };
             let is_place =
                 WHERE.contains(&name) || ["api", "email", "refresh", "requests", "per"].contains(&name);
-            if is_secret_key(name) || section_is_secret && !is_place {
+            if is_secret_key(name) || path_is_secret && !is_place {
                 skip_to = hide_value(text, value, &mut parts);
             }
         }
@@ -312,6 +316,13 @@ mod tests {
             ("token = { value = hunter1 hunter2, file = \"/a\" }", "token = { value = ***, file = \"/a\" }"),
             ("token = \"\"\"\nhunter2\nhunter2\"\"\"\na = 1", "token = ***\na = 1"),
             ("[cloudflare.token]\nvalue = \"hunter2\"", "[cloudflare.token]\nvalue = ***"),
+            (
+                "[[notify]]\nurl = \"https://a.example/hunter2\"\n[address]\nevery = 5",
+                "[[notify]]\nurl = ***\n[address]\nevery = 5",
+            ),
+            ("notify.url = 'hunter2'", "notify.url = ***"),
+            ("\"token\".value = 'hunter2'", "\"token\".value = ***"),
+            ("notify = [{ url = \"https://a.example/hunter2\" }]", "notify = ***"),
         ] {
             assert_eq!(shown(text), expected);
         }
@@ -324,6 +335,7 @@ mod tests {
             "token = { env = \"CLOUDFLARE_API_TOKEN\" }",
             "token = { \"credential\" = \"token\", file = \"x\" }",
             "[cloudflare.token]\nfile = \"/run/token\"",
+            "cloudflare.token.file = \"/run/token\"",
             "token = { file = \"/run/secrets/Kubernetes/stayput-v2/token\" }",
             "zone-id = \"372e67954025e0ba6aaa6d586b9e0b59\"",
             "name = \"a-very-long-label-without-anything-secret-in-it.example.com\"",

@@ -40,6 +40,8 @@ pub enum Place {
     Source,
     /// `[[record]]`.
     Record,
+    /// `[status]`.
+    Status,
 }
 
 /// What a key takes.
@@ -122,6 +124,8 @@ keys! {
         "How the addresses of this host are found.";
     RECORD = Top "record", Kind::Tables(Place::Record), Preset::Required("[{ name = \"home.example.com\" }]"),
         "The names that are kept; at least one.";
+    STATUS = Top "status", Kind::Table(Place::Status), Preset::Value("{}"),
+        "How the running daemon is asked what it knows.";
 
     TOKEN = Account "token", Kind::Secret, Preset::Value("{ env = \"CLOUDFLARE_API_TOKEN\" }"),
         "Where the API token is: { env = \"…\" }, { file = \"…\" }, { credential = \"…\" } (systemd) or { command = [\"…\"] }.";
@@ -160,6 +164,8 @@ keys! {
         "Where the IPv6 address is asked, in this order; [] turns the family off.";
     ALLOW = Address "allow", Kind::Texts, Preset::Value("[]"),
         "Ranges that are not public and may be published all the same, such as \"192.168.7.0/24\".";
+    TUNNEL = Address "tunnel", Kind::Choice(&["hold", "allow"]), Preset::Value("\"hold\""),
+        "What becomes of an address that was learned through a tunnel (warp=on in a trace): \"hold\" keeps what is published, \"allow\" publishes it.";
 
     SOURCE_URL = Source "url", Kind::Text, Preset::Unset("\"https://ip.example.org/\""),
         "A URL that answers with the address as the whole body.";
@@ -197,6 +203,18 @@ keys! {
     ACCOUNT = Record "account", Kind::Text, Preset::Unset("\"work\""),
         "The account whose credential reaches the zone: the NAME of a [cloudflare.NAME].";
 }
+
+/// Keys that are fixed, and that this version does not have yet.
+const LATER: [(Place, &str); 8] = [
+    (Place::Top, "notify"),
+    (Place::Address, "probe"),
+    (Place::Address, "interface"),
+    (Place::Address, "ipv6-kind"),
+    (Place::Address, "when-absent"),
+    (Place::Address, "absent-after"),
+    (Place::Record, "address"),
+    (Place::Status, "listen"),
+];
 
 /// What people write who know the key from elsewhere, and the key that they mean.
 const ALIASES: [(&str, &str); 34] = [
@@ -285,7 +303,13 @@ impl Place {
             Place::Address => "[address]",
             Place::Source => "a source's table",
             Place::Record => "[[record]]",
+            Place::Status => "[status]",
         }
+    }
+
+    /// Whether this is the name of a key that a later version has.
+    pub(super) fn is_for_later(self, name: &str) -> bool {
+        LATER.contains(&(self, name))
     }
 
     /// The keys of this table.
@@ -318,15 +342,12 @@ pub(super) fn remedy_for_unknown(place: Place, name: &str) -> String {
     if let (Place::Account, Some(key)) = (place, Place::Secret.key(&folded)) {
         return format!("write token = {{ {} = {} }}", key.name, key.example());
     }
-    let tables = [Place::Top, Place::Account, Place::Address, Place::Record];
+    let tables = [Place::Top, Place::Account, Place::Address, Place::Record, Place::Status];
     let meant = place.nearest(name);
     let mut nearest = tables.iter().filter_map(|place| place.nearest(name));
     let meant_elsewhere =
         nearest.find(|key| key.place != Place::Top).map(|key| (key.name, key.place.title()));
-    let elsewhere = ALL.iter().find(|key| {
-        key.name == folded
-            && matches!(key.place, Place::Top | Place::Account | Place::Address | Place::Record)
-    });
+    let elsewhere = ALL.iter().find(|key| key.name == folded && tables.contains(&key.place));
     match (elsewhere, meant) {
         (Some(key), _) if key.place == Place::Top => match key.kind {
             Kind::Tables(_) => format!("write it as a table of its own: [[{}]]", key.name),

@@ -35,7 +35,7 @@ pub use schema::schema;
 use crate::cloudflare::credential::{Access, Login};
 use crate::detect::Source;
 use crate::engine::names::Family;
-use crate::engine::settings::{self, AccountName, OnExit, Settings, Tunnel};
+use crate::engine::settings::{self, AccountName, OnExit, Settings};
 use keys::{Key, Place};
 use mistake::{Findings, quote};
 use section::{Section, Text, Value};
@@ -112,6 +112,8 @@ fn read(findings: &mut Findings<'_>, table: &DeTable<'_>) -> Draft {
     let accounts = account::read(findings, cloudflare);
     let address = table_of(findings, table, &keys::ADDRESS).unwrap_or((&nothing, 0..0));
     let address = address::read(findings, address);
+    let status = table_of(findings, table, &keys::STATUS).unwrap_or((&nothing, 0..0));
+    Section::new(findings, Place::Status, status, &|_| false);
     let context = record::Context {
         accounts: accounts.keys().collect(),
         families: address.sources.keys().copied().collect(),
@@ -128,7 +130,7 @@ fn read(findings: &mut Findings<'_>, table: &DeTable<'_>) -> Draft {
         records,
         owner,
         max_deletes: max_deletes.and_then(|most| usize::try_from(most).ok()).unwrap_or_default(),
-        tunnel: Tunnel::Hold,
+        tunnel: address.tunnel,
         on_exit: if on_exit == Some(1) { OnExit::Delete } else { OnExit::Keep },
     };
     warn_about_exit(findings, &settings, top.place_of(&keys::ON_EXIT));

@@ -37,6 +37,7 @@ pub fn schema() -> Value {
                 "record": table(Place::Record),
                 "secret": one_of(Place::Secret),
                 "source": source(),
+                "status": table(Place::Status),
             }),
         );
     }
@@ -134,6 +135,7 @@ fn kind(key: &Key) -> Value {
             "dependentRequired": account()["dependentRequired"],
             "additionalProperties": { "$ref": "#/$defs/account" },
         }),
+        Kind::Table(Place::Status) => json!({ "$ref": "#/$defs/status" }),
         Kind::Table(_) => json!({ "$ref": "#/$defs/address" }),
         Kind::Tables(_) => {
             json!({ "type": "array", "items": { "$ref": "#/$defs/record" }, "minItems": 1 })

@@ -39,16 +39,22 @@ impl<'a> Section<'a> {
         let (entries, at) = table;
         for (key, value) in entries {
             let name = key.get_ref().as_ref();
-            if place.key(name).is_none() && !besides(name) {
-                let misplaced = keys::ALL.iter().any(|key| key.name == name);
-                let in_account =
-                    place == Place::Account && (value.get_ref().is_str() || value.get_ref().is_array());
-                if place == Place::Secret || in_account && !misplaced {
-                    findings.hide(value.span());
-                }
-                let what = unknown(place, name, value);
-                findings.mistake(key.span(), what, keys::remedy_for_unknown(place, name));
+            if place.key(name).is_some() || besides(name) {
+                continue;
             }
+            if let Some(later) = later(place, name, value) {
+                let what = format!("this version of stayput has no {later} yet");
+                findings.mistake(key.span(), what, "take it out".into());
+                continue;
+            }
+            let misplaced = keys::ALL.iter().any(|key| key.name == name);
+            let in_account =
+                place == Place::Account && (value.get_ref().is_str() || value.get_ref().is_array());
+            if place == Place::Secret || in_account && !misplaced {
+                findings.hide(value.span());
+            }
+            let what = unknown(place, name, value);
+            findings.mistake(key.span(), what, keys::remedy_for_unknown(place, name));
         }
         Section { entries, at }
     }
@@ -80,6 +86,17 @@ impl<'a> Section<'a> {
             Some(value) => parse(findings, key, value),
             None => parse(findings, key, &key.default()?),
         }
+    }
+}
+
+/// How a key or table is called that only a later version has.
+fn later(place: Place, name: &str, value: &Value<'_>) -> Option<String> {
+    let is_line = place == Place::Address && value.get_ref().is_table() && place.nearest(name).is_none();
+    match place {
+        Place::Top if place.is_for_later(name) => Some(format!("[[{name}]]")),
+        _ if place.is_for_later(name) => Some(format!("key {} in {}", quote(name), place.title())),
+        _ if is_line => Some(format!("[address.{name}]")),
+        _ => None,
     }
 }
 
