@@ -242,6 +242,7 @@ fn everything_that_is_written_arrives() {
         matches!(&host.zone, ZoneHint::Id(id, None) if id.as_str() == "372e67954025e0ba6aaa6d586b9e0b59")
     );
     assert_eq!(record("_srv.example.org", Family::V4), None);
+    assert_eq!(config.socket.as_deref(), Some(Path::new("/run/attic/stayput.sock")));
     assert_eq!(settings.records.len(), 3);
 }
 
@@ -364,7 +365,7 @@ fn reference() -> String {
          # A line #key = value states the default: taking its # away changes nothing.\n\
          # A line #example: key = value has no default; what it does unset is said above it.\n\n",
     );
-    for place in [Place::Top, Place::Account, Place::Address, Place::Record] {
+    for place in [Place::Top, Place::Account, Place::Address, Place::Status, Place::Record] {
         match place {
             Place::Account => text.push_str(
                 "[cloudflare]\n# Further accounts are tables [cloudflare.NAME] with the same keys; a record then says\n# account = \"NAME\".\n\n",
@@ -372,6 +373,7 @@ fn reference() -> String {
             Place::Address => text.push_str(
                 "[address]\n# A source is a word (\"auto\", \"cloudflare\", \"ipify\", \"amazon\"), an https URL, or a table: { url = \"…\" },\n# { command = [\"…\"] }, { file = \"…\" }, { static = \"…\" }. \"auto\" is all of the words that have the family.\n\n",
             ),
+            Place::Status => text.push_str("[status]\n"),
             Place::Record => text.push_str("# The names that are kept: at least one [[record]], as many as you like.\n[[record]]\n"),
             _ => {}
         }
@@ -466,6 +468,7 @@ fn every_example_of_the_reference_is_accepted() {
             (Place::Source, _) => {
                 format!("[address]\nallow = [\"198.51.100.7\"]\nipv4 = [{{ {line} }}]\n{record}")
             }
+            (Place::Status, _) => format!("[status]\n{line}\n{record}"),
             (Place::Record, "account") => format!("[cloudflare.work]\n{record}\n{line}"),
             (Place::Record, _) => format!("{record}\n{line}"),
             (place, name) => panic!("{name} of {place:?} has no example here"),

@@ -202,6 +202,9 @@ keys! {
         "True: ours stands beside other instances' records of this name; needs owner.";
     ACCOUNT = Record "account", Kind::Text, Preset::Unset("\"work\""),
         "The account whose credential reaches the zone: the NAME of a [cloudflare.NAME].";
+
+    SOCKET = Status "socket", Kind::Text, Preset::Unset("\"/run/stayput/stayput.sock\""),
+        "The Unix socket at which `stayput status` asks; unset: $STAYPUT_SOCKET, else stayput.sock in $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR or (as root) /run/stayput, else none.";
 }
 
 /// Keys that are fixed, and that this version does not have yet.

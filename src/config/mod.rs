@@ -19,11 +19,12 @@ mod mistake;
 mod record;
 mod schema;
 mod section;
+mod status;
 mod syntax;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
@@ -49,6 +50,8 @@ pub struct Config {
     pub sources: BTreeMap<Family, Vec<Source>>,
     /// How the accounts are reached that records use.
     pub accounts: BTreeMap<AccountName, Access>,
+    /// Where a running daemon is asked what it knows, if the file says so.
+    pub socket: Option<PathBuf>,
     /// What is worth saying once at the start.
     pub warnings: Vec<Mistake>,
 }
@@ -94,11 +97,13 @@ struct Draft {
     settings: Settings,
     sources: BTreeMap<Family, Vec<Source>>,
     accounts: BTreeMap<AccountName, Access>,
+    socket: Option<PathBuf>,
 }
 
 fn conclude(findings: Findings<'_>, draft: Draft) -> Result<Config, Mistakes> {
     let warnings = findings.judge()?;
-    Ok(Config { settings: draft.settings, sources: draft.sources, accounts: draft.accounts, warnings })
+    let Draft { settings, sources, accounts, socket } = draft;
+    Ok(Config { settings, sources, accounts, socket, warnings })
 }
 
 /// Reads the tree. What is wrong in it is reported, and something stands in for it.
@@ -112,8 +117,6 @@ fn read(findings: &mut Findings<'_>, table: &DeTable<'_>) -> Draft {
     let accounts = account::read(findings, cloudflare);
     let address = table_of(findings, table, &keys::ADDRESS).unwrap_or((&nothing, 0..0));
     let address = address::read(findings, address);
-    let status = table_of(findings, table, &keys::STATUS).unwrap_or((&nothing, 0..0));
-    Section::new(findings, Place::Status, status, &|_| false);
     let context = record::Context {
         accounts: accounts.keys().collect(),
         families: address.sources.keys().copied().collect(),
@@ -134,7 +137,9 @@ fn read(findings: &mut Findings<'_>, table: &DeTable<'_>) -> Draft {
         on_exit: if on_exit == Some(1) { OnExit::Delete } else { OnExit::Keep },
     };
     warn_about_exit(findings, &settings, top.place_of(&keys::ON_EXIT));
-    let mut draft = Draft { settings, sources: address.sources, accounts: BTreeMap::new() };
+    let status = table_of(findings, table, &keys::STATUS).unwrap_or((&nothing, 0..0));
+    let socket = status::socket(findings, status);
+    let mut draft = Draft { settings, sources: address.sources, accounts: BTreeMap::new(), socket };
     draft.take_accounts(findings, accounts);
     draft
 }
