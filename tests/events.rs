@@ -1,8 +1,7 @@
-//! The kernel's news, in a network namespace of their own: what wakes the daemon, and what does not.
-//!
-//! The first test runs the others there; by themselves they are left out, because they change the network.
+//! The kernel's news: what wakes the daemon, and what does not. Each test runs once more in a network namespace
+//! of its own, which it may change as it likes.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
@@ -17,25 +16,10 @@ use tokio::time::timeout;
 
 /// Long enough for a burst to end and to be looked at.
 const SOON: Duration = Duration::from_millis(1500);
-/// Where the first test says which network is the machine's own.
+/// Says which network is the machine's own, to a test that is in its namespace.
 const OUTSIDE: &str = "STAYPUT_TEST_OUTSIDE";
 /// The least time between two hints, and a bit.
 const CALM: Duration = Duration::from_millis(5200);
-
-#[test]
-fn the_kernels_news_are_heard_in_a_network_of_their_own() {
-    let outside = std::fs::read_link("/proc/self/ns/net").unwrap();
-    let inside = Command::new("unshare")
-        .env(OUTSIDE, &outside)
-        .args(["--user", "--map-root-user", "--net", "--"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--ignored", "--test-threads=1"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&inside.stdout);
-    assert!(inside.status.success(), "{said}\n{}", String::from_utf8_lossy(&inside.stderr));
-    assert!(said.contains("6 passed"), "{said}");
-}
 
 /// Runs a line of `ip`, in the namespace of this process.
 fn ip(line: &str) {
@@ -48,7 +32,7 @@ struct Cable(&'static str);
 
 impl Cable {
     fn new(name: &'static str) -> Cable {
-        let outside = std::env::var_os(OUTSIDE).expect("these tests are run by the first one");
+        let outside = std::env::var_os(OUTSIDE).unwrap();
         let here = std::fs::read_link("/proc/self/ns/net").unwrap();
         assert_ne!(here, outside, "this test must not change the machine's own network");
         ip(&format!("link add {name} type veth peer name {name}-far"));
@@ -64,8 +48,22 @@ impl Drop for Cable {
     }
 }
 
-fn in_a_runtime(future: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
+/// Runs a test: this program once more, in a namespace and with this test alone, which there does its work.
+fn in_a_network_of_its_own(test: &str, work: impl Future<Output = ()>) {
+    if std::env::var_os(OUTSIDE).is_some() {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
+        return;
+    }
+    let inside = Command::new("unshare")
+        .env(OUTSIDE, std::fs::read_link("/proc/self/ns/net").unwrap())
+        .args(["--user", "--map-root-user", "--net", "--"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--include-ignored", "--exact", test])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&inside.stdout);
+    assert!(inside.status.success(), "{said}\n{}", String::from_utf8_lossy(&inside.stderr));
+    assert!(said.contains("1 passed"), "{said}");
 }
 
 /// A socket like that of the events, which nobody reads.
@@ -82,9 +80,9 @@ async fn is_told(events: &mut Events) -> bool {
 }
 
 #[test]
-#[ignore = "changes the network: run by the first test, in a namespace"]
+#[ignore = "needs ip(8), unshare(1) and user namespaces"]
 fn a_default_route_is_told_at_once_and_its_loss_is_not() {
-    in_a_runtime(async {
+    in_a_network_of_its_own("a_default_route_is_told_at_once_and_its_loss_is_not", async {
         let _cable = Cable::new("one");
         ip("addr add 192.0.2.2/24 dev one");
         let mut events = Events::listen();
@@ -99,9 +97,9 @@ fn a_default_route_is_told_at_once_and_its_loss_is_not() {
 }
 
 #[test]
-#[ignore = "changes the network: run by the first test, in a namespace"]
+#[ignore = "needs ip(8), unshare(1) and user namespaces"]
 fn a_new_address_on_the_way_out_is_told_and_one_elsewhere_is_not() {
-    in_a_runtime(async {
+    in_a_network_of_its_own("a_new_address_on_the_way_out_is_told_and_one_elsewhere_is_not", async {
         let (_way_out, _container) = (Cable::new("one"), Cable::new("two"));
         ip("addr add 192.0.2.2/24 dev one");
         ip("route add default via 192.0.2.1");
@@ -115,9 +113,9 @@ fn a_new_address_on_the_way_out_is_told_and_one_elsewhere_is_not() {
 }
 
 #[test]
-#[ignore = "changes the network: run by the first test, in a namespace"]
+#[ignore = "needs ip(8), unshare(1) and user namespaces"]
 fn a_cable_that_is_plugged_in_again_is_told() {
-    in_a_runtime(async {
+    in_a_network_of_its_own("a_cable_that_is_plugged_in_again_is_told", async {
         let _cable = Cable::new("one");
         ip("addr add 192.0.2.2/24 dev one");
         ip("route add default via 192.0.2.1");
@@ -130,9 +128,9 @@ fn a_cable_that_is_plugged_in_again_is_told() {
 }
 
 #[test]
-#[ignore = "changes the network: run by the first test, in a namespace"]
+#[ignore = "needs ip(8), unshare(1) and user namespaces"]
 fn a_storm_is_one_hint_and_the_next_one_comes_five_seconds_later() {
-    in_a_runtime(async {
+    in_a_network_of_its_own("a_storm_is_one_hint_and_the_next_one_comes_five_seconds_later", async {
         let _cable = Cable::new("one");
         ip("addr add 192.0.2.2/24 dev one");
         let mut events = Events::listen();
@@ -159,9 +157,9 @@ fn a_storm_is_one_hint_and_the_next_one_comes_five_seconds_later() {
 }
 
 #[test]
-#[ignore = "changes the network: run by the first test, in a namespace"]
+#[ignore = "needs ip(8), unshare(1) and user namespaces"]
 fn an_ipv6_address_counts_when_it_can_be_used_and_until_it_is_deprecated() {
-    in_a_runtime(async {
+    in_a_network_of_its_own("an_ipv6_address_counts_when_it_can_be_used_and_until_it_is_deprecated", async {
         let _cable = Cable::new("one");
         ip("-6 route add default via fe80::1 dev one");
         let mut events = Events::listen();
@@ -182,9 +180,9 @@ fn an_ipv6_address_counts_when_it_can_be_used_and_until_it_is_deprecated() {
 }
 
 #[test]
-#[ignore = "changes the network: run by the first test, in a namespace"]
+#[ignore = "needs ip(8), unshare(1) and user namespaces"]
 fn a_wait_that_is_given_up_loses_nothing() {
-    in_a_runtime(async {
+    in_a_network_of_its_own("a_wait_that_is_given_up_loses_nothing", async {
         let _cable = Cable::new("one");
         ip("addr add 192.0.2.2/24 dev one");
         let mut events = Events::listen();

@@ -63,7 +63,10 @@ fn trouble_with(name: &str) -> Option<String> {
     let above = lines[..at].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with("//"));
     let attributes: Vec<&&str> = above.collect();
     let is_test = attributes.iter().any(|line| ["#[test]", "#[tokio::test]"].contains(&**line));
-    let is_left_out = attributes.iter().any(|line| line.starts_with("#[ignore"));
+    // What is left out for what it needs is run where that is installed.
+    let is_left_out = attributes
+        .iter()
+        .any(|line| line.starts_with("#[ignore") && !line.starts_with("#[ignore = \"needs "));
     // The property tests stand inside a macro that takes the attribute as it is.
     (!is_test || is_left_out).then(|| "it is no test".into())
 }

@@ -263,6 +263,22 @@ fn every_file_opens_with_what_it_is_for() {
 }
 
 #[test]
+fn no_test_passes_without_having_run() {
+    let mut left_out = 0;
+    for source in ["src", "tests"].into_iter().flat_map(sources) {
+        for line in source.code.lines().map(str::trim) {
+            let says_so = line.starts_with(concat!("println!(\"", "skipped"))
+                || line.starts_with(concat!("eprintln!(\"", "skipped"));
+            assert!(!says_so, "{}: {line}: write #[ignore = \"needs …\"] instead", source.path);
+            let is_ignored = line.starts_with("#[ignore");
+            left_out += usize::from(is_ignored);
+            assert!(!is_ignored || line.starts_with("#[ignore = \"needs "), "{}: {line}", source.path);
+        }
+    }
+    assert!(left_out > 5, "only {left_out} were seen");
+}
+
+#[test]
 fn no_file_is_too_long_to_be_read_in_one_go() {
     for source in sources("src") {
         let lines = source.whole.lines().count();

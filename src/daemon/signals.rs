@@ -102,10 +102,8 @@ mod tests {
     /// Where a stuck process says that it listens.
     const LISTENING: &str = "STAYPUT_TEST_LISTENING";
 
-    #[test]
-    #[ignore = "never ends by itself: run by the next test, as a process of its own"]
-    fn a_loop_that_is_stuck() {
-        let file = PathBuf::from(std::env::var_os(LISTENING).unwrap());
+    /// In a process of its own, where the test runs once more.
+    fn be_stuck(file: PathBuf) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let _signals = Signals::listen(7).unwrap();
@@ -117,11 +115,14 @@ mod tests {
 
     #[test]
     fn a_second_stop_ends_a_loop_that_is_stuck() {
+        if let Some(file) = std::env::var_os(LISTENING) {
+            return be_stuck(file.into());
+        }
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("listening");
         for (first, second) in [(Signal::TERM, Signal::TERM), (Signal::INT, Signal::TERM)] {
             let mut stuck = Command::new(std::env::current_exe().unwrap())
-                .args(["--ignored", "--exact", "daemon::signals::tests::a_loop_that_is_stuck"])
+                .args(["--exact", "daemon::signals::tests::a_second_stop_ends_a_loop_that_is_stuck"])
                 .env(LISTENING, &file)
                 .stdout(Stdio::null())
                 .spawn()

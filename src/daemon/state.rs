@@ -473,14 +473,11 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "needs root, who can give a file away"]
     fn a_state_of_another_user_is_not_believed_and_one_of_root_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         let snapshot = saved(&path);
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: only root can give a file away");
-            return;
-        }
         assert_eq!(open(path.clone(), clocks()).remembered, Some(snapshot.clone()), "root's own");
         std::os::unix::fs::chown(&path, Some(65_532), Some(65_532)).unwrap();
         let opened = open(path.clone(), clocks());
