@@ -5,13 +5,7 @@
 //! left out. It judges shapes; behaviour is judged beside the sandbox's code.
 
 #![cfg(feature = "sandbox")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "all of this file is a test"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this file is a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

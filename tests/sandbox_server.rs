@@ -2,7 +2,7 @@
 //! is dropped. Also asked by Cloudflare's own Python package, where there is one.
 
 #![cfg(feature = "sandbox")]
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "all of this file is a test")]
+#![expect(clippy::unwrap_used, reason = "all of this file is a test")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
