@@ -16,7 +16,7 @@ use crate::daemon::{Audience, Job, Memory, Secrets, signals::Signals};
 use crate::detect::Source;
 use crate::engine::names::{Family, Name};
 use crate::engine::{Mode, settings};
-use crate::sandbox::{Armed, NewZone, Server, World, WorldOptions};
+use crate::sandbox::{Armed, MADE_UP, NewZone, Server, World, WorldOptions};
 
 /// Options of `sandbox`.
 #[derive(clap::Args, Clone, Debug)]
@@ -143,6 +143,7 @@ impl Stage {
             .map(|(family, sources)| (*family, sources.iter().map(as_setting).collect()))
             .collect();
         config.settings.every = config.settings.every.min(EVERY);
+        config.settings.allow.extend(MADE_UP);
     }
 
     fn sources_of(&self, family: Family) -> Vec<Source> {
@@ -195,6 +196,8 @@ fn hints(server: &Server) -> String {
             hints.push_str(&format!("  its {family} echo:     {url}\n"));
         }
     }
+    let ranges = MADE_UP.map(|range| format!("\"{range}\"")).join(", ");
+    hints.push_str(&format!("  its addresses are made up; to publish them: [address] allow = [{ranges}]\n"));
     hints
 }
 

@@ -1,12 +1,11 @@
 //! Which addresses may be published: those that the whole internet can reach and that can be
 //! somebody's own.
 //!
-//! Two tables decide: the ranges that are not routed on the internet (IANA's registries of special
-//! addresses, <https://www.iana.org/assignments/iana-ipv4-special-registry/> and
-//! <https://www.iana.org/assignments/iana-ipv6-special-registry/>, and the multicast and reserved
-//! blocks), and Cloudflare's own (<https://www.cloudflare.com/ips/>). The standard library's test is
-//! unstable and lets multicast and other unpublishable ranges through. Deliberately unknown: where
-//! an address came from.
+//! Two tables decide: the ranges that are nobody's home (IANA's registries of special-purpose
+//! addresses, of the address space as a whole, and of IPv6 unicast assignments), and Cloudflare's own
+//! (<https://www.cloudflare.com/ips/>). Each row has the month of its entry in the registry. The
+//! standard library's test is unstable and lets multicast and other unpublishable ranges through.
+//! Deliberately unknown: where an address came from.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -105,49 +104,65 @@ const fn v6(text: &'static str, first: [u16; 4], length: u32) -> V6 {
     V6 { text, first: Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), length }
 }
 
-/// The first that matches is named, so a range stands before one that contains it.
+/// Rows that name no registry are of <https://www.iana.org/assignments/iana-ipv4-special-registry/> as
+/// of October 2025; the date is that of the entry. The first that matches is named, so a range stands
+/// before one that contains it.
 #[rustfmt::skip]
-const SPECIAL_V4: [(V4, &str); 16] = [
-    (v4("0.0.0.0/8", [0, 0, 0, 0], 8), "this network itself (RFC 791)"),
-    (v4("10.0.0.0/8", [10, 0, 0, 0], 8), "private (RFC 1918)"),
-    (v4("100.64.0.0/10", [100, 64, 0, 0], 10), "shared address space of carrier-grade NAT (RFC 6598)"),
-    (v4("127.0.0.0/8", [127, 0, 0, 0], 8), "loopback (RFC 1122)"),
-    (v4("169.254.0.0/16", [169, 254, 0, 0], 16), "link-local (RFC 3927)"),
-    (v4("172.16.0.0/12", [172, 16, 0, 0], 12), "private (RFC 1918)"),
-    (v4("192.0.0.0/24", [192, 0, 0, 0], 24), "for protocol assignments (RFC 6890)"),
-    (v4("192.0.2.0/24", [192, 0, 2, 0], 24), "for documentation (RFC 5737)"),
-    (v4("192.88.99.0/24", [192, 88, 99, 0], 24), "of the abandoned 6to4 relays (RFC 7526)"),
-    (v4("192.168.0.0/16", [192, 168, 0, 0], 16), "private (RFC 1918)"),
-    (v4("198.18.0.0/15", [198, 18, 0, 0], 15), "for benchmarks (RFC 2544)"),
-    (v4("198.51.100.0/24", [198, 51, 100, 0], 24), "for documentation (RFC 5737)"),
-    (v4("203.0.113.0/24", [203, 0, 113, 0], 24), "for documentation (RFC 5737)"),
-    (v4("224.0.0.0/4", [224, 0, 0, 0], 4), "multicast (RFC 5771)"),
-    (v4("255.255.255.255/32", [255, 255, 255, 255], 32), "broadcast (RFC 919)"),
-    (v4("240.0.0.0/4", [240, 0, 0, 0], 4), "reserved (RFC 1112)"),
+const SPECIAL_V4: [(V4, &str); 21] = [
+    (v4("0.0.0.0/8", [0, 0, 0, 0], 8), "this network itself (RFC 791)"), // 1981-09
+    (v4("1.0.0.0/24", [1, 0, 0, 0], 24), "of the resolvers 1.1.1.1 and 1.0.0.1"), // APNIC's registry, 2011-08
+    (v4("1.1.1.0/24", [1, 1, 1, 0], 24), "of the resolvers 1.1.1.1 and 1.0.0.1"), // APNIC's registry, 2011-08
+    (v4("10.0.0.0/8", [10, 0, 0, 0], 8), "private (RFC 1918)"), // 1996-02
+    (v4("100.64.0.0/10", [100, 64, 0, 0], 10), "shared address space of carrier-grade NAT (RFC 6598)"), // 2012-04
+    (v4("127.0.0.0/8", [127, 0, 0, 0], 8), "loopback (RFC 1122)"), // 1981-09
+    (v4("169.254.0.0/16", [169, 254, 0, 0], 16), "link-local (RFC 3927)"), // 2005-05
+    (v4("172.16.0.0/12", [172, 16, 0, 0], 12), "private (RFC 1918)"), // 1996-02
+    (v4("192.0.0.0/24", [192, 0, 0, 0], 24), "for protocol assignments (RFC 6890)"), // 2010-01
+    (v4("192.0.2.0/24", [192, 0, 2, 0], 24), "for documentation (RFC 5737)"), // 2010-01
+    (v4("192.31.196.0/24", [192, 31, 196, 0], 24), "of name servers for private addresses (AS112, RFC 7535)"), // 2014-12
+    (v4("192.52.193.0/24", [192, 52, 193, 0], 24), "of multicast tunnels (AMT, RFC 7450)"), // 2014-12
+    (v4("192.88.99.0/24", [192, 88, 99, 0], 24), "of the abandoned 6to4 relays (RFC 7526)"), // 2001-06
+    (v4("192.168.0.0/16", [192, 168, 0, 0], 16), "private (RFC 1918)"), // 1996-02
+    (v4("192.175.48.0/24", [192, 175, 48, 0], 24), "of name servers for private addresses (AS112, RFC 7534)"), // 1996-01
+    (v4("198.18.0.0/15", [198, 18, 0, 0], 15), "for benchmarks (RFC 2544)"), // 1999-03
+    (v4("198.51.100.0/24", [198, 51, 100, 0], 24), "for documentation (RFC 5737)"), // 2010-01
+    (v4("203.0.113.0/24", [203, 0, 113, 0], 24), "for documentation (RFC 5737)"), // 2010-01
+    (v4("224.0.0.0/4", [224, 0, 0, 0], 4), "multicast (RFC 5771)"), // IANA's IPv4 address space, 1981-09
+    (v4("255.255.255.255/32", [255, 255, 255, 255], 32), "broadcast (RFC 919)"), // 1984-10
+    (v4("240.0.0.0/4", [240, 0, 0, 0], 4), "reserved (RFC 1112)"), // 1989-08
 ];
 
 const GLOBAL_V6: V6 = v6("2000::/3", [0x2000, 0, 0, 0], 3);
 
-/// Those outside 2000::/3 are here for their names alone.
+/// Rows that name no registry are of <https://www.iana.org/assignments/iana-ipv6-special-registry/> as
+/// of October 2025; "unicast" is <https://www.iana.org/assignments/ipv6-unicast-address-assignments/>
+/// and "space" is <https://www.iana.org/assignments/ipv6-address-space/>. Those outside 2000::/3 are
+/// here for their names alone.
 #[rustfmt::skip]
-const SPECIAL_V6: [(V6, &str); 17] = [
-    (v6("::/128", [0, 0, 0, 0], 128), "no address at all (RFC 4291)"),
-    (V6 { text: "::1/128", first: Ipv6Addr::LOCALHOST, length: 128 }, "loopback (RFC 4291)"),
-    (V6 { text: "::ffff:0:0/96", first: Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), length: 96 }, "an IPv4 address written as IPv6 (RFC 4291)"),
-    (v6("64:ff9b::/96", [0x64, 0xff9b, 0, 0], 96), "a NAT64 translator's (RFC 6052)"),
-    (v6("64:ff9b:1::/48", [0x64, 0xff9b, 1, 0], 48), "a local NAT64 translator's (RFC 8215)"),
-    (v6("100::/64", [0x100, 0, 0, 0], 64), "for traffic to be discarded (RFC 6666)"),
-    (v6("2001::/32", [0x2001, 0, 0, 0], 32), "Teredo, a tunnel (RFC 4380)"),
-    (v6("2001:20::/28", [0x2001, 0x20, 0, 0], 28), "identifiers, not addresses (ORCHIDv2, RFC 7343)"),
-    (v6("2001::/23", [0x2001, 0, 0, 0], 23), "for protocol assignments (RFC 2928)"),
-    (v6("2001:db8::/32", [0x2001, 0xdb8, 0, 0], 32), "for documentation (RFC 3849)"),
-    (v6("2002::/16", [0x2002, 0, 0, 0], 16), "6to4, an abandoned tunnel (RFC 3056)"),
-    (v6("3fff::/20", [0x3fff, 0, 0, 0], 20), "for documentation (RFC 9637)"),
-    (v6("5f00::/16", [0x5f00, 0, 0, 0], 16), "for segment routing (RFC 9602)"),
-    (v6("fc00::/7", [0xfc00, 0, 0, 0], 7), "private (unique local, RFC 4193)"),
-    (v6("fe80::/10", [0xfe80, 0, 0, 0], 10), "link-local (RFC 4291)"),
-    (v6("fec0::/10", [0xfec0, 0, 0, 0], 10), "abandoned (site-local, RFC 3879)"),
-    (v6("ff00::/8", [0xff00, 0, 0, 0], 8), "multicast (RFC 4291)"),
+const SPECIAL_V6: [(V6, &str); 23] = [
+    (v6("::/128", [0, 0, 0, 0], 128), "no address at all (RFC 4291)"), // 2006-02
+    (V6 { text: "::1/128", first: Ipv6Addr::LOCALHOST, length: 128 }, "loopback (RFC 4291)"), // 2006-02
+    (V6 { text: "::ffff:0:0/96", first: Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), length: 96 }, "an IPv4 address written as IPv6 (RFC 4291)"), // 2006-02
+    (v6("64:ff9b::/96", [0x64, 0xff9b, 0, 0], 96), "a NAT64 translator's (RFC 6052)"), // 2010-10
+    (v6("64:ff9b:1::/48", [0x64, 0xff9b, 1, 0], 48), "a local NAT64 translator's (RFC 8215)"), // 2017-06
+    (v6("100::/64", [0x100, 0, 0, 0], 64), "for traffic to be discarded (RFC 6666)"), // 2012-06
+    (v6("2001::/32", [0x2001, 0, 0, 0], 32), "Teredo, a tunnel (RFC 4380)"), // 2006-01
+    (v6("2001:20::/28", [0x2001, 0x20, 0, 0], 28), "identifiers, not addresses (ORCHIDv2, RFC 7343)"), // 2014-07
+    (v6("2001::/23", [0x2001, 0, 0, 0], 23), "for protocol assignments (RFC 2928)"), // 2000-09
+    (v6("2001:db8::/32", [0x2001, 0xdb8, 0, 0], 32), "for documentation (RFC 3849)"), // 2004-07
+    (v6("2002::/16", [0x2002, 0, 0, 0], 16), "6to4, an abandoned tunnel (RFC 3056)"), // 2001-02
+    (v6("2606:4700:4700::/48", [0x2606, 0x4700, 0x4700, 0], 48), "of the resolvers 1.1.1.1 and 1.0.0.1"), // ARIN's registry, 2011-11
+    (v6("2620:4f:8000::/48", [0x2620, 0x4f, 0x8000, 0], 48), "of name servers for private addresses (AS112, RFC 7534)"), // 2011-05
+    (v6("2d00::/8", [0x2d00, 0, 0, 0], 8), "not given to anybody yet"), // unicast, 1999-07
+    (v6("2e00::/7", [0x2e00, 0, 0, 0], 7), "not given to anybody yet"), // unicast, 1999-07
+    (v6("3ffe::/16", [0x3ffe, 0, 0, 0], 16), "of an experiment that is over (6bone, RFC 3701)"), // unicast, 2008-04
+    (v6("3fff::/20", [0x3fff, 0, 0, 0], 20), "for documentation (RFC 9637)"), // 2024-07
+    (v6("3000::/4", [0x3000, 0, 0, 0], 4), "not given to anybody yet"), // unicast, 1999-07
+    (v6("5f00::/16", [0x5f00, 0, 0, 0], 16), "for segment routing (RFC 9602)"), // 2024-04
+    (v6("fc00::/7", [0xfc00, 0, 0, 0], 7), "private (unique local, RFC 4193)"), // 2005-10
+    (v6("fe80::/10", [0xfe80, 0, 0, 0], 10), "link-local (RFC 4291)"), // 2006-02
+    (v6("fec0::/10", [0xfec0, 0, 0, 0], 10), "abandoned (site-local, RFC 3879)"), // space, 2004-09
+    (v6("ff00::/8", [0xff00, 0, 0, 0], 8), "multicast (RFC 4291)"), // space, 2006-02
 ];
 
 /// As published by Cloudflare in 2026; they change about once in years. WARP's exits are not among
@@ -195,8 +210,10 @@ mod tests {
     }
 
     /// What is refused, written down a second time as text, without the names and overlaps.
-    const REFUSED: [&str; 43] = [
+    const REFUSED: [&str; 51] = [
         "0.0.0.0/8",
+        "1.0.0.0/24",
+        "1.1.1.0/24",
         "10.0.0.0/8",
         "100.64.0.0/10",
         "127.0.0.0/8",
@@ -204,7 +221,10 @@ mod tests {
         "172.16.0.0/12",
         "192.0.0.0/24",
         "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
         "192.88.99.0/24",
+        "192.175.48.0/24",
         "192.168.0.0/16",
         "198.18.0.0/15",
         "198.51.100.0/24",
@@ -214,7 +234,10 @@ mod tests {
         "2001::/23",
         "2001:db8::/32",
         "2002::/16",
-        "3fff::/20",
+        "2620:4f:8000::/48",
+        "2d00::/8",
+        "2e00::/7",
+        "3000::/4",
         "4000::/2",
         "8000::/1",
         "173.245.48.0/20",
@@ -308,6 +331,20 @@ mod tests {
             "0.0.0.0",
             "255.255.255.255",
             "239.255.255.250",
+            "1.1.1.1",
+            "1.0.0.1",
+            "2606:4700:4700::1111",
+            "2606:4700:4700::1001",
+            "192.31.196.1",
+            "192.52.193.1",
+            "192.175.48.1",
+            "2620:4f:8000::1",
+            "3ffe::1",
+            "2d00::1",
+            "2e00::1",
+            "2fff::1",
+            "3000::1",
+            "3f00::1",
         ] {
             assert!(!public(text), "{text}");
         }
@@ -328,6 +365,9 @@ mod tests {
         assert_eq!(why("2001:1::1"), "2001::/23 is for protocol assignments (RFC 2928)");
         assert!(why("::ffff:8.8.8.8").contains("IPv4 address written as IPv6"));
         assert!(why("4000::1").contains("outside 2000::/3 is not routed"));
+        assert_eq!(why("1.1.1.1"), "1.1.1.0/24 is of the resolvers 1.1.1.1 and 1.0.0.1");
+        assert_eq!(why("3000::1"), "3000::/4 is not given to anybody yet");
+        assert_eq!(why("3fff::1"), "3fff::/20 is for documentation (RFC 9637)");
         assert!(why("104.18.0.0").starts_with("104.16.0.0/13 is Cloudflare's own"));
     }
 

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::faults::{Fault, Faults};
 use super::reply::{Fate, Reply, Stamp};
 use super::world::HttpRequest;
@@ -41,13 +43,20 @@ pub(super) const CLOUDFLARE_V6: [&str; 7] = [
     "2c0f:f248::/32",
 ];
 
-/// What liars say, and the other side of a flapping line. Like all addresses that a world makes up it
-/// passes as public and is nobody's home: 25.0.0.0/8 is not routed, 3ffe::/16 was given back in 2006.
+/// The ranges of all addresses that a world makes up. They are for documentation (RFC 5737, RFC 3849), so
+/// that everybody sees it; whoever is to publish them in a world has to be allowed to.
+pub const MADE_UP: [IpNet; 3] = [
+    IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 0)), 24),
+    IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 0)), 24),
+    IpNet::new_assert(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0)), 32),
+];
+
+/// What liars say, and the other side of a flapping line. Never an address of a host.
 #[must_use]
 pub fn other_address(family: Family) -> IpAddr {
     match family {
-        Family::V4 => Ipv4Addr::new(25, 255, 0, 99).into(),
-        Family::V6 => Ipv6Addr::new(0x3ffe, 0xffff, 0, 0, 0, 0, 0, 0x99).into(),
+        Family::V4 => Ipv4Addr::new(198, 51, 100, 99).into(),
+        Family::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x99).into(),
     }
 }
 
@@ -76,8 +85,8 @@ impl Addresses {
     pub fn new(seed: u64) -> Addresses {
         let mut rng = fastrand::Rng::with_seed(seed);
         Addresses {
-            v4: Some(made_up(Family::V4, &mut rng)),
-            v6: Some(made_up(Family::V6, &mut rng)),
+            v4: Some(made_up(Family::V4, None, &mut rng)),
+            v6: Some(made_up(Family::V6, None, &mut rng)),
             lies: Vec::new(),
             planned: VecDeque::new(),
             wander: None,
@@ -142,10 +151,10 @@ impl Addresses {
         while wander.next <= now {
             let which = wander.rng.u8(..4);
             if which != 0 {
-                self.v4 = Some(made_up(Family::V4, &mut wander.rng));
+                self.v4 = Some(made_up(Family::V4, self.v4, &mut wander.rng));
             }
             if which != 1 {
-                self.v6 = Some(made_up(Family::V6, &mut wander.rng));
+                self.v6 = Some(made_up(Family::V6, self.v6, &mut wander.rng));
             }
             let spread = wander.most.saturating_sub(wander.least);
             let pause = wander.least + spread.mul_f64(wander.rng.f64());
@@ -190,21 +199,20 @@ impl Addresses {
     }
 }
 
-/// An address that passes as public.
-fn made_up(family: Family, rng: &mut fastrand::Rng) -> IpAddr {
-    match family {
-        Family::V4 => Ipv4Addr::new(25, rng.u8(..255), rng.u8(..), rng.u8(1..255)).into(),
-        Family::V6 => Ipv6Addr::new(
-            0x3ffe,
-            rng.u16(..0xffff),
-            rng.u16(..),
-            rng.u16(..),
-            rng.u16(..),
-            rng.u16(..),
-            rng.u16(..),
-            rng.u16(1..),
-        )
-        .into(),
+/// An address of a host, other than the one `before`.
+fn made_up(family: Family, before: Option<IpAddr>, rng: &mut fastrand::Rng) -> IpAddr {
+    loop {
+        let address = match family {
+            Family::V4 => Ipv4Addr::new(203, 0, 113, rng.u8(1..255)).into(),
+            Family::V6 => {
+                let mut group = || rng.u16(..);
+                let (a, b, c, d, e) = (group(), group(), group(), group(), group());
+                Ipv6Addr::new(0x2001, 0xdb8, rng.u16(..0xffff), a, b, c, d, e).into()
+            }
+        };
+        if Some(address) != before {
+            return address;
+        }
     }
 }
 

@@ -392,9 +392,9 @@ mod tests {
         let three = armed("throttle:3=60");
         assert_eq!(three.left, Some(3));
         assert_eq!(three.fault, Fault::Throttle(RetryAfter::Text("60".to_owned())));
-        let lie = armed("lie:5%=ipify@3ffe::1");
+        let lie = armed("lie:5%=ipify@2001:db8::1");
         assert_eq!(lie.percent, 5);
-        assert_eq!(lie.fault, Fault::Lie("ipify".to_owned(), Some("3ffe::1".parse().unwrap())));
+        assert_eq!(lie.fault, Fault::Lie("ipify".to_owned(), Some("2001:db8::1".parse().unwrap())));
         assert_eq!(armed("delay=1m 5s").fault, Fault::Delay(Duration::from_secs(65)));
         assert_eq!(armed("refuse=NAS.Example.com.").fault, Fault::Refuse("nas.example.com".into()));
     }

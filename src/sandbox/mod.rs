@@ -48,7 +48,7 @@ mod world;
 mod zones;
 
 pub use auth::{Access, Doors, GlobalKey, Owner, RateLimit, Token, TokenState};
-pub use echo::{Addresses, other_address};
+pub use echo::{Addresses, MADE_UP, other_address};
 pub use faults::{Armed, BadFault, FAULTS, Fault, Faults, RetryAfter};
 pub use quirks::{ErrorShape, Quirks};
 pub use records::Record;

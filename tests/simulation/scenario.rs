@@ -9,7 +9,7 @@ use stayput::engine::names::{Family, Key, Name, Ttl, ZoneId};
 use stayput::engine::settings::{
     Account, AccountName, Beside, Budget, OnExit, Options, Settings, Source, Wanted, ZoneHint,
 };
-use stayput::sandbox::{NewZone, World, WorldOptions};
+use stayput::sandbox::{MADE_UP, NewZone, World, WorldOptions};
 
 /// Faults last until here; then everything is well for two days.
 pub const STORMY: Duration = Duration::from_secs(30 * 86_400);
@@ -81,12 +81,12 @@ impl Scenario {
     }
 }
 
-/// The n-th address of the home. Public, and nobody's.
+/// The n-th address of the home. Nobody's.
 pub fn address(family: Family, number: u16) -> IpAddr {
     let [high, low] = number.to_be_bytes();
     match family {
         Family::V4 => Ipv4Addr::new(25, 1, high, low).into(),
-        Family::V6 => Ipv6Addr::new(0x3ffe, 1, 0, 0, 0, 0, 0, 0x1000 + number).into(),
+        Family::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x1000 + number).into(),
     }
 }
 
@@ -125,7 +125,7 @@ fn settings(zones: &BTreeMap<String, String>, rng: &mut fastrand::Rng) -> Settin
         sources: sources.collect(),
         every: Duration::from_secs(60 * [5, 5, 5, 10][rng.usize(..4)]),
         agree: 2,
-        allow: Vec::new(),
+        allow: MADE_UP.to_vec(),
         records,
         owner,
         max_deletes: rng.usize(0..8),

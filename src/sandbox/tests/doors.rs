@@ -209,12 +209,12 @@ fn a_client_address_filter_names_the_address_that_it_refuses() {
     let v4 = site.world.addresses.get(crate::engine::names::Family::V4).unwrap();
     site.world.doors.token_mut("good").unwrap().client_addresses = vec![v4.into()];
     assert_eq!(site.get("/zones").status, 200);
-    let moved = "25.1.2.3".parse().unwrap();
+    let moved = "203.0.113.255".parse().unwrap();
     site.world.addresses.change(crate::engine::names::Family::V4, Some(moved));
     let reply = site.get("/zones");
     assert_eq!(answer(&reply), (403, vec![9109]));
     let text = reply.value()["errors"][0]["message"].clone();
-    assert_eq!(text, "Cannot use the access token from location: 25.1.2.3");
+    assert_eq!(text, "Cannot use the access token from location: 203.0.113.255");
     site.over = crate::engine::names::Family::V6;
     assert_eq!(site.get("/zones").status, 403);
 }

@@ -191,8 +191,8 @@ fn faults_of_echoes_are_for_one_operator_or_all() {
     assert!(echo(&mut site, "/echo/ipify").body.len() > 100_000);
     arm(&mut site, "echo-down:1");
     assert_eq!(echo(&mut site, "/echo/ipify").fate, Fate::Unreachable);
-    arm(&mut site, "address=25.1.2.3");
-    assert_eq!(echo(&mut site, "/echo/ipify").body, b"25.1.2.3");
+    arm(&mut site, "address=198.51.100.3");
+    assert_eq!(echo(&mut site, "/echo/ipify").body, b"198.51.100.3");
     arm(&mut site, "warp");
     arm(&mut site, "wrong-host");
     let trace = String::from_utf8(echo(&mut site, "/cdn-cgi/trace").body).unwrap();
@@ -204,7 +204,7 @@ fn every_fault_has_an_effect_that_a_caller_can_see() {
     for (name, _, _) in FAULTS {
         let text = match name {
             "refuse" => "refuse=x.example.com".to_owned(),
-            "address" => "address=25.1.2.3".to_owned(),
+            "address" => "address=198.51.100.3".to_owned(),
             "lie" => "lie=ipify".to_owned(),
             "flap" => "flap=1".to_owned(),
             _ => name.to_owned(),
@@ -272,9 +272,9 @@ fn the_controls_show_and_change_the_world_and_are_not_counted() {
     };
     assert_eq!(control("PUT", "/faults/throttle:2", "7").0, 204);
     assert_eq!(control("PUT", "/faults/trottle", "").0, 400);
-    assert_eq!(control("PUT", "/address/ipv4", "25.9.9.9\n").0, 204);
+    assert_eq!(control("PUT", "/address/ipv4", "198.51.100.9\n").0, 204);
     assert_eq!(control("PUT", "/address/ipv6", "none").0, 204);
-    assert_eq!(control("PUT", "/address/ipv6", "25.9.9.9").0, 400);
+    assert_eq!(control("PUT", "/address/ipv6", "198.51.100.9").0, 400);
     let (_, zone) = control("POST", "/zones", r#"{"name": "example.net", "plan": "pro"}"#);
     let zone = id(&zone.value());
     let post = r#"{"type": "A", "name": "x", "content": "192.0.2.1", "tags": ["a"]}"#;
@@ -285,7 +285,7 @@ fn the_controls_show_and_change_the_world_and_are_not_counted() {
     assert_eq!(control("PATCH", &path, r#"{"proxied": true}"#).0, 200);
     let (_, state) = control("GET", "", "");
     let state = state.value();
-    assert_eq!(state["addresses"]["ipv4"], "25.9.9.9");
+    assert_eq!(state["addresses"]["ipv4"], "198.51.100.9");
     assert_eq!(state["addresses"]["ipv6"], Value::Null);
     assert_eq!(state["faults"][0]["left"], 2);
     assert_eq!(state["requests"]["total"], 0);

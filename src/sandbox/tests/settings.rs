@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::engine::names::{Family, Key, Name, ZoneId};
+use crate::engine::ranges::publishable;
 use crate::engine::settings::{AccountName, OnExit, Options, Settings, Wanted, ZoneHint};
-use crate::sandbox::{World, WorldOptions};
+use crate::sandbox::{MADE_UP, World, WorldOptions, other_address};
 
 fn settings(records: &[(&str, ZoneHint)]) -> Settings {
     let mut wanted = BTreeMap::new();
@@ -99,15 +100,18 @@ fn scenery_never_stands_on_a_configured_name() {
 }
 
 #[test]
-fn the_addresses_of_a_configuration_change_after_six_seconds_and_are_public() {
+fn the_addresses_of_a_configuration_change_after_six_seconds_and_are_seen_to_be_made_up() {
     let settings = settings(&[("home.example.com", ZoneHint::Find)]);
     let mut world = World::for_settings(&settings, WorldOptions::default());
     assert_eq!(world.addresses.next_change(), Some(Duration::from_secs(6)));
     for second in 0..600 {
         world.advance(Duration::from_secs(second));
         for family in Family::ALL {
-            let address = world.addresses.get(family).unwrap();
-            assert!(crate::engine::ranges::publishable(address, &[]).is_ok(), "{address}");
+            for address in [world.addresses.get(family).unwrap(), other_address(family)] {
+                assert!(publishable(address, &MADE_UP).is_ok(), "{address}");
+                assert!(publishable(address, &[]).unwrap_err().to_string().contains("for documentation"));
+            }
+            assert_ne!(world.addresses.get(family).unwrap(), other_address(family));
         }
     }
 }
