@@ -215,7 +215,7 @@ fn everything_that_is_written_arrives() {
     let kinds: Vec<&Source> = config.sources[&Family::V4].iter().collect();
     assert!(matches!(kinds[0], Source::Url { label, .. } if &**label == "ipify"));
     assert!(
-        matches!(kinds[1], Source::Url { operator, url, .. } if &**operator == "ip.example.net" && &**url == "https://ip.example.net/")
+        matches!(kinds[1], Source::Url { operator, url, .. } if &**operator == "example.net" && &**url == "https://ip.example.net/")
     );
     assert_eq!(kinds[2], &Source::Command(vec!["my-address".into(), "-4".into(), String::new().into()]));
     assert_eq!(kinds[3], &Source::File("/run/address".into()));

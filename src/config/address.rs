@@ -1,20 +1,20 @@
 //! `[address]`: how often, by whom and how surely the host's addresses are found.
 //!
-//! Deliberately unknown: how a source is asked, and who runs the built-in ones.
+//! Deliberately unknown: how a source is asked, and who runs it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use reqwest::Url;
 use toml::de::{DeTable, DeValue};
 
 use super::account;
 use super::keys::{self, Key, Place};
 use super::mistake::{Findings, quote};
+use super::operator;
 use super::section::{self, Section, Text, Value};
 use crate::detect::{BuiltIn, Source};
 use crate::engine::names::Family;
@@ -78,16 +78,23 @@ fn warn_about_agreement(
     at: Range<usize>,
 ) {
     let (family, sources) = sources;
-    let operators: BTreeSet<Box<str>> = sources.iter().map(Source::operator).collect();
-    let said = sources.iter().all(|source| matches!(source, Source::Static(_)));
-    if operators.len() < agree && !said {
-        let (number, all) = match operators.len() {
-            1 => ("1 operator".to_owned(), "that one alone is believed".to_owned()),
-            number => (format!("{number} operators"), format!("all {number} must say the same")),
-        };
-        let what = format!("agree = {agree}, but {family} has sources of {number} only: {all}");
-        findings.warn(at, what, "add sources that somebody else runs, or lower agree".into());
+    let mut operators: BTreeMap<Box<str>, Vec<String>> = BTreeMap::new();
+    for source in sources {
+        operators.entry(source.operator()).or_default().push(quote(&source.label()));
     }
+    let said = sources.iter().all(|source| matches!(source, Source::Static(_)));
+    if operators.len() >= agree || said {
+        return;
+    }
+    let (number, all) = match operators.len() {
+        1 => ("1 operator".to_owned(), "that one alone is believed".to_owned()),
+        number => (format!("{number} operators"), format!("all {number} must say the same")),
+    };
+    let mut what = format!("agree = {agree}, but {family} has sources of {number} only: {all}");
+    for (operator, labels) in operators.iter().filter(|(_, labels)| labels.len() > 1) {
+        what.push_str(&format!("; {} count as one ({operator})", labels.join(", ")));
+    }
+    findings.warn(at, what, "add sources that somebody else runs, or lower agree".into());
 }
 
 /// Ranges that may be published although they are not public.
@@ -237,16 +244,16 @@ impl Reading<'_> {
 
     fn url(&self, findings: &mut Findings<'_>, text: Text) -> Option<Source> {
         let url = account::url(findings, &text.text, text.at.clone())?;
-        if let Some(family) = literal_family(&url).filter(|family| *family != self.family) {
+        let literal = operator::address(&url).map(Family::of);
+        if let Some(family) = literal.filter(|family| *family != self.family) {
             let what =
                 format!("this host has an {family} address only, but is to be asked over {}", self.family);
             findings.mistake(text.at, what, "use a host name that has addresses of this family".into());
             return None;
         }
-        let host = url.host_str().unwrap_or_default();
         Some(Source::Url {
             label: text.text.trim().into(),
-            operator: host.trim_end_matches('.').into(),
+            operator: operator::of(&url),
             url: url.as_str().into(),
         })
     }
@@ -332,11 +339,4 @@ fn is_same(a: &Source, b: &Source) -> bool {
         _ => false,
     };
     same_url || a.label() == b.label()
-}
-
-/// The family of a host that is written as an address.
-fn literal_family(url: &Url) -> Option<Family> {
-    let host = url.host_str()?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host.parse::<IpAddr>().ok().map(Family::of)
 }

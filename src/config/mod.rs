@@ -16,6 +16,7 @@ mod conceal;
 mod environment;
 mod file;
 mod mistake;
+mod operator;
 mod record;
 mod schema;
 mod section;

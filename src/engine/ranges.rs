@@ -108,10 +108,8 @@ const fn v6(text: &'static str, first: [u16; 4], length: u32) -> V6 {
 /// of October 2025; the date is that of the entry. The first that matches is named, so a range stands
 /// before one that contains it.
 #[rustfmt::skip]
-const SPECIAL_V4: [(V4, &str); 21] = [
+const SPECIAL_V4: [(V4, &str); 19] = [
     (v4("0.0.0.0/8", [0, 0, 0, 0], 8), "this network itself (RFC 791)"), // 1981-09
-    (v4("1.0.0.0/24", [1, 0, 0, 0], 24), "of the resolvers 1.1.1.1 and 1.0.0.1"), // APNIC's registry, 2011-08
-    (v4("1.1.1.0/24", [1, 1, 1, 0], 24), "of the resolvers 1.1.1.1 and 1.0.0.1"), // APNIC's registry, 2011-08
     (v4("10.0.0.0/8", [10, 0, 0, 0], 8), "private (RFC 1918)"), // 1996-02
     (v4("100.64.0.0/10", [100, 64, 0, 0], 10), "shared address space of carrier-grade NAT (RFC 6598)"), // 2012-04
     (v4("127.0.0.0/8", [127, 0, 0, 0], 8), "loopback (RFC 1122)"), // 1981-09
@@ -139,7 +137,7 @@ const GLOBAL_V6: V6 = v6("2000::/3", [0x2000, 0, 0, 0], 3);
 /// and "space" is <https://www.iana.org/assignments/ipv6-address-space/>. Those outside 2000::/3 are
 /// here for their names alone.
 #[rustfmt::skip]
-const SPECIAL_V6: [(V6, &str); 23] = [
+const SPECIAL_V6: [(V6, &str); 22] = [
     (v6("::/128", [0, 0, 0, 0], 128), "no address at all (RFC 4291)"), // 2006-02
     (V6 { text: "::1/128", first: Ipv6Addr::LOCALHOST, length: 128 }, "loopback (RFC 4291)"), // 2006-02
     (V6 { text: "::ffff:0:0/96", first: Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), length: 96 }, "an IPv4 address written as IPv6 (RFC 4291)"), // 2006-02
@@ -151,7 +149,6 @@ const SPECIAL_V6: [(V6, &str); 23] = [
     (v6("2001::/23", [0x2001, 0, 0, 0], 23), "for protocol assignments (RFC 2928)"), // 2000-09
     (v6("2001:db8::/32", [0x2001, 0xdb8, 0, 0], 32), "for documentation (RFC 3849)"), // 2004-07
     (v6("2002::/16", [0x2002, 0, 0, 0], 16), "6to4, an abandoned tunnel (RFC 3056)"), // 2001-02
-    (v6("2606:4700:4700::/48", [0x2606, 0x4700, 0x4700, 0], 48), "of the resolvers 1.1.1.1 and 1.0.0.1"), // ARIN's registry, 2011-11
     (v6("2620:4f:8000::/48", [0x2620, 0x4f, 0x8000, 0], 48), "of name servers for private addresses (AS112, RFC 7534)"), // 2011-05
     (v6("2d00::/8", [0x2d00, 0, 0, 0], 8), "not given to anybody yet"), // unicast, 1999-07
     (v6("2e00::/7", [0x2e00, 0, 0, 0], 7), "not given to anybody yet"), // unicast, 1999-07
@@ -166,8 +163,9 @@ const SPECIAL_V6: [(V6, &str); 23] = [
 ];
 
 /// As published by Cloudflare in 2026; they change about once in years. WARP's exits are not among
-/// them.
-const CLOUDFLARE_V4: [V4; 15] = [
+/// them. The last two, of the resolvers 1.1.1.1 and 1.0.0.1, are not on that list but in APNIC's registry
+/// (August 2011); their IPv6 addresses are within the ranges below.
+const CLOUDFLARE_V4: [V4; 17] = [
     v4("173.245.48.0/20", [173, 245, 48, 0], 20),
     v4("103.21.244.0/22", [103, 21, 244, 0], 22),
     v4("103.22.200.0/22", [103, 22, 200, 0], 22),
@@ -183,6 +181,8 @@ const CLOUDFLARE_V4: [V4; 15] = [
     v4("104.24.0.0/14", [104, 24, 0, 0], 14),
     v4("172.64.0.0/13", [172, 64, 0, 0], 13),
     v4("131.0.72.0/22", [131, 0, 72, 0], 22),
+    v4("1.0.0.0/24", [1, 0, 0, 0], 24),
+    v4("1.1.1.0/24", [1, 1, 1, 0], 24),
 ];
 
 const CLOUDFLARE_V6: [V6; 7] = [
@@ -365,7 +365,7 @@ mod tests {
         assert_eq!(why("2001:1::1"), "2001::/23 is for protocol assignments (RFC 2928)");
         assert!(why("::ffff:8.8.8.8").contains("IPv4 address written as IPv6"));
         assert!(why("4000::1").contains("outside 2000::/3 is not routed"));
-        assert_eq!(why("1.1.1.1"), "1.1.1.0/24 is of the resolvers 1.1.1.1 and 1.0.0.1");
+        assert!(why("1.1.1.1").starts_with("1.1.1.0/24 is Cloudflare's own"));
         assert_eq!(why("3000::1"), "3000::/4 is not given to anybody yet");
         assert_eq!(why("3fff::1"), "3fff::/20 is for documentation (RFC 9637)");
         assert!(why("104.18.0.0").starts_with("104.16.0.0/13 is Cloudflare's own"));
