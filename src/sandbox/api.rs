@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::auth::{Access, Caller, Place, Visitor};
 use super::echo::{CLOUDFLARE_V4, CLOUDFLARE_V6};
 use super::edits::missing;
-use super::faults::{Fault, RetryAfter};
+use super::faults::{Falsehood, Fault, RetryAfter};
 use super::listing::{select_records, select_zones};
 use super::query::{PageSize, Paging, Query};
 use super::records::bad_body;
@@ -24,9 +24,11 @@ impl World {
         let (path, query) = Query::split(below);
         let route = Route::of(path);
         let kind = route.as_ref().and_then(|route| route.kind(request.method)).unwrap_or(Kind::Unroutable);
+        let written = if kind.writes() { request.body.len() } else { 0 };
         let lost = self.faults.pick(|fault| match fault {
             Fault::Offline => Some(Fate::Unreachable),
             Fault::LostRequest => Some(Fate::DropBeforeReply),
+            Fault::LostWrite(most) => (written > *most).then_some(Fate::DropBeforeReply),
             _ => None,
         });
         if let Some(fate) = lost {
@@ -36,13 +38,16 @@ impl World {
         let mut trail = Trail { caller: "stranger".to_owned(), limits: None, retry_after: None };
         let reply = match self.edge(request) {
             Some(reply) => reply,
-            None => match self.serve(request, route, &query, &mut trail) {
-                Ok(success) => success.into_reply(),
-                Err(refusal) => refusal.into_reply(),
-            },
+            None => {
+                let reply = match self.serve(request, route, &query, &mut trail) {
+                    Ok(success) => success.into_reply(),
+                    Err(refusal) => refusal.into_reply(),
+                };
+                self.dress(reply, &trail)
+            }
         };
         self.log(request, kind, &trail.caller, reply.status);
-        let reply = self.dress(reply, &trail);
+        let reply = self.sign(reply);
         self.spoil(reply, kind)
     }
 
@@ -67,6 +72,7 @@ impl World {
                 };
                 Some(Reply::text(status, format!("error code: {code}")))
             }
+            Fault::Problem(status, seconds) => Some(problem(*status, *seconds)),
             Fault::Redirect => Some(
                 Reply::text(302, "").with("location", "https://elsewhere.example.net/client/v4/"),
             ),
@@ -114,7 +120,7 @@ impl World {
         };
         trail.caller.clone_from(&caller.label);
         self.count_request(&caller.bucket, trail)?;
-        self.unfair(trail)?;
+        self.unfair(&route, trail)?;
         if let Route::Verify(account) = route {
             return self.doors.verify(&visitor, account, self.epoch);
         }
@@ -134,8 +140,9 @@ impl World {
     }
 
     /// Refusals that the caller has not deserved.
-    fn unfair(&mut self, trail: &mut Trail) -> Result<(), Refusal> {
+    fn unfair(&mut self, route: &Route<'_>, trail: &mut Trail) -> Result<(), Refusal> {
         let stamp = self.stamp();
+        let zone = route.records_of().and_then(|id| self.zone(id)).map(|zone| zone.name.clone());
         let throttle = self.faults.pick(|fault| match fault {
             Fault::Throttle(retry_after) => Some(retry_after.clone()),
             _ => None,
@@ -150,6 +157,10 @@ impl World {
         }
         let refusal = self.faults.pick(|fault| match fault {
             Fault::Spurious403 => Some(Refusal::new(403, 10_000, "Authentication error")),
+            Fault::RefuseSearch => matches!(route, Route::Zones).then(no_access),
+            Fault::RefuseZone(name) => {
+                (zone.as_ref() == Some(name)).then(|| Refusal::new(403, 10_000, "Authentication error"))
+            }
             Fault::Unsuccessful => Some(Refusal::new(200, 1105, "Temporarily unavailable")),
             _ => None,
         });
@@ -190,16 +201,32 @@ impl World {
                 .find(|zone| zone.id == **id && caller.sees(zone))
                 .filter(|_| caller.reads_zones(&self.quirks))
                 .map(|zone| Success::of(zone.to_json(&caller.permissions())))
-                .ok_or_else(no_access),
+                .ok_or_else(|| self.no_such_zone(no_access())),
             Route::Records(zone) | Route::Record(zone, _) | Route::Batch(zone) => {
                 let access = if kind.writes() { Access::Edit } else { Access::Read };
                 let theirs = |known: &Zone| known.id == **zone && caller.sees(known);
-                if !caller.may(access) || !self.zones.iter().any(theirs) {
-                    return Err(Refusal::new(403, 10_000, "Authentication error"));
+                let refused = Refusal::new(403, 10_000, "Authentication error");
+                if !self.zones.iter().any(theirs) {
+                    return Err(self.no_such_zone(refused));
+                }
+                if !caller.may(access) {
+                    return Err(refused);
                 }
                 self.work_on_records(route, query, (kind, body))
             }
             Route::Verify(_) | Route::Ips => Ok(Success::of(Value::Null)),
+        }
+    }
+
+    /// The answer about a zone that the caller does not see.
+    fn no_such_zone(&self, refusal: Refusal) -> Refusal {
+        match self.quirks.unknown_zone_status {
+            404 => Refusal::new(
+                404,
+                7003,
+                "Could not route to the zone, perhaps your object identifier is invalid?",
+            ),
+            status => Refusal { status, ..refusal },
         }
     }
 
@@ -237,12 +264,13 @@ impl World {
             query,
             PageSize { least: 5, most: 50, default: 20, clamps: self.quirks.clamps_page_size },
         )?;
+        let falsehood = self.falsehood();
         let visible = self.zones.iter().filter(|zone| caller.sees(zone)).collect();
         let found = select_zones(visible, query);
-        let (part, info) = paging.cut(&found);
+        let (part, info) = paging.cut(&found, falsehood);
         let permissions = caller.permissions();
         let result = part.iter().map(|zone| zone.to_json(&permissions)).collect();
-        Ok(self.page(result, info))
+        Ok(self.page(falsely(result, falsehood), info))
     }
 
     fn list_records(&mut self, zone: &str, query: &Query) -> Result<Success, Refusal> {
@@ -255,14 +283,14 @@ impl World {
                 clamps: self.quirks.clamps_page_size,
             },
         )?;
-        let age = self.age_of_list();
+        let (age, falsehood) = (self.age_of_list(), self.falsehood());
         let Some(zone) = self.zone(zone) else {
-            return Ok(self.page(Vec::new(), json!({})));
+            return Ok(self.page(json!([]), json!({})));
         };
         let found = select_records(zone.records_before(self.now, age), query);
-        let (part, info) = paging.cut(&found);
+        let (part, info) = paging.cut(&found, falsehood);
         let result = part.iter().map(|record| record.to_json()).collect();
-        Ok(self.page(result, info))
+        Ok(self.page(falsely(result, falsehood), info))
     }
 
     fn get_record(&mut self, zone: &str, id: &str) -> Result<Success, Refusal> {
@@ -282,7 +310,14 @@ impl World {
         fault.unwrap_or(self.quirks.stale_list)
     }
 
-    fn page(&mut self, result: Vec<Value>, mut info: Value) -> Success {
+    fn falsehood(&mut self) -> Option<Falsehood> {
+        self.faults.pick(|fault| match fault {
+            Fault::FalseList(how) => Some(*how),
+            _ => None,
+        })
+    }
+
+    fn page(&mut self, result: Value, mut info: Value) -> Success {
         let claimed = self.faults.pick(|fault| match fault {
             Fault::TotalPages(pages) => Some(*pages),
             _ => None,
@@ -292,17 +327,32 @@ impl World {
             info["total_pages"] = pages.into();
             info["total_count"] = u64::from(pages).saturating_mul(per_page).into();
         }
-        Success { paging: Some(info), ..Success::of(Value::Array(result)) }
+        Success { paging: Some(info), ..Success::of(result) }
     }
 
-    /// The headers that every answer of the API has.
-    fn dress(&mut self, reply: Reply, trail: &Trail) -> Reply {
+    /// The headers that every answer has, the edge's own ones included.
+    fn sign(&mut self, reply: Reply) -> Reply {
         let ray = format!("{:016x}-SBX", self.rng.u64(..));
-        let mut reply = reply
+        let reply = reply
             .with("cf-ray", ray)
             .with("cf-cache-status", "DYNAMIC")
             .with("server", "cloudflare")
             .with("cache-control", "no-store, no-cache, must-revalidate, post-check=0, pre-check=0");
+        if reply.status < 300 || reply.header("retry-after").is_some() {
+            return reply;
+        }
+        let wait = self.faults.pick(|fault| match fault {
+            Fault::RetryAfter(seconds) => Some(*seconds),
+            _ => None,
+        });
+        match wait {
+            Some(seconds) => reply.with("retry-after", seconds.to_string()),
+            None => reply,
+        }
+    }
+
+    /// The headers that every answer of the API itself has.
+    fn dress(&mut self, mut reply: Reply, trail: &Trail) -> Reply {
         let (left, reset) = trail.limits.unwrap_or((self.limit.requests, self.limit.window));
         let (quota, window) = (self.limit.requests, self.limit.window.as_secs());
         reply = reply
@@ -391,6 +441,14 @@ impl Route<'_> {
         })
     }
 
+    /// The zone whose records it is about.
+    fn records_of(&self) -> Option<&str> {
+        match self {
+            Route::Records(zone) | Route::Record(zone, _) | Route::Batch(zone) => Some(zone),
+            _ => None,
+        }
+    }
+
     fn place(&self) -> Place {
         match self {
             Route::Zones | Route::Zone(_) | Route::Ips => Place::Zones,
@@ -409,6 +467,25 @@ struct Trail {
 
 fn seconds_up(span: Duration) -> u64 {
     span.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX)
+}
+
+/// A list as a fault has it.
+fn falsely(result: Vec<Value>, how: Option<Falsehood>) -> Value {
+    if how == Some(Falsehood::Null) { Value::Null } else { Value::Array(result) }
+}
+
+/// What the edge answers where it could not reach the API (RFC 9457).
+fn problem(status: u16, seconds: u32) -> Reply {
+    let body = json!({
+        "type": "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/",
+        "title": format!("Error {status}: the origin could not be reached"),
+        "status": status,
+        "detail": "The origin web server did not answer as it should.",
+        "error_code": status,
+        "retryable": true,
+        "retry_after": seconds,
+    });
+    Reply::json(status, &body).with("retry-after", seconds.to_string())
 }
 
 fn throttled() -> Refusal {

@@ -30,6 +30,7 @@ pub(super) fn answer(world: &mut World, request: &HttpRequest<'_>) -> Reply {
         ("PUT", ["address", family]) => change_address(world, family, body),
         ("POST", ["tokens"]) => with_object(body, |object| add_token(world, object)),
         ("POST", ["zones"]) => with_object(body, |object| add_zone(world, object)),
+        ("PATCH", ["zones", zone]) => with_object(body, |object| change_zone(world, zone, object)),
         ("DELETE", ["zones", zone]) => remove_zone(world, zone),
         ("POST", ["zones", zone, "records"]) => {
             with_object(body, |object| told(world.add_record(zone, &Value::Object(object.clone()))))
@@ -150,14 +151,30 @@ fn add_zone(world: &mut World, object: &Map<String, Value>) -> Reply {
             value.clone_into(place);
         }
     }
-    new.plan = match text("plan") {
-        None | Some("free") => Plan::Free,
-        Some("pro") => Plan::Pro,
-        Some("enterprise") => Plan::Enterprise,
-        Some(_) => return Reply::text(400, "The plans are free, pro and enterprise.\n"),
-    };
+    match text("plan").map_or(Some(new.plan), Plan::named) {
+        Some(plan) => new.plan = plan,
+        None => return Reply::text(400, NO_SUCH_PLAN),
+    }
     Reply::json(200, &json!({"id": world.add_zone(new)}))
 }
+
+fn change_zone(world: &mut World, zone: &str, object: &Map<String, Value>) -> Reply {
+    let text = |name: &str| object.get(name).and_then(Value::as_str);
+    let Some(zone) = world.zone_mut(zone) else {
+        return Reply::text(404, "There is no such zone.\n");
+    };
+    match text("plan").map_or(Some(zone.plan), Plan::named) {
+        Some(plan) => zone.plan = plan,
+        None => return Reply::text(400, NO_SUCH_PLAN),
+    }
+    if let Some(status) = text("status") {
+        status.clone_into(&mut zone.status);
+    }
+    zone.paused = object.get("paused").and_then(Value::as_bool).unwrap_or(zone.paused);
+    Reply::text(204, "")
+}
+
+const NO_SUCH_PLAN: &str = "The plans are free, pro and enterprise.\n";
 
 fn remove_zone(world: &mut World, zone: &str) -> Reply {
     let id = world.zone(zone).map(|zone| zone.id.clone());

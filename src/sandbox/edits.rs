@@ -20,6 +20,8 @@ pub(super) struct Desk<'a> {
     pub(super) rng: &'a mut fastrand::Rng,
     pub(super) now: Duration,
     pub(super) at: Stamp,
+    /// Records that a product manages can be changed by it alone.
+    pub(super) by_its_product: bool,
 }
 
 /// Whether the rules about other records of a name are applied at once or when a batch is done.
@@ -137,6 +139,7 @@ impl Desk<'_> {
     }
 
     fn step_delete(&mut self, id: &str) -> Result<Record, Refusal> {
+        self.find(id)?;
         self.zone.take(id).ok_or_else(|| self.missing())
     }
 
@@ -153,8 +156,23 @@ impl Desk<'_> {
         Ok(record)
     }
 
+    /// The record that is to be changed or deleted.
     fn find(&self, id: &str) -> Result<Record, Refusal> {
-        self.zone.records().get(id).cloned().ok_or_else(|| self.missing())
+        let record = self.zone.records().get(id).cloned().ok_or_else(|| self.missing())?;
+        if record.is_read_only() && !self.by_its_product {
+            let message = "This record is managed by another Cloudflare product and cannot be changed here.";
+            return Err(Refusal::new(400, 81_062, message));
+        }
+        Ok(record)
+    }
+
+    /// Puts `meta` into a record, if the body has it: only Cloudflare itself does so.
+    pub(super) fn mark(&mut self, record: Record, body: &Value) -> Record {
+        let Some(meta) = body.get("meta").filter(|meta| meta.is_object()) else { return record };
+        let marked = Record { meta: meta.clone(), ..record };
+        self.zone.put(marked.clone());
+        self.zone.commit(self.now, self.quirks.cname_lag);
+        marked
     }
 
     fn missing(&self) -> Refusal {
@@ -164,6 +182,9 @@ impl Desk<'_> {
     /// The draft in the form in which it is kept, if nothing forbids it.
     fn accept(&mut self, draft: Draft, before: Option<&Record>, check: Check) -> Result<Draft, Refusal> {
         let draft = draft.checked(&self.zone.name, self.zone.plan, self.quirks)?;
+        if draft.proxied && self.faults.fire(|fault| *fault == Fault::DnsOnly) {
+            return Err(invalid(self.quirks, 9004, "This record cannot be proxied."));
+        }
         if self.faults.fire(|fault| matches!(fault, Fault::Refuse(name) if *name == draft.name)) {
             return Err(Refusal::chained(
                 400,

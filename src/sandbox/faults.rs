@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// Every fault: its name, what its value may be (empty: none), and what it does.
-pub const FAULTS: [(&str, &str, &str); 29] = [
+pub const FAULTS: [(&str, &str, &str); 36] = [
     (
         "throttle",
         "SECONDS|date|none|TEXT",
@@ -16,9 +16,24 @@ pub const FAULTS: [(&str, &str, &str); 29] = [
     ),
     ("html", "STATUS", "the API answers with an HTML page (default 502)"),
     ("edge-code", "CODE", "the API answers `error code: CODE` as plain text (default 1010)"),
+    (
+        "problem",
+        "STATUS[@SECONDS]",
+        "the edge answers with RFC 9457 JSON and asks to wait so long (default 503@60)",
+    ),
+    (
+        "retry-after",
+        "SECONDS",
+        "every answer of the API that is no success asks to wait so long (default 60)",
+    ),
     ("redirect", "", "the API answers 302 to another host"),
     ("lost-reply", "", "a write is done, and the connection cut before its answer"),
     ("lost-request", "", "the connection is cut before anything is done"),
+    (
+        "lost-write",
+        "BYTES",
+        "the connection is cut before a write is done (with a value: only one whose body is longer)",
+    ),
     ("delay", "DURATION", "the API answers so much later (default 15s)"),
     ("garbage", "", "the request is carried out, and the answer is no JSON"),
     ("truncated", "", "the request is carried out, and half of the answer sent as if it were all"),
@@ -27,10 +42,18 @@ pub const FAULTS: [(&str, &str, &str); 29] = [
     ("null-result", "", "the request is carried out; the answer is a success without a result"),
     ("revoked", "", "no credential is accepted"),
     ("spurious-403", "", "a good credential gets 403, code 10000"),
+    ("refuse-search", "", "a good credential gets 403 for the list of zones"),
+    ("refuse-zone", "ZONE", "a good credential gets 403 for the records of the zone of this name"),
     ("stale-list", "DURATION", "lists show what was there so long ago (default 5s)"),
     ("total-pages", "NUMBER", "lists claim to have so many pages (default 9999)"),
+    (
+        "false-list",
+        "empty|short|twice|overlap|gap|null",
+        "lists contradict their counts (default empty: the first page has no entry)",
+    ),
     ("refuse", "NAME", "a record of this name is never accepted"),
     ("full", "", "no zone takes another record (81045)"),
+    ("dns-only", "", "no record may be proxied (9004)"),
     ("offline", "", "nothing can be reached, neither the API nor an echo"),
     ("address", "ADDRESS", "the echoes report this address"),
     ("flap", "DURATION", "the address changes back and forth, each for so long (default 60s)"),
@@ -51,9 +74,14 @@ pub enum Fault {
     Throttle(RetryAfter),
     Html(u16),
     EdgeCode(u16),
+    /// The status, and the seconds that it asks to wait.
+    Problem(u16, u32),
+    RetryAfter(u32),
     Redirect,
     LostReply,
     LostRequest,
+    /// Bodies that are longer than so many bytes.
+    LostWrite(usize),
     Delay(Duration),
     Garbage,
     Truncated,
@@ -62,11 +90,16 @@ pub enum Fault {
     NullResult,
     Revoked,
     Spurious403,
+    RefuseSearch,
+    /// The name in the form in which it is kept.
+    RefuseZone(String),
     StaleList(Duration),
     TotalPages(u32),
+    FalseList(Falsehood),
     /// The name in the form in which it is kept.
     Refuse(String),
     Full,
+    DnsOnly,
     Offline,
     Address(IpAddr),
     Flap(Duration),
@@ -90,6 +123,37 @@ pub enum RetryAfter {
     Date,
     /// Seconds, or whatever else.
     Text(String),
+}
+
+/// How a list contradicts its own counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Falsehood {
+    /// The first page has no entry.
+    Empty,
+    /// A page lacks its last entry.
+    Short,
+    /// Every page after the first shows the page before it.
+    Twice,
+    /// Every page after the first begins with the last entry of the page before it.
+    Overlap,
+    /// Every page after the first begins one entry late.
+    Gap,
+    /// The result is `null`.
+    Null,
+}
+
+impl Falsehood {
+    fn parse(text: &str) -> Option<Falsehood> {
+        Some(match text {
+            "empty" => Falsehood::Empty,
+            "short" => Falsehood::Short,
+            "twice" => Falsehood::Twice,
+            "overlap" => Falsehood::Overlap,
+            "gap" => Falsehood::Gap,
+            "null" => Falsehood::Null,
+            _ => return None,
+        })
+    }
 }
 
 /// Why a text names no fault.
@@ -159,9 +223,12 @@ impl Fault {
             })),
             "html" => status(502).filter(|status| (200..600).contains(status)).map(Fault::Html),
             "edge-code" => status(1010).map(Fault::EdgeCode),
+            "problem" => problem(value.unwrap_or("503@60")),
+            "retry-after" => number(60).map(Fault::RetryAfter),
             "redirect" => Some(Fault::Redirect),
             "lost-reply" => Some(Fault::LostReply),
             "lost-request" => Some(Fault::LostRequest),
+            "lost-write" => number(0).and_then(|bytes| usize::try_from(bytes).ok()).map(Fault::LostWrite),
             "delay" => span(15).map(Fault::Delay),
             "garbage" => Some(Fault::Garbage),
             "truncated" => Some(Fault::Truncated),
@@ -170,14 +237,14 @@ impl Fault {
             "null-result" => Some(Fault::NullResult),
             "revoked" => Some(Fault::Revoked),
             "spurious-403" => Some(Fault::Spurious403),
+            "refuse-search" => Some(Fault::RefuseSearch),
+            "refuse-zone" => value.and_then(kept_name).map(Fault::RefuseZone),
             "stale-list" => span(5).map(Fault::StaleList),
             "total-pages" => number(9999).map(Fault::TotalPages),
-            "refuse" => value
-                .map(|name| name.trim_end_matches('.'))
-                .filter(|name| !name.is_empty())
-                .and_then(super::records::to_ascii)
-                .map(Fault::Refuse),
+            "false-list" => Falsehood::parse(value.unwrap_or("empty")).map(Fault::FalseList),
+            "refuse" => value.and_then(kept_name).map(Fault::Refuse),
             "full" => Some(Fault::Full),
+            "dns-only" => Some(Fault::DnsOnly),
             "offline" => Some(Fault::Offline),
             "address" => value.and_then(|text| text.parse().ok()).map(Fault::Address),
             "flap" => span(60).filter(|span| !span.is_zero()).map(Fault::Flap),
@@ -201,9 +268,12 @@ impl Fault {
             Fault::Throttle(_) => "throttle",
             Fault::Html(_) => "html",
             Fault::EdgeCode(_) => "edge-code",
+            Fault::Problem(..) => "problem",
+            Fault::RetryAfter(_) => "retry-after",
             Fault::Redirect => "redirect",
             Fault::LostReply => "lost-reply",
             Fault::LostRequest => "lost-request",
+            Fault::LostWrite(_) => "lost-write",
             Fault::Delay(_) => "delay",
             Fault::Garbage => "garbage",
             Fault::Truncated => "truncated",
@@ -212,10 +282,14 @@ impl Fault {
             Fault::NullResult => "null-result",
             Fault::Revoked => "revoked",
             Fault::Spurious403 => "spurious-403",
+            Fault::RefuseSearch => "refuse-search",
+            Fault::RefuseZone(_) => "refuse-zone",
             Fault::StaleList(_) => "stale-list",
             Fault::TotalPages(_) => "total-pages",
+            Fault::FalseList(_) => "false-list",
             Fault::Refuse(_) => "refuse",
             Fault::Full => "full",
+            Fault::DnsOnly => "dns-only",
             Fault::Offline => "offline",
             Fault::Address(_) => "address",
             Fault::Flap(_) => "flap",
@@ -237,6 +311,17 @@ fn duration(text: &str) -> Option<Duration> {
         Ok(seconds) => Some(Duration::from_secs(seconds.into())),
         Err(_) => humantime::parse_duration(text).ok(),
     }
+}
+
+fn kept_name(text: &str) -> Option<String> {
+    let name = text.trim_end_matches('.');
+    if name.is_empty() { None } else { super::records::to_ascii(name) }
+}
+
+fn problem(text: &str) -> Option<Fault> {
+    let (status, seconds) = text.split_once('@').unwrap_or((text, "60"));
+    let status = status.parse().ok().filter(|status| (400..600).contains(status))?;
+    Some(Fault::Problem(status, seconds.parse().ok()?))
 }
 
 fn lie(text: &str) -> Option<Fault> {
@@ -378,7 +463,7 @@ mod tests {
     fn every_listed_fault_is_known_by_its_name() {
         for (name, form, _) in FAULTS {
             let value = match (name, form) {
-                ("refuse", _) => Some("nas.example.com"),
+                ("refuse" | "refuse-zone", _) => Some("nas.example.com"),
                 ("address", _) => Some("192.0.2.1"),
                 ("lie", _) => Some("ipify"),
                 _ => None,
@@ -404,7 +489,16 @@ mod tests {
         let error = "trottle".parse::<Armed>().unwrap_err().to_string();
         assert!(error.contains("\"trottle\""));
         assert_eq!(error.lines().count(), 1 + FAULTS.len());
-        for bad in ["html=9000", "address=here", "full=yes", "flap=0", "refuse"] {
+        for bad in [
+            "html=9000",
+            "address=here",
+            "full=yes",
+            "flap=0",
+            "refuse",
+            "refuse-zone",
+            "problem=200",
+            "false-list=odd",
+        ] {
             assert!(matches!(bad.parse::<Armed>(), Err(BadFault::Value(..))), "{bad}");
         }
         for bad in ["html:x", "html:101%", "html:-1", "html:0"] {

@@ -23,8 +23,9 @@
 //! | `DELETE /sandbox/faults[/NAME]` | switches it off, or all of them |
 //! | `PUT /sandbox/address/ipv4`, `…/ipv6` | changes the address to the body's, or to `none` |
 //! | `POST /sandbox/zones` | adds a zone: `{"name", "id"?, "status"?, "type"?, "plan"?, "account"?}` |
+//! | `PATCH /sandbox/zones/ZONE` | changes it: `{"status"?, "plan"?, "paused"?}` |
 //! | `DELETE /sandbox/zones/ZONE` | removes it; ZONE is an identifier or a name |
-//! | `POST /sandbox/zones/ZONE/records`, `PATCH` and `DELETE …/ID` | what a person does in the dashboard |
+//! | `POST /sandbox/zones/ZONE/records`, `PATCH` and `DELETE …/ID` | what a person does in the dashboard; with `meta`, what a Cloudflare product does |
 //! | `POST /sandbox/tokens` | adds a token: `{"value", "dns"?: "edit"\|"read"\|"none", "zone-read"?, "zones"?: [ID…]}`; from then on only known ones are accepted |
 //!
 //! Faults are written `NAME[:COUNT|:PERCENT%][=VALUE]`; [`FAULTS`] lists them.
@@ -49,7 +50,7 @@ mod zones;
 
 pub use auth::{Access, Doors, GlobalKey, Owner, RateLimit, Token, TokenState};
 pub use echo::{Addresses, MADE_UP, other_address};
-pub use faults::{Armed, BadFault, FAULTS, Fault, Faults, RetryAfter};
+pub use faults::{Armed, BadFault, FAULTS, Falsehood, Fault, Faults, RetryAfter};
 pub use quirks::{ErrorShape, Quirks};
 pub use records::Record;
 pub use reply::{Fate, Reply, Stamp};

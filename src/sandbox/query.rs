@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use super::faults::Falsehood;
 use super::reply::Refusal;
 
 /// The parameters of a request, decoded, in the order in which they were sent.
@@ -103,14 +104,24 @@ impl Paging {
     }
 
     /// The entries of the page, and the `result_info` that goes with it. Past the end there are none.
-    pub(super) fn cut<T>(self, all: &[T]) -> (&[T], Value) {
+    /// A falsehood leaves the counts as they should be.
+    pub(super) fn cut<T>(self, all: &[T], falsehood: Option<Falsehood>) -> (&[T], Value) {
         let start = (self.page - 1).saturating_mul(self.per_page).min(all.len());
         let end = start.saturating_add(self.per_page).min(all.len());
-        let part = &all[start..end];
+        let later = self.page > 1;
+        let shift = |by: usize| all.get(by..(by + self.per_page).min(all.len())).unwrap_or(&[]);
+        let part = match falsehood {
+            Some(Falsehood::Empty) if !later => &[],
+            Some(Falsehood::Short) => &all[start..end.saturating_sub(1).max(start)],
+            Some(Falsehood::Twice) if later => shift(start.saturating_sub(self.per_page)),
+            Some(Falsehood::Overlap) if later => shift(start.saturating_sub(1)),
+            Some(Falsehood::Gap) if later => shift(start + 1),
+            _ => &all[start..end],
+        };
         let info = json!({
             "page": self.page,
             "per_page": self.per_page,
-            "count": part.len(),
+            "count": end - start,
             "total_count": all.len(),
             "total_pages": all.len().div_ceil(self.per_page),
         });
@@ -168,15 +179,15 @@ mod tests {
     fn pages_past_the_end_are_empty_and_the_counts_add_up() {
         let all: Vec<u32> = (0..45).collect();
         let paging = |page| Paging { page, per_page: 20 };
-        let (last, info) = paging(3).cut(&all);
+        let (last, info) = paging(3).cut(&all, None);
         assert_eq!(last, [40, 41, 42, 43, 44]);
         assert_eq!(info["count"], 5);
         assert_eq!(info["total_count"], 45);
         assert_eq!(info["total_pages"], 3);
-        let (none, info) = paging(4).cut(&all);
+        let (none, info) = paging(4).cut(&all, None);
         assert!(none.is_empty());
         assert_eq!(info["count"], 0);
-        assert!(paging(usize::MAX).cut(&all).0.is_empty());
+        assert!(paging(usize::MAX).cut(&all, None).0.is_empty());
     }
 
     #[test]

@@ -27,7 +27,9 @@ pub struct Quirks {
     pub failures_count: bool,
     /// Whether a wrong content type is refused before the DNS service sees it (6003, 6105). Default: no, 9207.
     pub content_type_at_gateway: bool,
-    /// Whether a page size out of range is taken as the nearest one. Default: no, refused.
+    /// The status for a zone that the caller does not see: 403, or 404 with code 7003. Default 403.
+    pub unknown_zone_status: u16,
+    /// Whether a page size out of range is taken as the nearest one. Default: yes; the schema refuses it.
     pub clamps_page_size: bool,
     /// The most records on a page. Default 5,000,000, as in the schema.
     pub most_records_per_page: usize,
@@ -73,7 +75,8 @@ impl Default for Quirks {
             refuses_missing_agent: false,
             failures_count: true,
             content_type_at_gateway: false,
-            clamps_page_size: false,
+            unknown_zone_status: 403,
+            clamps_page_size: true,
             most_records_per_page: 5_000_000,
             refuses_mapped_ipv6: false,
             refuses_type_change: false,

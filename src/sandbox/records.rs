@@ -39,6 +39,8 @@ pub struct Record {
     pub data: Option<Value>,
     /// An object.
     pub settings: Value,
+    /// An object; `read_only: true` where a Cloudflare product manages the record.
+    pub meta: Value,
     /// When it was created.
     pub created: Stamp,
     /// When it was last written.
@@ -62,7 +64,7 @@ impl Record {
             "proxied": self.proxied,
             "ttl": self.ttl,
             "settings": self.settings,
-            "meta": {},
+            "meta": self.meta,
             "comment": self.comment,
             "tags": self.tags,
             "created_on": self.created.to_string(),
@@ -79,6 +81,11 @@ impl Record {
         add("comment_modified_on", stamp(self.comment_modified));
         add("tags_modified_on", stamp(self.tags_modified));
         object
+    }
+
+    /// Whether a Cloudflare product manages it, so that nobody else can change it.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.meta.get("read_only") == Some(&Value::Bool(true))
     }
 
     /// Whether the two mean the same in DNS: name, type and content.
@@ -367,6 +374,7 @@ impl Draft {
             priority: self.priority,
             data: self.data,
             settings,
+            meta: before.map_or_else(|| json!({}), |old| old.meta.clone()),
             created: before.map_or(at, |old| old.created),
             modified: at,
         }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 /// An answer, as it would travel over HTTP.
@@ -50,9 +51,11 @@ impl Reply {
         Reply::new(status, "text/plain", body)
     }
 
-    /// JSON.
+    /// JSON, in the order in which the service writes it.
     pub(super) fn json(status: u16, body: &Value) -> Reply {
-        Reply::new(status, "application/json", body.to_string())
+        // Text, numbers and lists always have a JSON form.
+        let text = serde_json::to_string(&AsWritten(body)).unwrap_or_default();
+        Reply::new(status, "application/json", text)
     }
 
     /// No answer at all.
@@ -77,6 +80,25 @@ impl Reply {
     #[must_use]
     pub fn value(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+}
+
+/// JSON with `result` first in the envelope and `id` first in what is in it: programs that read the
+/// service's answers as text rely on that.
+struct AsWritten<'a>(&'a Value);
+
+impl Serialize for AsWritten<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const FIRST: [&str; 2] = ["result", "id"];
+        match self.0 {
+            Value::Array(entries) => serializer.collect_seq(entries.iter().map(AsWritten)),
+            Value::Object(object) => {
+                let first = FIRST.iter().filter_map(|name| object.get_key_value(*name));
+                let others = object.iter().filter(|(name, _)| !FIRST.contains(&name.as_str()));
+                serializer.collect_map(first.chain(others).map(|(name, value)| (name, AsWritten(value))))
+            }
+            other => other.serialize(serializer),
+        }
     }
 }
 

@@ -241,12 +241,13 @@ impl World {
         records
     }
 
-    /// What a person does in the dashboard: adds a record, given as in a request body.
+    /// What a person does in the dashboard: adds a record, given as in a request body; with `meta`, what a
+    /// Cloudflare product does.
     ///
     /// # Errors
     /// Cloudflare's code and words: the dashboard has the same rules.
     pub fn add_record(&mut self, zone: &str, body: &Value) -> Result<Record, Refused> {
-        self.as_a_person(zone, |desk| desk.create(body))
+        self.as_a_person(zone, |desk| desk.create(body).map(|record| desk.mark(record, body)))
     }
 
     /// What a person does in the dashboard: changes the named fields of a record.
@@ -254,7 +255,7 @@ impl World {
     /// # Errors
     /// As for [`World::add_record`].
     pub fn edit_record(&mut self, zone: &str, id: &str, body: &Value) -> Result<Record, Refused> {
-        self.as_a_person(zone, |desk| desk.patch(id, body))
+        self.as_a_person(zone, |desk| desk.patch(id, body).map(|record| desk.mark(record, body)))
     }
 
     /// What a person does in the dashboard: removes a record.
@@ -318,7 +319,10 @@ impl World {
         let id = self.zone(zone).map(|zone| zone.id.clone());
         // Faults are for the API's callers.
         let faults = std::mem::replace(&mut self.faults, Faults::new(0));
-        let outcome = self.at_desk(id.as_deref().unwrap_or(""), act);
+        let outcome = self.at_desk(id.as_deref().unwrap_or(""), |desk| {
+            desk.by_its_product = true;
+            act(desk)
+        });
         self.faults = faults;
         outcome.map_err(|refusal| Refused(refusal.errors))
     }
@@ -344,6 +348,7 @@ impl World {
             rng: &mut self.rng,
             now: self.now,
             at,
+            by_its_product: false,
         })
     }
 

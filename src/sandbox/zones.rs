@@ -42,6 +42,10 @@ impl Plan {
         if self == Plan::Free { 200 } else { 3_500 }
     }
 
+    pub(super) fn named(word: &str) -> Option<Plan> {
+        [Plan::Free, Plan::Pro, Plan::Enterprise].into_iter().find(|plan| plan.word() == word)
+    }
+
     fn word(self) -> &'static str {
         match self {
             Plan::Free => "free",

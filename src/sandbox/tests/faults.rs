@@ -36,12 +36,21 @@ fn faults_of_the_api_do_the_work_or_do_not() {
         ("edge-code", 403, Fate::Deliver, false),
         ("edge-code=1015", 429, Fate::Deliver, false),
         ("edge-code=502", 502, Fate::Deliver, false),
+        ("problem", 503, Fate::Deliver, false),
+        ("problem=522@7", 522, Fate::Deliver, false),
         ("redirect", 302, Fate::Deliver, false),
         ("lost-request", 0, Fate::DropBeforeReply, false),
+        ("lost-write", 0, Fate::DropBeforeReply, false),
+        ("lost-write=30", 0, Fate::DropBeforeReply, false),
+        ("lost-write=3000", 200, Fate::Deliver, true),
         ("offline", 0, Fate::Unreachable, false),
         ("unsuccessful", 200, Fate::Deliver, false),
         ("revoked", 401, Fate::Deliver, false),
         ("spurious-403", 403, Fate::Deliver, false),
+        ("refuse-zone=example.com", 403, Fate::Deliver, false),
+        ("refuse-zone=example.net", 200, Fate::Deliver, true),
+        ("refuse-search", 200, Fate::Deliver, true),
+        ("dns-only", 200, Fate::Deliver, true),
         ("refuse=x.example.com", 400, Fate::Deliver, false),
         ("full", 400, Fate::Deliver, false),
         ("lost-reply", 200, Fate::DropBeforeReply, true),
@@ -94,6 +103,66 @@ fn a_429_can_ask_for_anything() {
         assert_eq!(codes(&reply), [971]);
         assert_eq!(reply.header("retry-after"), header, "{fault}");
     }
+}
+
+#[test]
+fn every_answer_that_is_no_success_can_ask_to_wait() {
+    let mut site = Site::new();
+    let (reply, _) = create(&mut site, "problem=522@7");
+    assert_eq!(reply.header("retry-after"), Some("7"));
+    assert_eq!(reply.value()["retry_after"], 7);
+    assert_eq!(reply.header("ratelimit"), None, "the edge does not know the limit");
+    for fault in ["html", "unsuccessful", "spurious-403", "refuse=x.example.com", "edge-code=1015"] {
+        arm(&mut site, "retry-after=90");
+        let (reply, _) = create(&mut site, fault);
+        let expected = (reply.status != 200).then_some("90");
+        assert_eq!(reply.header("retry-after"), expected, "{fault}");
+    }
+    let (reply, _) = create(&mut site, "retry-after");
+    assert_eq!((reply.status, reply.header("retry-after")), (200, None));
+}
+
+#[test]
+fn lists_can_contradict_their_counts() {
+    let mut site = Site::new();
+    for number in 0..5 {
+        site.made_a(&format!("n{number}"), "192.0.2.1");
+    }
+    let mut pages = |fault: &str| -> Vec<usize> {
+        arm(&mut site, fault);
+        let found = (1..=3).map(|page| {
+            let reply = site.records("GET", &format!("?order=name&per_page=2&page={page}"), &Value::Null);
+            assert_eq!(reply.value()["result_info"]["total_count"], 5, "{fault}");
+            reply.value()["result"].clone()
+        });
+        let number = |record: &Value| -> usize { record["name"].as_str().unwrap()[1..2].parse().unwrap() };
+        let found: Vec<usize> =
+            found.flat_map(|page| page.as_array().cloned().unwrap_or_default()).map(|r| number(&r)).collect();
+        site.world.faults.clear();
+        found
+    };
+    assert_eq!(pages("false-list"), [2, 3, 4]);
+    assert_eq!(pages("false-list=short"), [0, 2]);
+    assert_eq!(pages("false-list=twice"), [0, 1, 0, 1, 2, 3]);
+    assert_eq!(pages("false-list=overlap"), [0, 1, 1, 2, 3, 4]);
+    assert_eq!(pages("false-list=gap"), [0, 1, 3, 4]);
+    assert!(pages("false-list=null").is_empty());
+}
+
+#[test]
+fn a_search_can_be_refused_alone() {
+    let mut site = Site::new();
+    arm(&mut site, "refuse-search");
+    assert_eq!(codes(&site.get("/zones")), [9109]);
+    assert_eq!(site.records("GET", "", &Value::Null).status, 200);
+}
+
+#[test]
+fn nothing_can_be_proxied_where_an_account_enforces_it() {
+    let mut site = Site::new();
+    arm(&mut site, "dns-only");
+    let body = json!({"type": "A", "name": "x", "content": "192.0.2.1", "proxied": true});
+    assert_eq!(site.refused(&body), [9004]);
 }
 
 #[test]
@@ -204,6 +273,7 @@ fn every_fault_has_an_effect_that_a_caller_can_see() {
     for (name, _, _) in FAULTS {
         let text = match name {
             "refuse" => "refuse=x.example.com".to_owned(),
+            "refuse-zone" => "refuse-zone=example.com".to_owned(),
             "address" => "address=198.51.100.3".to_owned(),
             "lie" => "lie=ipify".to_owned(),
             "flap" => "flap=1".to_owned(),
@@ -214,9 +284,12 @@ fn every_fault_has_an_effect_that_a_caller_can_see() {
             if let Some(fault) = fault {
                 arm(&mut site, fault);
             }
-            let post = json!({"type": "A", "name": "x", "content": "192.0.2.1"});
+            let post = json!({"type": "A", "name": "x", "content": "192.0.2.1", "proxied": true});
             let mut replies = vec![site.records("POST", "", &post)];
             replies.push(site.records("GET", "", &Value::Null));
+            replies.push(site.get("/zones"));
+            // What is refused anyway.
+            replies.push(site.get("/zones/x"));
             site.now += Duration::from_secs(1);
             replies.push(echo(&mut site, "/echo/ipify"));
             replies.push(echo(&mut site, "/cdn-cgi/trace"));

@@ -401,3 +401,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_record_that_a_product_manages_cannot_be_changed_by_others() {
+    let mut site = Site::new();
+    let made = json!({"type": "AAAA", "name": "worker", "content": "100::", "proxied": true,
+        "meta": {"origin_worker_id": "a1b2", "read_only": true}});
+    let id = site.world.add_record(&site.zone, &made).unwrap().id;
+    let listed = site.records("GET", "", &Value::Null).value();
+    assert_eq!(listed["result"][0]["meta"]["read_only"], true);
+    let body = json!({"type": "AAAA", "name": "worker", "content": "2001:db8::1"});
+    for (method, body) in [("PATCH", &body), ("PUT", &body), ("DELETE", &Value::Null)] {
+        assert_eq!(codes(&site.records(method, &format!("/{id}"), body)), [81_062], "{method}");
+    }
+    let batch = json!({"patches": [{"id": id, "content": "2001:db8::1"}]});
+    assert_eq!(codes(&site.records("POST", "/batch", &batch)), [81_062]);
+    // What a request says of `meta` is ignored.
+    let own = site.made_a("own", "192.0.2.1");
+    site.records("PATCH", &format!("/{own}"), &json!({"meta": {"read_only": true}}));
+    assert_eq!(site.records("DELETE", &format!("/{own}"), &Value::Null).status, 200);
+}
+
+#[test]
+fn answers_begin_with_the_result_and_records_with_their_identifier() {
+    let mut site = Site::new();
+    site.made_a("x", "192.0.2.1");
+    for path in ["/zones".to_owned(), format!("/zones/{}/dns_records", site.zone)] {
+        let text = String::from_utf8(site.get(&path).body).unwrap();
+        assert!(text.starts_with(r#"{"result":[{"id":""#), "{text}");
+    }
+}
