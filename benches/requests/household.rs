@@ -312,7 +312,7 @@ fn settings(size: Size) -> Settings {
         Wanted { account: AccountName::default(), zone: ZoneHint::Find, options: Options::default() };
     let keys =
         (0..size.names).flat_map(|number| Family::ALL.map(|family| Key { name: name(number, size), family }));
-    let source = |operator: &str| Source { label: operator.into(), operator: operator.into() };
+    let source = |operator: &str| Source { label: operator.into(), operator: operator.into(), trace: false };
     let sources: Vec<Source> = ["cloudflare", "ipify", "amazon"].map(source).into();
     let budget = Budget { requests: 300, per: Duration::from_secs(300) };
     Settings {

@@ -153,7 +153,7 @@ impl Stage {
 }
 
 fn as_setting(source: &Source) -> settings::Source {
-    settings::Source { label: source.label(), operator: source.operator() }
+    settings::Source { label: source.label(), operator: source.operator(), trace: source.is_trace() }
 }
 
 fn example() -> Result<Config, Exit> {

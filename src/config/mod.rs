@@ -180,8 +180,11 @@ impl Draft {
 }
 
 fn as_settings(sources: &[Source]) -> Vec<settings::Source> {
-    let as_setting =
-        |source: &Source| settings::Source { label: source.label(), operator: source.operator() };
+    let as_setting = |source: &Source| settings::Source {
+        label: source.label(),
+        operator: source.operator(),
+        trace: source.is_trace(),
+    };
     sources.iter().map(as_setting).collect()
 }
 

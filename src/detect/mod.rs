@@ -75,6 +75,14 @@ impl Source {
         }
     }
 
+    /// Whether it is a Cloudflare trace, by its path.
+    #[must_use]
+    pub fn is_trace(&self) -> bool {
+        let Source::Url { url, .. } = self else { return false };
+        let path = url.split(['?', '#']).next().unwrap_or_default();
+        path.ends_with("/cdn-cgi/trace")
+    }
+
     /// Who runs it. What is said on this host stands for itself.
     #[must_use]
     pub fn operator(&self) -> Box<str> {

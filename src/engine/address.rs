@@ -5,11 +5,12 @@
 //! the same, and otherwise changes nothing. Deliberately unknown: how a source is asked, and what is
 //! done with the address.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::flaps::Flaps;
 use super::names::{Family, Moment};
 use super::pace::{Backoff, CLOCK_RETRY};
 use super::ranges::NotPublic;
@@ -17,12 +18,6 @@ use super::settings::Source;
 
 /// When it looks again after a look that did not end in an address, before the period applies.
 const SOON: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(60)];
-/// A return to an address that was given up within this time is held back.
-const FLAP_WINDOW: Duration = Duration::from_secs(600);
-/// The longest that a flapping address is held back.
-const LONGEST_FLAP: Duration = Duration::from_secs(7200);
-/// So long after a flapping address was let through without another flap, it is forgotten.
-const CALM: Duration = Duration::from_secs(3600);
 /// Each so-manieth look begins with another operator, so that a source that is stuck is noticed.
 const AUDIT_EVERY: u64 = 12;
 
@@ -118,8 +113,8 @@ pub enum Outcome {
         /// What is believed now.
         to: IpAddr,
     },
-    /// Enough operators agree on a new address, but it was given up only just now: it waits.
-    Flapping {
+    /// Enough operators agree on an address that was left and published again lately: it is held.
+    Held {
         /// The address that waits.
         address: IpAddr,
         /// Until when.
@@ -151,6 +146,15 @@ pub struct Believed {
     pub said: BTreeMap<Box<str>, IpAddr>,
 }
 
+/// What keeps a new address from being published. It survives reloads and restarts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holds {
+    /// How the line goes back and forth.
+    pub flaps: Flaps,
+    /// The last trace that was heard went through a tunnel, whose address is not this host's.
+    pub tunnelled: bool,
+}
+
 /// The watch over one family's address.
 #[derive(Clone, Debug)]
 pub struct Watch {
@@ -166,11 +170,7 @@ pub struct Watch {
     looks: u64,
     concluded: bool,
     no_route: bool,
-    left: VecDeque<(IpAddr, Moment)>,
-    flap: Backoff,
-    hold: Option<Moment>,
-    /// When an address that was held back was last let through.
-    let_through: Option<Moment>,
+    holds: Holds,
 }
 
 /// A source, and how it has been lately.
@@ -210,16 +210,37 @@ impl Watch {
             looks: 0,
             concluded: false,
             no_route: false,
-            left: VecDeque::new(),
-            flap: Backoff::between(FLAP_WINDOW, LONGEST_FLAP),
-            hold: None,
-            let_through: None,
+            holds: Holds::default(),
         }
     }
 
     /// Takes over what was believed before a restart or a reload.
     pub fn remember(&mut self, believed: Believed) {
         self.believed = Some(believed);
+    }
+
+    /// Takes over what held an address back before a restart or a reload. Without a trace there is nothing
+    /// that could end the veto of one.
+    pub fn remember_holds(&mut self, holds: Holds, now: Moment) {
+        let has_trace = self.sources.iter().any(|sentinel| sentinel.source.trace);
+        self.holds = Holds { flaps: holds.flaps.remembered(now), tunnelled: holds.tunnelled && has_trace };
+    }
+
+    /// What holds an address back, to be remembered.
+    #[must_use]
+    pub fn holds(&self) -> &Holds {
+        &self.holds
+    }
+
+    /// Until when returns to addresses that were left are held; once past, until the look that then comes.
+    #[must_use]
+    pub fn hold_until(&self) -> Option<Moment> {
+        self.holds.flaps.held_until
+    }
+
+    /// Ends the hold of a line that goes back and forth: somebody knows that what is published is wrong.
+    pub fn release(&mut self) {
+        self.holds.flaps.release();
     }
 
     /// What is believed.
@@ -238,6 +259,13 @@ impl Watch {
     #[must_use]
     pub fn is_looking(&self) -> bool {
         self.round.is_some()
+    }
+
+    /// Whether a look is going on in which a source said something else than when the address was last
+    /// confirmed.
+    #[must_use]
+    pub fn is_suspicious(&self) -> bool {
+        self.round.as_ref().is_some_and(|round| round.suspicious)
     }
 
     /// Whether the last look did not end in an address, so that it looks again soon.
@@ -311,19 +339,13 @@ impl Watch {
         }
         let says = answer.as_ref().ok().copied();
         round.answers.insert(index, answer);
-        let outcome = self.weigh(index, says, now, dice)?;
+        let outcome = self.weigh(index, says, now)?;
         self.conclude(&outcome, now, dice);
         Some(outcome)
     }
 
     /// What the answers so far come to; `None` if another source is to be asked.
-    fn weigh(
-        &mut self,
-        index: usize,
-        says: Option<IpAddr>,
-        now: Moment,
-        dice: &mut fastrand::Rng,
-    ) -> Option<Outcome> {
+    fn weigh(&mut self, index: usize, says: Option<IpAddr>, now: Moment) -> Option<Outcome> {
         let old = self.believed.as_ref().map(|believed| believed.address);
         let label = self.sources.get(index)?.source.label.clone();
         let baseline = self.believed.as_ref().and_then(|b| b.said.get(&label)).copied();
@@ -339,7 +361,7 @@ impl Watch {
         }
         if self.round.as_ref()?.suspicious {
             if let Some(agreed) = self.agreed() {
-                return Some(self.accept(agreed, now, dice));
+                return Some(self.accept(agreed, now));
             }
         }
         if !self.order(now).is_empty() {
@@ -370,7 +392,7 @@ impl Watch {
         Some(address)
     }
 
-    fn accept(&mut self, agreed: IpAddr, now: Moment, dice: &mut fastrand::Rng) -> Outcome {
+    fn accept(&mut self, agreed: IpAddr, now: Moment) -> Outcome {
         let old = self.believed.as_ref().map(|believed| believed.address);
         if old == Some(agreed) {
             let dissenter = self.round.iter().flat_map(|round| &round.answers).find_map(|(index, answer)| {
@@ -382,15 +404,8 @@ impl Watch {
                 None => Outcome::Same,
             };
         }
-        self.left.retain(|(_, when)| now.since(*when) < FLAP_WINDOW);
-        if let Some(until) = self.hold.filter(|until| *until > now) {
-            return Outcome::Flapping { address: agreed, until };
-        }
-        let returns = self.left.iter().any(|(address, _)| *address == agreed);
-        if returns && self.hold.is_none() {
-            let until = now + self.flap.next(dice);
-            self.hold = Some(until);
-            return Outcome::Flapping { address: agreed, until };
+        if let Some(Err(until)) = old.map(|_| self.holds.flaps.admit(agreed, now)) {
+            return Outcome::Held { address: agreed, until };
         }
         Outcome::Changed { from: old, to: agreed }
     }
@@ -413,21 +428,17 @@ impl Watch {
                     believed.confirmed_at = now;
                     believed.said.extend(heard);
                 }
-                if self.hold.or(self.let_through).is_some_and(|since| now.since(since) > CALM) {
-                    (self.hold, self.let_through) = (None, None);
-                    self.flap.reset();
-                }
+                self.holds.flaps.stay(now);
                 self.misses = 0;
             }
             Outcome::Changed { from, to } => {
                 if let Some(from) = from {
-                    self.left.push_back((*from, now));
+                    self.holds.flaps.leave(*from, now);
                 }
                 self.believed = Some(Believed { address: *to, confirmed_at: now, said: heard });
-                self.let_through = self.hold.take().map(|_| now).or(self.let_through);
                 self.misses = 0;
             }
-            Outcome::Flapping { .. } => self.misses = SOON.len(),
+            Outcome::Held { .. } => self.misses = 0,
             Outcome::Unconfirmed(_) | Outcome::Silence(_) => self.misses += 1,
         }
         let of_the_clock = round.answers.values().any(|answer| matches!(answer, Err(Unheard::Clock(_))));
@@ -439,6 +450,10 @@ impl Watch {
         let wait = wait.min(self.every);
         // A tenth of jitter, never later than the period says.
         self.next_at = now + wait.mul_f64(1.0 - dice.f64() / 10.0);
+        // A hold ends when it said that it would.
+        if let Some(until) = self.hold_until().filter(|until| *until > now) {
+            self.next_at = self.next_at.min(until);
+        }
         if std::mem::take(&mut self.again) {
             self.look_now(now);
         }

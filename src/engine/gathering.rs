@@ -50,7 +50,7 @@ mod tests {
 
     /// Both families, each with one source, each to be looked at in an hour.
     fn watches() -> BTreeMap<Family, Watch> {
-        let source = Source { label: "one".into(), operator: "one".into() };
+        let source = Source { label: "one".into(), operator: "one".into(), trace: false };
         let hour = Duration::from_secs(3600);
         let watch = || Watch::new(std::slice::from_ref(&source), 1, hour, at(0) + hour);
         Family::ALL.map(|family| (family, watch())).into()

@@ -9,6 +9,7 @@ pub mod account;
 pub mod address;
 pub mod discovery;
 pub mod failure;
+pub mod flaps;
 pub mod gathering;
 pub mod names;
 pub mod notice;
@@ -237,8 +238,9 @@ impl Engine {
                 continue;
             }
             let mut watch = Watch::new(sources, settings.agree, settings.every, first);
-            if let Some(believed) = self.watches.get(family).and_then(Watch::believed) {
-                watch.remember(believed.clone());
+            if let Some(before) = self.watches.get(family) {
+                watch.remember_holds(before.holds().clone(), first);
+                before.believed().into_iter().for_each(|believed| watch.remember(believed.clone()));
             }
             self.watches.insert(*family, watch);
         }
@@ -341,7 +343,7 @@ impl Engine {
                 self.bulletin.say(Notice::Address { family, from, to, said_by });
                 self.unsaved = true;
             }
-            Outcome::Flapping { address, until } => {
+            Outcome::Held { address, until } => {
                 let wait = now.until(until);
                 let trouble = Trouble::Flapping { family, keeps, address, wait };
                 self.bulletin.raise(topic, trouble, now);

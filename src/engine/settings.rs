@@ -85,6 +85,8 @@ pub struct Source {
     pub label: Box<str>,
     /// Who runs it; sources of one operator count once for agreement.
     pub operator: Box<str>,
+    /// Whether it answers with a Cloudflare trace, which knows of a tunnel on the way.
+    pub trace: bool,
 }
 
 /// One name and type that is kept.

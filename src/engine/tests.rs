@@ -42,7 +42,7 @@ fn account(text: &str) -> AccountName {
 }
 
 fn settings(names: &[&str]) -> Settings {
-    let source = |operator: &str| Source { label: operator.into(), operator: operator.into() };
+    let source = |operator: &str| Source { label: operator.into(), operator: operator.into(), trace: false };
     let mut settings = Settings {
         accounts: BTreeMap::new(),
         sources: [(Family::V4, vec![source("a"), source("b")])].into(),

@@ -117,7 +117,8 @@ fn settings(zones: &BTreeMap<String, String>, rng: &mut fastrand::Rng) -> Settin
     }
     let budget = Budget { requests: [6, 20, 60, 300][rng.usize(..4)], per: Duration::from_secs(300) };
     let refresh = Duration::from_secs(3600 * [1, 6, 6, 6, 12, 24, 24, 24][rng.usize(..8)]);
-    let source = |operator: &&str| Source { label: (*operator).into(), operator: (*operator).into() };
+    let source =
+        |operator: &&str| Source { label: (*operator).into(), operator: (*operator).into(), trace: false };
     let sources = families.iter().map(|family| (*family, OPERATORS.iter().map(source).collect()));
     Settings {
         accounts: [(AccountName::default(), Account { credential: Default::default(), budget, refresh })]

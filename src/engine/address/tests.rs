@@ -17,6 +17,7 @@ fn sources(operators: &[&str]) -> Vec<Source> {
     let source = |(index, operator): (usize, &&str)| Source {
         label: format!("{operator}{index}").into(),
         operator: (*operator).into(),
+        trace: false,
     };
     operators.iter().enumerate().map(source).collect()
 }
@@ -140,29 +141,29 @@ fn a_dead_source_is_asked_last() {
 }
 
 #[test]
-fn an_address_that_returns_at_once_is_held_back() {
+fn an_address_that_returns_twice_is_held_and_the_look_that_ends_it_comes_then() {
     let mut rig = Rig::new(&["a", "b"], 2);
-    rig.look(0, &[Some(1); 2]);
-    rig.look(60, &[Some(2); 2]);
-    let Outcome::Flapping { until, .. } = rig.look(120, &[Some(1); 2]) else { panic!("held back") };
-    assert!(at(120).until(until) >= FLAP_WINDOW);
-    assert_eq!(rig.believes(), Some(ip(2)));
-    let later = until.as_millis() / 1000 + 1;
-    assert_eq!(rig.look(later, &[Some(1); 2]), Outcome::Changed { from: Some(ip(2)), to: ip(1) });
+    for (seconds, address) in [(0, 1), (60, 2), (120, 1)] {
+        assert!(matches!(rig.look(seconds, &[Some(address); 2]), Outcome::Changed { .. }), "at {seconds}");
+    }
+    let held = rig.look(180, &[Some(2); 2]);
+    assert_eq!(held, Outcome::Held { address: ip(2), until: at(780) });
+    assert_eq!((rig.believes(), rig.watch.hold_until()), (Some(ip(1)), Some(at(780))));
+    assert_eq!(rig.look(700, &[Some(1); 2]), Outcome::Same);
+    assert_eq!(rig.watch.wants_at(), Some(at(780)), "and not after the period");
+    assert_eq!(rig.look(780, &[Some(2); 2]), Outcome::Changed { from: Some(ip(1)), to: ip(2) });
+    assert_eq!(rig.watch.hold_until(), None);
 }
 
 #[test]
-fn flaps_of_other_days_are_forgotten() {
+fn a_suspicion_is_an_answer_that_differs_and_no_mere_look() {
     let mut rig = Rig::new(&["a", "b"], 2);
-    for day in 0..8 {
-        let morning = day * 86_400;
-        rig.look(morning, &[Some(1); 2]);
-        rig.look(morning + 60, &[Some(2); 2]);
-        let Outcome::Flapping { until, .. } = rig.look(morning + 120, &[Some(1); 2]) else { panic!() };
-        assert!(at(morning + 120).until(until) <= FLAP_WINDOW * 2, "on day {day}");
-        rig.look(until.as_millis() / 1000 + 1, &[Some(1); 2]);
-        rig.look(morning + 40_000, &[Some(1); 2]);
-    }
+    rig.look(0, &[Some(1); 2]);
+    rig.watch.look_now(at(60));
+    let first = rig.watch.next_source(at(60)).unwrap();
+    assert!(rig.watch.is_looking() && !rig.watch.is_suspicious());
+    assert_eq!(rig.watch.heard(first, Ok(ip(2)), at(60), &mut rig.dice), None);
+    assert!(rig.watch.is_suspicious());
 }
 
 #[test]
