@@ -139,6 +139,7 @@ fn client_requests(walk: &mut Walk) -> Vec<Request> {
         Request::Zone(zone.clone()),
         records(None, 1, 5_000),
         records(Some(name("*.bücher.example.com")), 3, 1),
+        Request::NameServers { zone: zone.clone(), page: 1, per_page: 5_000 },
         Request::Batch { zone: zone.clone(), batch },
         Request::Verify(None),
         Request::Verify(AccountId::parse(&account)),

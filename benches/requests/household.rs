@@ -237,7 +237,7 @@ impl Home {
     fn count(&mut self, request: &Request) {
         let kind = match request {
             Request::Zones { .. } | Request::Zone(_) => &mut self.bill.zones,
-            Request::Records { .. } => &mut self.bill.lists,
+            Request::Records { .. } | Request::NameServers { .. } => &mut self.bill.lists,
             Request::Batch { .. } => &mut self.bill.batches,
             Request::Verify(_) => panic!("nothing has to be explained here"),
         };

@@ -183,7 +183,10 @@ fn take_apart(bytes: &[u8]) -> (u16, Vec<(String, String)>, &[u8]) {
 fn check_found(request: &Request, found: &Found) {
     match (request, found) {
         (Request::Zones { .. }, Found::Zones(page)) => assert!(page.items.len() <= count(page.entries)),
-        (Request::Records { .. }, Found::Records(page)) => assert!(page.items.len() <= count(page.entries)),
+        (Request::Records { .. } | Request::NameServers { .. }, Found::Records(page)) => {
+            assert!(page.items.len() <= count(page.entries));
+            assert!(page.ids.len() <= count(page.entries));
+        }
         (Request::Zone(_), Found::Zone(_)) | (Request::Verify(_), Found::Token(_)) => {}
         (Request::Batch { batch, .. }, Found::Written(written)) => {
             assert_eq!(written.deleted.len(), batch.deletes.len());
@@ -199,7 +202,7 @@ fn count(entries: u32) -> usize {
 }
 
 /// One request of each kind; the batch has one operation of each kind.
-fn requests() -> [Request; 7] {
+fn requests() -> [Request; 8] {
     let zone = || ZoneId::parse(&"a".repeat(32)).expect("a zone's identifier");
     let record = |digit: &str| RecordId::parse(&digit.repeat(32)).expect("a record's identifier");
     let name = || Name::parse("home.example.com").expect("a name");
@@ -229,5 +232,6 @@ fn requests() -> [Request; 7] {
         Request::Batch { zone: zone(), batch },
         Request::Verify(None),
         Request::Verify(AccountId::parse(&"b".repeat(32))),
+        Request::NameServers { zone: zone(), page: 1, per_page: 5_000 },
     ]
 }

@@ -22,6 +22,19 @@ pub fn sentence(body: &[u8]) -> String {
     }
 }
 
+/// What a problem that Cloudflare's edge tells as JSON says, in a sentence.
+pub fn problem(title: &str, code: Option<u32>) -> String {
+    let number = code.map(|code| format!("error {code}")).filter(|number| {
+        // Many a title has its number in it.
+        !title.to_ascii_lowercase().contains(number)
+    });
+    let number = number.map_or_else(String::new, |number| format!(", {number}"));
+    match code.and_then(edge_words) {
+        Some(words) => format!("{words} ({title}{number})"),
+        None => format!("Cloudflare's edge says: {title}{number}"),
+    }
+}
+
 /// Where a redirect points: the host alone.
 pub fn redirect(location: Option<&str>) -> String {
     let host = location

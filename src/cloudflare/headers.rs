@@ -45,6 +45,11 @@ pub fn retry_after(headers: &Headers) -> Option<Duration> {
     values(headers, "retry-after").filter_map(|value| wait(value.trim(), now)).max()
 }
 
+/// So many seconds to wait, at most an hour.
+pub fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into()).min(MOST_WAIT)
+}
+
 fn wait(value: &str, now: Option<i64>) -> Option<Duration> {
     let seconds = match whole_seconds(value) {
         Some(seconds) => seconds,

@@ -1,13 +1,14 @@
 //! The Cloudflare API: HTTP outside, the engine's requests and answers inside.
 //!
 //! In reading order: [`client`] sends, [`wire`] turns requests into HTTP and answers back (pure),
-//! with `shapes` (the JSON), `verdict` (what a failure means), `headers` and `excerpt` below it;
+//! with `shapes` and `lists` (the JSON), `verdict` (what a failure means), `headers` and `excerpt` below it;
 //! [`credential`] fetches the [`secret`], and `mask` keeps it out of everything that is shown.
 
 pub mod client;
 pub mod credential;
 mod excerpt;
 mod headers;
+mod lists;
 mod mask;
 pub mod secret;
 mod shapes;

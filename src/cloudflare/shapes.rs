@@ -1,28 +1,39 @@
 //! The JSON that Cloudflare answers with, read into the engine's values.
 //!
-//! Tolerant of what does not matter: fields that are unknown, missing, null or of another kind.
-//! Strict where a wrong guess would change somebody's records: the id, type, name and content of A
-//! and AAAA records, the id and name of zones. A list with one malformed entry of these is refused
-//! as a whole. Entries of other types are stepped over without being stored. Deliberately unknown:
-//! HTTP, what a refusal means.
+//! Tolerant of what does not matter: fields that are unknown, missing, null or of another kind, and
+//! whole entries of a list that cannot be read. Those at a name that can be read are handed on as
+//! such, since they may stand in the way. Strict about what a write is answered with. Deliberately
+//! unknown: HTTP, what a refusal means.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
 use super::excerpt;
+use super::lists::{Entry, Paging};
 use crate::engine::failure::ApiError;
 use crate::engine::names::{AccountId, Family, Name, Record, RecordId, Ttl, ZoneId};
 use crate::engine::request::{Listed, TokenStatus, Written, Zone};
+
+/// Methods of a visitor for JSON that says nothing here.
+macro_rules! says_nothing {
+    ($($method:ident: $kind:ty),+) => {
+        $(fn $method<E>(self, _: $kind) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        })+
+    };
+}
 
 /// Errors of one answer that are kept.
 const MOST_ERRORS: usize = 20;
 /// Characters of an error's message that are kept.
 const MOST_MESSAGE: usize = 300;
+/// Fields of an object inside an entry that are kept.
+const MOST_FIELDS: usize = 16;
 
 /// What every answer has around its result.
 pub struct Envelope {
@@ -30,170 +41,229 @@ pub struct Envelope {
     pub success: bool,
     /// All errors, those inside `error_chain` included, outermost first.
     pub errors: Vec<ApiError>,
+    /// What it says elsewhere when it has no errors, in `error`, `message` or `messages`. May be empty.
+    pub words: String,
+    /// Where Cloudflare explains the error.
+    pub link: Option<String>,
 }
 
 /// Why a body is no envelope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoEnvelope {
     /// It begins as JSON and stops in the middle.
     CutOff,
-    /// It is JSON of another kind.
-    OtherJson,
+    /// It tells a problem as RFC 9457 has it, which is how Cloudflare's edge answers.
+    Problem(Problem),
+    /// It is JSON of another kind, with these words in `error` or `message`, if any.
+    OtherJson(String),
     /// It is no JSON.
     NoJson,
+}
+
+/// A problem as RFC 9457 has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong, in one line.
+    pub title: String,
+    /// The edge's number for it; its numbers are not the API's.
+    pub code: Option<u32>,
+    /// Seconds to wait before the next request.
+    pub retry_after: Option<u32>,
 }
 
 /// Reads the envelope; the result is only stepped over.
 pub fn envelope(body: &[u8]) -> Result<Envelope, NoEnvelope> {
     #[derive(serde::Deserialize)]
+    #[serde(default)]
+    #[derive(Default)]
     struct Raw<'a> {
-        #[serde(default, borrow)]
+        #[serde(borrow)]
         success: Atom<'a>,
-        #[serde(default)]
         errors: Errors,
+        error: Errors,
+        message: Errors,
+        messages: Errors,
+        #[serde(borrow)]
+        title: Atom<'a>,
+        #[serde(borrow)]
+        error_code: Atom<'a>,
+        #[serde(borrow)]
+        retry_after: Atom<'a>,
     }
     let raw: Raw<'_> = serde_json::from_slice(body).map_err(|error| match error.classify() {
         Category::Eof if begins_as_json(body) => NoEnvelope::CutOff,
-        Category::Data => NoEnvelope::OtherJson,
+        Category::Data => NoEnvelope::OtherJson(String::new()),
         _ => NoEnvelope::NoJson,
     })?;
-    let success = match raw.success {
-        Atom::Flag(success) => success,
-        _ if !raw.errors.0.is_empty() => false,
-        _ => return Err(NoEnvelope::OtherJson),
+    let elsewhere = [raw.error, raw.message, raw.messages].into_iter();
+    let words = elsewhere.map(|errors| errors.words()).find(|words| !words.is_empty()).unwrap_or_default();
+    let success = match (raw.success, raw.title.text()) {
+        (Atom::Flag(success), _) => success,
+        _ if !raw.errors.all.is_empty() => false,
+        (_, Some(title)) => {
+            return Err(NoEnvelope::Problem(Problem {
+                title: excerpt::clean(title, MOST_MESSAGE),
+                code: raw.error_code.number(),
+                retry_after: raw.retry_after.number(),
+            }));
+        }
+        _ => return Err(NoEnvelope::OtherJson(words)),
     };
-    Ok(Envelope { success, errors: raw.errors.0 })
+    Ok(Envelope { success, errors: raw.errors.all, words, link: raw.errors.link })
 }
 
 fn begins_as_json(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'{')
 }
 
-/// Reads the result of an answer.
+/// Reads the result of an answer, and what it says of the pages of a list.
 ///
 /// # Errors
 /// What is wrong with it, to be shown.
-pub fn result<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
-    #[derive(serde::Deserialize)]
-    struct Raw<T> {
-        result: T,
-    }
-    let raw: Raw<T> = serde_json::from_slice(body)
-        .map_err(|error| format!("the answer cannot be used: {}", excerpt::clean(&error.to_string(), 200)))?;
-    Ok(raw.result)
-}
-
-/// How many entries there are on all pages, if the answer says so; `page` is the one asked for and
-/// `entries` what is on it.
-///
-/// Newer lists say `total_count`, some only `total_pages`; then it is exact on the last page, and as
-/// many as fit before. A total below what is on the page itself is not believed.
-pub fn total(body: &[u8], page: u32, entries: u32) -> Option<u32> {
-    #[derive(serde::Deserialize)]
-    struct Raw<'a> {
-        #[serde(borrow)]
-        result_info: Paging<'a>,
-    }
+pub fn result<'a, T: Default + Deserialize<'a>>(body: &'a [u8]) -> Result<(T, Paging<'a>), String> {
     #[derive(Default, serde::Deserialize)]
     #[serde(default)]
-    struct Paging<'a> {
+    struct Raw<'a, T> {
+        result: T,
         #[serde(borrow)]
-        total_count: Atom<'a>,
-        #[serde(borrow)]
-        total_pages: Atom<'a>,
-        #[serde(borrow)]
-        per_page: Atom<'a>,
+        result_info: Object<'a, Paging<'a>>,
     }
-    let paging = serde_json::from_slice::<Raw<'_>>(body).ok()?.result_info;
-    let from_pages = || {
-        let (pages, per_page) = (paging.total_pages.number()?, paging.per_page.number()?);
-        let before = |pages: u32| pages.checked_mul(per_page);
-        if pages > page { before(pages) } else { before(page.saturating_sub(1))?.checked_add(entries) }
-    };
-    let total = paging.total_count.number().or_else(from_pages)?;
-    (total >= entries).then_some(total)
+    let raw: Raw<'a, T> = serde_json::from_slice(body)
+        .map_err(|_| "its result does not have the form that Cloudflare documents")?;
+    Ok((raw.result, raw.result_info.fields))
 }
 
-/// A list of which only some entries are kept, each read and judged as it comes by.
-pub struct List<E: Entry> {
-    /// What is kept.
-    pub items: Vec<E::Item>,
-    /// How many entries there were.
-    pub entries: u32,
+/// Fields of a JSON object that are kept.
+pub trait Fields<'a>: Default {
+    /// Where the field of this name goes; `None` for one that is not kept.
+    fn field(&mut self, name: &str) -> Option<&mut Atom<'a>>;
 }
 
-/// The raw form of an entry of a list.
-pub trait Entry {
-    /// What it becomes.
-    type Item;
-
-    /// `None` for an entry that does not matter here.
-    ///
-    /// # Errors
-    /// What is wrong with an entry that does.
-    fn read(self) -> Result<Option<Self::Item>, &'static str>;
+/// A JSON object of which some fields are kept. JSON of any other kind reads as one without fields,
+/// and of two fields of one name the last one counts.
+#[derive(Default)]
+pub struct Object<'a, T> {
+    /// The fields.
+    pub fields: T,
+    borrowed: PhantomData<&'a ()>,
 }
 
-impl<'de, E: Entry + Deserialize<'de>> Deserialize<'de> for List<E> {
+impl<'de: 'a, 'a, T: Fields<'a>> Deserialize<'de> for Object<'a, T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries<E>(PhantomData<E>);
+        deserializer.deserialize_any(AnyObject(Object { fields: T::default(), borrowed: PhantomData }))
+    }
+}
 
-        impl<'de, E: Entry + Deserialize<'de>> Visitor<'de> for Entries<E> {
-            type Value = List<E>;
+struct AnyObject<'a, T>(Object<'a, T>);
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
+impl<'de: 'a, 'a, T: Fields<'a>> Visitor<'de> for AnyObject<'a, T> {
+    type Value = Object<'a, T>;
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<E>, A::Error> {
-                let mut list = List { items: Vec::new(), entries: 0 };
-                while let Some(raw) = seq.next_element::<E>()? {
-                    list.entries = list.entries.saturating_add(1);
-                    list.items.extend(raw.read().map_err(de::Error::custom)?);
-                }
-                Ok(list)
+    says_nothing!(visit_bool: bool, visit_u64: u64, visit_i64: i64, visit_f64: f64, visit_str: &str);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_unit<E>(self) -> Result<Object<'a, T>, E> {
+        Ok(self.0)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Object<'a, T>, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(self.0)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Object<'a, T>, A::Error> {
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            match self.0.fields.field(&key) {
+                Some(field) => *field = map.next_value()?,
+                None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        deserializer.deserialize_seq(Entries(PhantomData))
+        Ok(self.0)
     }
 }
 
 /// A record of any type.
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
+#[derive(Default)]
 pub struct RawRecord<'a> {
-    #[serde(borrow)]
     id: Atom<'a>,
-    #[serde(borrow, rename = "type")]
     kind: Atom<'a>,
-    #[serde(borrow)]
     name: Atom<'a>,
-    #[serde(borrow)]
     content: Atom<'a>,
-    #[serde(borrow)]
     ttl: Atom<'a>,
-    #[serde(borrow)]
     proxied: Atom<'a>,
-    #[serde(borrow)]
     comment: Atom<'a>,
-    #[serde(borrow)]
     tags: Atom<'a>,
+    meta: Atom<'a>,
 }
 
-impl Entry for RawRecord<'_> {
+impl<'a> Fields<'a> for RawRecord<'a> {
+    fn field(&mut self, name: &str) -> Option<&mut Atom<'a>> {
+        Some(match name {
+            "id" => &mut self.id,
+            "type" => &mut self.kind,
+            "name" => &mut self.name,
+            "content" => &mut self.content,
+            "ttl" => &mut self.ttl,
+            "proxied" => &mut self.proxied,
+            "comment" => &mut self.comment,
+            "tags" => &mut self.tags,
+            "meta" => &mut self.meta,
+            _ => return None,
+        })
+    }
+}
+
+impl<'a> Entry<'a> for RawRecord<'a> {
     type Item = Listed;
 
-    fn read(self) -> Result<Option<Listed>, &'static str> {
-        let kind = self.kind.text().ok_or("a record without a type")?;
-        if kind.eq_ignore_ascii_case("CNAME") {
-            let name = self.name.text().and_then(|name| Name::parse(name).ok());
-            return Ok(name.map(Listed::Alias));
+    fn read(self) -> Option<Listed> {
+        let kind = self.kind.text().unwrap_or_default();
+        let family = Family::of_record_type(kind);
+        let is = |known: &str| kind.eq_ignore_ascii_case(known);
+        if !(family.is_some() || is("CNAME") || is("NS") || kind.is_empty()) {
+            return None;
         }
-        match Family::of_record_type(kind) {
-            Some(family) => Ok(self.address(family)?.map(Listed::Address)),
-            None => Ok(None),
+        let name = Name::parse(self.name.text()?).ok()?;
+        if is("CNAME") {
+            return Some(Listed::Alias(name));
         }
+        if is("NS") {
+            let server = self.content.text().map(|server| excerpt::clean(server, MOST_MESSAGE));
+            let server = server.filter(|server| !server.is_empty());
+            return Some(Listed::Delegation(name, server.map_or("another server".into(), Into::into)));
+        }
+        let read_only = self.meta.member("read_only").and_then(Atom::flag) == Some(true);
+        let product = product(&self.meta);
+        let id = self.id.text().and_then(RecordId::parse);
+        Some(match (family.and_then(|family| self.address(family).ok()), read_only) {
+            (Some(record), true) => Listed::Managed(record, product),
+            (Some(record), false) => Listed::Address(record),
+            (None, _) => Listed::Unreadable(name, id.map_or("".into(), |id| id.as_str().into())),
+        })
     }
+}
+
+/// The Cloudflare product that manages a record, as far as its `meta` says. There is no list of the
+/// names in it; these were seen.
+fn product(meta: &Atom<'_>) -> Option<Box<str>> {
+    const SEEN: [(&str, &str); 4] = [
+        ("origin_worker_id", "Workers"),
+        ("managed_by_argo_tunnel", "Cloudflare Tunnel"),
+        ("managed_by_apps", "Cloudflare Apps"),
+        ("email_routing", "Email Routing"),
+    ];
+    let says = |key| match meta.member(key) {
+        Some(Atom::Text(text)) => !text.is_empty(),
+        Some(Atom::Flag(flag)) => *flag,
+        _ => false,
+    };
+    let named = ["product", "managed_by"].into_iter().find_map(|key| meta.member(key)?.text());
+    let named = named.map(|name| excerpt::clean(name, 40)).filter(|name| !name.is_empty());
+    let seen = || SEEN.into_iter().find(|(key, _)| says(key)).map(|(_, product)| product.into());
+    named.map(Into::into).or_else(seen)
 }
 
 impl RawRecord<'_> {
@@ -203,78 +273,74 @@ impl RawRecord<'_> {
     /// What is wrong with it.
     pub fn written(self) -> Result<Record, &'static str> {
         let kind = self.kind.text().and_then(Family::of_record_type);
-        let family = kind.ok_or("a record of another type than was written")?;
-        self.address(family)?.ok_or("a record of another name than was written")
+        self.address(kind.ok_or("a record is of another type than was written")?)
     }
 
-    /// `None` if the record's name is none that this program manages.
-    fn address(self, family: Family) -> Result<Option<Record>, &'static str> {
+    fn address(self, family: Family) -> Result<Record, &'static str> {
         let id = self.id.text().and_then(RecordId::parse);
-        let id = id.ok_or("an address record without a proper id")?;
-        let name = self.name.text().ok_or("an address record without a name")?;
+        let name = self.name.text().and_then(|name| Name::parse(name).ok());
         let content = self.content.text().unwrap_or_default();
         let content = match family {
             Family::V4 => content.parse::<Ipv4Addr>().map(IpAddr::V4),
             Family::V6 => content.parse::<Ipv6Addr>().map(IpAddr::V6),
         };
-        let content = content.map_err(|_| "an address record whose content is no address")?;
-        let Ok(name) = Name::parse(name) else {
-            return Ok(None);
-        };
-        Ok(Some(Record {
-            id,
-            name,
-            content,
+        Ok(Record {
+            id: id.ok_or("an address record has no proper id")?,
+            name: name.ok_or("an address record has no proper name")?,
+            content: content.map_err(|_| "an address record's content is no address")?,
             ttl: Ttl::from_api(self.ttl.number().unwrap_or(1)),
             proxied: self.proxied.flag().unwrap_or(false),
             comment: self.comment.text().filter(|c| !c.is_empty()).map(Into::into),
             tags: self.tags.texts().unwrap_or_default(),
-        }))
+        })
     }
 }
 
 /// A zone.
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
+#[derive(Default)]
 pub struct RawZone<'a> {
-    #[serde(borrow)]
     id: Atom<'a>,
-    #[serde(borrow)]
     name: Atom<'a>,
-    #[serde(borrow)]
     account: Atom<'a>,
-    #[serde(borrow)]
     status: Atom<'a>,
-    #[serde(borrow, rename = "type")]
     kind: Atom<'a>,
-    #[serde(borrow)]
+    plan: Atom<'a>,
     paused: Atom<'a>,
-    #[serde(borrow)]
     permissions: Atom<'a>,
 }
 
-impl Entry for RawZone<'_> {
+impl<'a> Fields<'a> for RawZone<'a> {
+    fn field(&mut self, name: &str) -> Option<&mut Atom<'a>> {
+        Some(match name {
+            "id" => &mut self.id,
+            "name" => &mut self.name,
+            "account" => &mut self.account,
+            "status" => &mut self.status,
+            "type" => &mut self.kind,
+            "plan" => &mut self.plan,
+            "paused" => &mut self.paused,
+            "permissions" => &mut self.permissions,
+            _ => return None,
+        })
+    }
+}
+
+impl<'a> Entry<'a> for RawZone<'a> {
     type Item = Zone;
 
-    fn read(self) -> Result<Option<Zone>, &'static str> {
-        let id = self.id.text().and_then(ZoneId::parse);
-        let id = id.ok_or("a zone without a proper id")?;
-        let name = self.name.text().ok_or("a zone without a name")?;
-        let Ok(name) = Name::parse(name) else {
-            return Ok(None);
-        };
-        let word =
-            |atom: &Atom<'_>| atom.text().map_or("unknown".into(), |text| excerpt::clean(text, 40).into());
-        Ok(Some(Zone {
-            id,
-            name,
-            status: word(&self.status),
-            kind: word(&self.kind),
-            plan: None,
+    fn read(self) -> Option<Zone> {
+        let word = |text: &str| excerpt::clean(text, 40).into();
+        let or_unknown = |atom: &Atom<'_>| atom.text().map_or("unknown".into(), word);
+        Some(Zone {
+            id: self.id.text().and_then(ZoneId::parse)?,
+            name: Name::parse(self.name.text()?).ok()?,
+            status: or_unknown(&self.status),
+            kind: or_unknown(&self.kind),
+            plan: self.plan.member("legacy_id").and_then(Atom::text).map(word),
             paused: self.paused.flag().unwrap_or(false),
-            account: self.account.id().and_then(AccountId::parse),
+            account: self.account.member("id").and_then(Atom::text).and_then(AccountId::parse),
             permissions: self.permissions.texts(),
-        }))
+        })
     }
 }
 
@@ -282,24 +348,24 @@ impl Entry for RawZone<'_> {
 #[derive(serde::Deserialize)]
 pub struct RawWritten<'a> {
     #[serde(default, borrow)]
-    deletes: Option<Vec<RawRecord<'a>>>,
+    deletes: Option<Vec<Object<'a, RawRecord<'a>>>>,
     #[serde(default, borrow)]
-    patches: Option<Vec<RawRecord<'a>>>,
+    patches: Option<Vec<Object<'a, RawRecord<'a>>>>,
     #[serde(default, borrow)]
-    posts: Option<Vec<RawRecord<'a>>>,
+    posts: Option<Vec<Object<'a, RawRecord<'a>>>>,
 }
 
 impl RawWritten<'_> {
     /// # Errors
     /// What is wrong with one of the records.
     pub fn read(self) -> Result<Written, &'static str> {
-        let id = |raw: RawRecord<'_>| {
-            let id = raw.id.text().and_then(RecordId::parse);
-            id.ok_or("a deleted record without a proper id")
+        let id = |raw: Object<'_, RawRecord<'_>>| {
+            let id = raw.fields.id.text().and_then(RecordId::parse);
+            id.ok_or("a deleted record has no proper id")
         };
-        let all = |raw: Option<Vec<RawRecord<'_>>>| {
+        let all = |raw: Option<Vec<Object<'_, RawRecord<'_>>>>| {
             let records = raw.unwrap_or_default().into_iter();
-            records.map(RawRecord::written).collect::<Result<_, _>>()
+            records.map(|raw| raw.fields.written()).collect::<Result<_, _>>()
         };
         let deletes = self.deletes.unwrap_or_default().into_iter();
         Ok(Written {
@@ -311,13 +377,20 @@ impl RawWritten<'_> {
 }
 
 /// What verification says of a token.
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
+#[derive(Default)]
 pub struct RawToken<'a> {
-    #[serde(borrow)]
     status: Atom<'a>,
-    #[serde(borrow)]
     expires_on: Atom<'a>,
+}
+
+impl<'a> Fields<'a> for RawToken<'a> {
+    fn field(&mut self, name: &str) -> Option<&mut Atom<'a>> {
+        match name {
+            "status" => Some(&mut self.status),
+            "expires_on" => Some(&mut self.expires_on),
+            _ => None,
+        }
+    }
 }
 
 impl RawToken<'_> {
@@ -326,7 +399,7 @@ impl RawToken<'_> {
     pub fn read(self) -> Result<TokenStatus, &'static str> {
         let short = |text: &str| excerpt::clean(text, 40).into();
         Ok(TokenStatus {
-            status: short(self.status.text().ok_or("a token without a status")?),
+            status: short(self.status.text().ok_or("the token has no status")?),
             expires_on: self.expires_on.text().map(short),
         })
     }
@@ -335,28 +408,33 @@ impl RawToken<'_> {
 /// A JSON value, as far as it can matter: a field that turns out to be of another kind than
 /// expected reads as absent instead of spoiling the whole answer.
 #[derive(Default)]
-enum Atom<'a> {
+pub enum Atom<'a> {
+    /// A text.
     Text(Cow<'a, str>),
+    /// A whole number.
     Number(u64),
+    /// `true` or `false`.
     Flag(bool),
     /// The texts of an array.
     Texts(Vec<Box<str>>),
-    /// The `id` of an object.
-    Id(Box<str>),
+    /// The first fields of an object.
+    Members(Vec<(Cow<'a, str>, Atom<'a>)>),
+    /// Anything else, and nothing.
     #[default]
     Other,
 }
 
-impl Atom<'_> {
-    fn text(&self) -> Option<&str> {
+impl<'a> Atom<'a> {
+    /// The text, if it is one.
+    pub fn text(&self) -> Option<&str> {
         match self {
             Atom::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    /// Also a number that is written as a text.
-    fn number(&self) -> Option<u32> {
+    /// The number, also one that is written as a text.
+    pub fn number(&self) -> Option<u32> {
         match self {
             Atom::Number(number) => u32::try_from(*number).ok(),
             Atom::Text(text) => text.parse().ok(),
@@ -378,9 +456,9 @@ impl Atom<'_> {
         }
     }
 
-    fn id(&self) -> Option<&str> {
+    fn member(&self, name: &str) -> Option<&Atom<'a>> {
         match self {
-            Atom::Id(id) => Some(id),
+            Atom::Members(all) => all.iter().find(|(known, _)| known == name).map(|(_, value)| value),
             _ => None,
         }
     }
@@ -397,6 +475,8 @@ struct AnyAtom;
 impl<'de> Visitor<'de> for AnyAtom {
     type Value = Atom<'de>;
 
+    says_nothing!(visit_i64: i64, visit_f64: f64);
+
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
@@ -407,14 +487,6 @@ impl<'de> Visitor<'de> for AnyAtom {
 
     fn visit_u64<E>(self, number: u64) -> Result<Atom<'de>, E> {
         Ok(Atom::Number(number))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Atom<'de>, E> {
-        Ok(Atom::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Atom<'de>, E> {
-        Ok(Atom::Other)
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Atom<'de>, E> {
@@ -440,27 +512,36 @@ impl<'de> Visitor<'de> for AnyAtom {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Atom<'de>, A::Error> {
-        let mut found = Atom::Other;
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            if key != "id" {
-                map.next_value::<IgnoredAny>()?;
-            } else if let Atom::Text(id) = map.next_value::<Atom<'de>>()? {
-                found = Atom::Id(id.into());
+        let mut members = Vec::new();
+        while let Some((key, value)) = map.next_entry()? {
+            if members.len() < MOST_FIELDS {
+                members.push((key, value));
             }
         }
-        Ok(found)
+        Ok(Atom::Members(members))
     }
 }
 
 /// The errors of an answer, in whatever form: a list of objects with chains below them, one object,
 /// plain texts.
 #[derive(Default)]
-struct Errors(Vec<ApiError>);
+struct Errors {
+    all: Vec<ApiError>,
+    /// The first `documentation_url`.
+    link: Option<String>,
+}
 
 impl Errors {
-    fn add(&mut self, more: Vec<ApiError>) {
-        let room = MOST_ERRORS.saturating_sub(self.0.len());
-        self.0.extend(more.into_iter().take(room));
+    fn add(&mut self, more: Errors) {
+        let room = MOST_ERRORS.saturating_sub(self.all.len());
+        self.all.extend(more.all.into_iter().take(room));
+        self.link = self.link.take().or(more.link);
+    }
+
+    /// All messages, without codes.
+    fn words(&self) -> String {
+        let words: Vec<_> = self.all.iter().map(|error| error.message.trim_end_matches('.')).collect();
+        excerpt::clean(&words.join("; "), MOST_MESSAGE)
     }
 }
 
@@ -475,24 +556,10 @@ struct AnyErrors;
 impl<'de> Visitor<'de> for AnyErrors {
     type Value = Errors;
 
+    says_nothing!(visit_bool: bool, visit_u64: u64, visit_i64: i64, visit_f64: f64);
+
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("errors")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Errors, E> {
-        Ok(Errors::default())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Errors, E> {
-        Ok(Errors::default())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Errors, E> {
-        Ok(Errors::default())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Errors, E> {
-        Ok(Errors::default())
     }
 
     fn visit_unit<E>(self) -> Result<Errors, E> {
@@ -500,32 +567,39 @@ impl<'de> Visitor<'de> for AnyErrors {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Errors, E> {
-        Ok(Errors(vec![ApiError { code: 0, message: excerpt::clean(text, MOST_MESSAGE) }]))
+        let error = ApiError { code: 0, message: excerpt::clean(text, MOST_MESSAGE) };
+        Ok(Errors { all: vec![error], link: None })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Errors, A::Error> {
         let mut errors = Errors::default();
         while let Some(more) = seq.next_element::<Errors>()? {
-            errors.add(more.0);
+            errors.add(more);
         }
         Ok(errors)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Errors, A::Error> {
-        let (mut code, mut message, mut chain) = (Atom::Other, Atom::Other, Errors::default());
+        let (mut code, mut message, mut link) = (Atom::Other, Atom::Other, Atom::Other);
+        let mut chain = Errors::default();
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             match &*key {
                 "code" => code = map.next_value()?,
                 "message" => message = map.next_value()?,
+                "documentation_url" => link = map.next_value()?,
                 "error_chain" => chain = map.next_value()?,
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        let mut errors = Errors(vec![ApiError {
-            code: code.number().map_or(0, i64::from),
-            message: excerpt::clean(message.text().unwrap_or("no message"), MOST_MESSAGE),
-        }]);
-        errors.add(chain.0);
+        let link = link.text().filter(|link| link.starts_with("https://"));
+        let mut errors = Errors {
+            all: vec![ApiError {
+                code: code.number().map_or(0, i64::from),
+                message: excerpt::clean(message.text().unwrap_or("no message"), MOST_MESSAGE),
+            }],
+            link: link.map(|link| excerpt::clean(link, MOST_MESSAGE)),
+        };
+        errors.add(chain);
         Ok(errors)
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! | answer | of a list of zones or a verification | of a zone or its records | of a batch |
 //! |---|---|---|---|
-//! | 429; code 971 or 10100; a text `error code: 1015` | Throttled | Throttled | Throttled |
+//! | 429; code 971, 10100, 10300 or 10429; 1015 of the edge | Throttled | Throttled | Throttled |
 //! | 1xx, 3xx, 408, 409, 425, 5xx, whatever the body | NotSent | NotSent | Unsure |
 //! | no JSON of the API's (HTML, cut off, empty): 405, 413, 415 | NotSent | NotSent | Content |
 //! | the same, any other status, 200 and 403 too | NotSent | NotSent | Unsure |
@@ -40,7 +40,7 @@ const MALFORMED_CREDENTIAL: &[i64] = &[6102, 6103, 6111, 9103, 9106];
 const AUTHENTICATION: &[i64] = &[10_000, 9109];
 const COPY_WRONG: &[i64] = &[1002, 81_044, 81_053, 81_054, 81_057, 81_058];
 const NO_SUCH_ZONE: &[i64] = &[7000, 7003];
-const TOO_MANY: &[i64] = &[971, 10_100];
+const TOO_MANY: &[i64] = &[971, 10_100, 10_300, 10_429];
 
 /// What a request is about, as far as it matters here.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl About {
     fn of(request: &Request) -> About {
         match request {
             Request::Zones { .. } | Request::Verify(_) => About::Account,
-            Request::Zone(_) | Request::Records { .. } => About::Zone,
+            Request::Zone(_) | Request::Records { .. } | Request::NameServers { .. } => About::Zone,
             Request::Batch { .. } => About::Batch,
         }
     }

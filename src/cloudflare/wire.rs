@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{excerpt, headers, shapes, verdict};
+use super::lists::Entry as _;
+use super::shapes::{Envelope, NoEnvelope, Object};
+use super::{excerpt, headers, lists, shapes, verdict};
 use crate::engine::failure::{ApiError, Class, Failure};
 use crate::engine::names::{Family, Name, RecordId, Ttl};
-use crate::engine::request::{Answer, Batch, Found, Page, Patch, Post, Request, Written};
+use crate::engine::request::{Answer, Batch, Found, Patch, Post, Request, Written};
 
 /// Zones on a page: the most that Cloudflare gives.
 pub const ZONES_PER_PAGE: u32 = 50;
@@ -60,6 +62,9 @@ pub fn encode(request: &Request) -> HttpRequest {
             "/zones/{zone}/dns_records?page={page}&per_page={per_page}{}",
             only("name.exact", name)
         )),
+        Request::NameServers { zone, page, per_page } => {
+            get(format!("/zones/{zone}/dns_records?page={page}&per_page={per_page}&type=NS"))
+        }
         Request::Batch { zone, batch } => HttpRequest {
             method: "POST",
             path: format!("/zones/{zone}/dns_records/batch"),
@@ -75,15 +80,24 @@ pub fn encode(request: &Request) -> HttpRequest {
 /// Answers that mean nothing are failures like others; no answer whatever makes this panic.
 #[must_use]
 pub fn decode(request: &Request, answer: &HttpAnswer<'_>) -> Answer {
+    let envelope = shapes::envelope(answer.body);
+    let asked_in_body = match &envelope {
+        Err(NoEnvelope::Problem(problem)) => problem.retry_after.map(headers::seconds),
+        _ => None,
+    };
     Answer {
         limits: headers::limits(&answer.headers),
-        retry_after: headers::retry_after(&answer.headers),
+        retry_after: headers::retry_after(&answer.headers).max(asked_in_body),
         took: answer.took,
-        outcome: outcome(request, answer),
+        outcome: outcome(request, answer, envelope),
     }
 }
 
-fn outcome(request: &Request, answer: &HttpAnswer<'_>) -> Result<Found, Failure> {
+fn outcome(
+    request: &Request,
+    answer: &HttpAnswer<'_>,
+    envelope: Result<Envelope, NoEnvelope>,
+) -> Result<Found, Failure> {
     let status = answer.status;
     let success = (200..300).contains(&status);
     let fail = |class, errors: Vec<ApiError>, detail| Failure {
@@ -93,9 +107,11 @@ fn outcome(request: &Request, answer: &HttpAnswer<'_>) -> Result<Found, Failure>
         detail,
         ray: headers::ray(&answer.headers),
     };
-    match shapes::envelope(answer.body) {
-        Ok(envelope) if envelope.success && success => found(request, answer.body)
-            .map_err(|detail| fail(verdict::uncertain(request), envelope.errors, detail)),
+    match envelope {
+        Ok(envelope) if envelope.success && success => found(request, answer.body).map_err(|why| {
+            let detail = format!("the answer cannot be used: {why}");
+            fail(verdict::uncertain(request), envelope.errors, detail)
+        }),
         Ok(envelope) if envelope.success => {
             let class = verdict::of_status(request, status);
             let detail = "the answer says success, its status does not".to_owned();
@@ -103,11 +119,15 @@ fn outcome(request: &Request, answer: &HttpAnswer<'_>) -> Result<Found, Failure>
         }
         Ok(envelope) => {
             let class = verdict::of_refusal(request, status, &envelope.errors);
-            let detail = match envelope.errors.is_empty() {
-                true => "Cloudflare gave no reason".to_owned(),
-                false => String::new(),
+            let words = match (envelope.errors.is_empty(), envelope.words.is_empty()) {
+                (true, true) => "Cloudflare gave no reason".to_owned(),
+                (true, false) => envelope.words,
+                (false, _) => String::new(),
             };
-            Err(fail(class, envelope.errors, detail))
+            let link = envelope.link.map(|link| format!("see {link}"));
+            let told: Vec<String> = [Some(words), link].into_iter().flatten().collect();
+            let told: Vec<&str> = told.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+            Err(fail(class, envelope.errors, told.join("; ")))
         }
         Err(why) => {
             let (class, detail) = foreign(request, answer, why);
@@ -117,65 +137,62 @@ fn outcome(request: &Request, answer: &HttpAnswer<'_>) -> Result<Found, Failure>
 }
 
 /// What an answer that is not the API's means and says.
-fn foreign(request: &Request, answer: &HttpAnswer<'_>, why: shapes::NoEnvelope) -> (Class, String) {
+fn foreign(request: &Request, answer: &HttpAnswer<'_>, why: NoEnvelope) -> (Class, String) {
     if (300..400).contains(&answer.status) {
         let location = headers::first(&answer.headers, "location");
         return (verdict::uncertain(request), excerpt::redirect(location));
     }
-    let edge_throttles = excerpt::edge_code(&excerpt::readable(answer.body)) == Some(1015);
-    let class = match edge_throttles {
-        true => Class::Throttled,
-        false => verdict::of_status(request, answer.status),
+    let code = match &why {
+        NoEnvelope::Problem(problem) => problem.code,
+        _ => excerpt::edge_code(&excerpt::readable(answer.body)),
     };
-    let bytes = answer.body.len();
+    let class = match code {
+        Some(1015) => Class::Throttled,
+        _ => verdict::of_status(request, answer.status),
+    };
     let detail = match why {
-        shapes::NoEnvelope::CutOff => format!("the answer is cut off after {bytes} bytes"),
-        shapes::NoEnvelope::OtherJson | shapes::NoEnvelope::NoJson => excerpt::sentence(answer.body),
+        NoEnvelope::CutOff => format!("the answer is cut off after {} bytes", answer.body.len()),
+        NoEnvelope::Problem(problem) => excerpt::problem(&problem.title, problem.code),
+        NoEnvelope::OtherJson(words) if !words.is_empty() => {
+            format!("the answer is not the API's: {words}")
+        }
+        NoEnvelope::OtherJson(_) | NoEnvelope::NoJson => excerpt::sentence(answer.body),
     };
     (class, detail)
 }
 
 /// Reads what was asked for.
+///
+/// # Errors
+/// Why the answer cannot be used.
 fn found(request: &Request, body: &[u8]) -> Result<Found, String> {
-    let unusable = |why: &str| format!("the answer cannot be used: {why}");
     Ok(match request {
-        Request::Zones { page, .. } => {
-            let list = shapes::result::<shapes::List<shapes::RawZone<'_>>>(body)?;
-            Found::Zones(page_of(list, body, *page))
-        }
+        Request::Zones { page, .. } => Found::Zones(lists::page::<shapes::RawZone<'_>>(body, *page)?),
         Request::Zone(id) => {
-            let raw = shapes::result::<shapes::RawZone<'_>>(body)?;
-            let zone = shapes::Entry::read(raw).map_err(unusable)?;
-            let zone = zone.filter(|zone| zone.id == *id);
-            Found::Zone(zone.ok_or_else(|| unusable("it is about another zone"))?)
+            let (raw, _) = shapes::result::<Object<'_, shapes::RawZone<'_>>>(body)?;
+            let zone = raw.fields.read().ok_or("it has no zone in it")?;
+            if zone.id != *id {
+                return Err("it is about another zone".to_owned());
+            }
+            Found::Zone(zone)
         }
-        Request::Records { page, .. } => {
-            let list = shapes::result::<shapes::List<shapes::RawRecord<'_>>>(body)?;
-            Found::Records(page_of(list, body, *page))
+        Request::Records { page, .. } | Request::NameServers { page, .. } => {
+            Found::Records(lists::page::<shapes::RawRecord<'_>>(body, *page)?)
         }
         Request::Batch { batch, .. } => {
-            let raw = shapes::result::<shapes::RawWritten<'_>>(body)?;
-            let written = raw.read().map_err(unusable)?;
+            let (raw, _) = shapes::result::<Option<shapes::RawWritten<'_>>>(body)?;
+            let raw = raw.ok_or("it says success, but not what was changed")?;
+            let written = raw.read()?;
             if !answers(&written, batch) {
-                return Err(unusable("it is not about the changes that were sent"));
+                return Err("it is not about the changes that were sent".to_owned());
             }
             Found::Written(written)
         }
         Request::Verify(_) => {
-            let raw = shapes::result::<shapes::RawToken<'_>>(body)?;
-            Found::Token(raw.read().map_err(unusable)?)
+            let (raw, _) = shapes::result::<Object<'_, shapes::RawToken<'_>>>(body)?;
+            Found::Token(raw.fields.read()?)
         }
     })
-}
-
-fn page_of<E: shapes::Entry>(list: shapes::List<E>, body: &[u8], page: u32) -> Page<E::Item> {
-    Page {
-        items: list.items,
-        entries: list.entries,
-        total: shapes::total(body, page, list.entries),
-        per_page: None,
-        ids: Vec::new(),
-    }
 }
 
 /// Whether the answer is about exactly the changes of the batch, in whatever order.

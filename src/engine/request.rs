@@ -31,6 +31,15 @@ pub enum Request {
         /// Records on a page, 1 to 5,000.
         per_page: u32,
     },
+    /// A page (from 1) of the NS records of a zone, which say what is delegated.
+    NameServers {
+        /// The zone.
+        zone: ZoneId,
+        /// Which page.
+        page: u32,
+        /// Records on a page, 1 to 5,000.
+        per_page: u32,
+    },
     /// Changes to a zone, all or none.
     Batch {
         /// The zone.
@@ -147,7 +156,8 @@ pub enum Found {
     Zones(Page<Zone>),
     /// Answer to [`Request::Zone`].
     Zone(Zone),
-    /// Answer to [`Request::Records`]: records of other types are left out, but are counted.
+    /// Answer to [`Request::Records`] and [`Request::NameServers`]: records of other types are left
+    /// out, but are counted.
     Records(Page<Listed>),
     /// Answer to [`Request::Batch`].
     Written(Written),

@@ -105,6 +105,7 @@ fn a_refusal_at_a_zone_may_be_the_zones_permission() {
         (400, one(10_000, "Authentication error")),
         (200, one(10_000, "Authentication error")),
         (403, one(0, "Actor 'x' requires permission 'com.cloudflare.api.account.zone.list' to list zones")),
+        (403, one(10_000, "Forbidden")),
         (403, one(424_242, "something new")),
         (401, refusal("")),
         (403, r#"{"success":false}"#.to_owned()),
@@ -178,6 +179,9 @@ fn content_that_is_refused_is_the_batchs_failure() {
         ),
         (400, chained(1004, "DNS Validation Error", (9041, "This DNS record cannot be proxied"))),
         (400, one(81_045, "The record quota has been exceeded.")),
+        (400, one(81_056, "NS records with that host already exist.")),
+        (400, one(81_062, "This record is managed by another product.")),
+        (400, one(89_018, "A non-glue record lies beneath a delegated child zone.")),
         (400, one(9300, "DNS record has 1 tags, exceeding the quota of 0.")),
         (400, one(9207, "Request body is invalid.")),
         (400, chained(6003, "Invalid request headers", (6105, "Invalid Content-Type header"))),
@@ -243,6 +247,8 @@ fn too_many_requests_hold_everything() {
     assert_eq!(classes(403, "error code: 1015"), unsaid);
     assert_eq!(classes(400, &busy), unsaid);
     assert_eq!(classes(200, &one(10_100, "More than 1200 requests per 300 seconds reached")), unsaid);
+    assert_eq!(classes(400, &one(10_300, "More than 1200 requests per 300 seconds reached")), unsaid);
+    assert_eq!(classes(403, &one(10_429, "Rate limited")), unsaid);
     let waits = [
         ("30", Some(30)),
         ("Mon, 23 Nov 2026 10:01:00 GMT", Some(60)),
@@ -343,9 +349,96 @@ fn what_is_wrong_with_a_body_is_said() {
     assert!(said(b"{\"hello\":1}").contains("hello"));
     assert!(said(b"{\"success\":true,\"result\":null}").starts_with("the answer cannot be used"));
     let latin = b"{\"success\":true,\"result\":[{\"type\":\"A\",\"name\":\"caf\xe9.example.com\"}]}";
-    assert!(said(latin).starts_with("the answer cannot be used"), "{}", said(latin));
+    assert_eq!(
+        said(latin),
+        "the answer cannot be used: its result does not have the form that Cloudflare documents"
+    );
     let utf16: Vec<u8> = "{\"success\":true}".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert!(said(&utf16).contains("no text"));
     assert!(said(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xab\xe6").contains("no text"));
     assert_eq!(fails(&records(), 403, &[], refusal("").as_bytes()).detail, "Cloudflare gave no reason");
+}
+
+#[test]
+fn a_reason_is_told_wherever_it_stands() {
+    let said = |rest: &str| {
+        fails(&records(), 403, &[], format!(r#"{{"success":false,{rest}}}"#).as_bytes()).to_string()
+    };
+    for rest in [
+        r#""error":"no such thing.""#,
+        r#""error":{"code":7,"message":"no such thing"}"#,
+        r#""errors":[],"message":"no such thing""#,
+        r#""errors":null,"messages":["no such thing"]"#,
+        r#""messages":[{"code":10000,"message":"no such thing","type":null}]"#,
+    ] {
+        assert_eq!(said(rest), "no such thing [HTTP 403]", "{rest}");
+    }
+    assert_eq!(said(r#""messages":["one","two."]"#), "one; two [HTTP 403]");
+    assert_eq!(
+        said(r#""errors":[{"code":9109,"message":"three"}],"messages":["one"]"#),
+        "three (9109) [HTTP 403]"
+    );
+    assert_eq!(said(r#""errors":["in words alone"]"#), "in words alone [HTTP 403]");
+    for body in [r#"{"error":"no\u001b such thing"}"#, r#"{"message":"no such thing","status":404}"#] {
+        assert_eq!(
+            fails(&records(), 404, &[], body.as_bytes()).detail,
+            "the answer is not the API's: no such thing"
+        );
+    }
+}
+
+#[test]
+fn where_cloudflare_explains_a_refusal_is_told() {
+    let at =
+        |url: &str| refusal(&format!(r#"{{"code":10000,"message":"Forbidden","documentation_url":{url}}}"#));
+    let said = |url: &str| fails(&batch(), 403, &[("cf-ray", "8f2a-FRA")], at(url).as_bytes());
+    let told = said(r#""https://developers.cloudflare.com/fundamentals/api/troubleshooting/""#);
+    assert_eq!(
+        told.to_string(),
+        "Forbidden (10000); see https://developers.cloudflare.com/fundamentals/api/troubleshooting/ [HTTP 403, cf-ray 8f2a-FRA]"
+    );
+    assert_eq!(told.class, Class::Zone);
+    for none in ["null", "7", r#""javascript:alert(1)""#] {
+        assert_eq!(said(none).detail, "", "{none}");
+    }
+}
+
+#[test]
+fn a_problem_of_the_edge_is_told_by_its_title_and_its_wait_is_kept() {
+    let problem = |code: u32, title: &str, status: u16, wait: &str| {
+        let body = format!(
+            r#"{{"type":"https://developers.cloudflare.com/support/","title":"{title}","status":{status},"detail":"long",
+            "instance":"8f2a","error_code":{code},"cloudflare_error":true,"retryable":true{wait}}}"#
+        );
+        let headers = [("content-type", "application/problem+json"), ("retry-after", "20")];
+        let answer = answered(&batch(), status, &headers, body.as_bytes());
+        (answer.retry_after.unwrap().as_secs(), answer.outcome.unwrap_err())
+    };
+    let (wait, failure) = problem(502, "Bad gateway", 502, r#","retry_after":60"#);
+    assert_eq!((wait, failure.class), (60, Class::Unsure));
+    assert_eq!(failure.to_string(), "Cloudflare's edge says: Bad gateway, error 502 [HTTP 502]");
+    let (wait, failure) =
+        problem(1015, "Error 1015: You are being rate limited", 429, r#","retry_after":"30""#);
+    assert_eq!((wait, failure.class), (30, Class::Throttled));
+    assert_eq!(
+        failure.detail,
+        "Cloudflare's edge limits the rate of requests from here (Error 1015: You are being rate limited)"
+    );
+    // The edge's 1000 and 9109 are not the API's.
+    let (wait, failure) = problem(1000, "DNS points to prohibited IP", 403, "");
+    assert_eq!((wait, failure.class, failure.has_code(&[1000])), (20, Class::Unsure, false));
+    assert_eq!(problem(1015, "x", 403, r#","retry_after":99999999"#).0, 3_600);
+    assert_eq!(problem(520, "x", 520, r#","retry_after":-1"#).0, 20);
+    assert_eq!(problem(520, "x", 520, r#","retry_after":{"a":1}"#).0, 20);
+}
+
+#[test]
+fn a_wait_is_kept_of_whatever_answer() {
+    let list = br#"{"success":true,"result":[]}"#;
+    for (status, body) in
+        [(200, &list[..]), (500, b"<html>"), (503, b""), (403, b"{}"), (302, b""), (524, b"x")]
+    {
+        let answer = answered(&records(), status, &[("retry-after", "60")], body);
+        assert_eq!(answer.retry_after, Some(Duration::from_secs(60)), "{status}");
+    }
 }
