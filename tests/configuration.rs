@@ -20,7 +20,7 @@ use serde_json::Value as Json;
 use stayput::cloudflare::credential::{Login, Origin};
 use stayput::config::keys::{self, Key, Kind, Place, Preset};
 use stayput::config::{
-    Config, Environment, Ink, Location, Mistakes, from_environment, from_toml, read_file, schema,
+    Config, Environment, Ink, Location, Mistakes, from_environment, from_toml, read_file, schema, unquoted,
 };
 use stayput::detect::Source;
 use stayput::engine::names::{Family, Name, Ttl};
@@ -542,6 +542,156 @@ fn a_wrong_environment_is_told_all_of_its_mistakes_and_no_value() {
 }
 
 #[test]
+fn a_few_variables_say_what_keys_of_the_file_say() {
+    let names = ("STAYPUT_RECORDS", "home.example.com,nas.example.org");
+    let token = ("CLOUDFLARE_API_TOKEN", "hunter2");
+    let said = |more: &[(&str, &str)]| {
+        from_environment(&environment(&[&[names, token], more].concat()))
+            .unwrap_or_else(|said| panic!("{said}"))
+    };
+    let record = "[[record]]\nname = [\"home.example.com\", \"nas.example.org\"]\n";
+    assert_eq!(
+        said(&[("STAYPUT_PROXIED", "false"), ("STAYPUT_TTL", "5m"), ("STAYPUT_EVERY", "1m 30s")]),
+        good(&format!("[address]\nevery = \"1m 30s\"\n{record}proxied = false\nttl = \"5m\"\n"))
+    );
+    assert_eq!(said(&[("STAYPUT_PROXIED", "TRUE")]), good(&format!("{record}proxied = true\n")));
+    assert_eq!(said(&[("STAYPUT_TTL", "auto")]), good(&format!("{record}ttl = \"auto\"\n")));
+    assert_eq!(said(&[("STAYPUT_IPV4", "off")]), good(&format!("[address]\nipv4 = []\n{record}")));
+    assert_eq!(said(&[("STAYPUT_IPV6", "off")]), good(&format!("[address]\nipv6 = []\n{record}")));
+    let warned = said(&[("STAYPUT_PROXIED", "true"), ("STAYPUT_TTL", "5m")]).warnings;
+    assert!(warned[0].to_string().starts_with("STAYPUT_TTL:1:1: a proxied record's TTL"), "{}", warned[0]);
+    assert!(warned[0].remedy().ends_with("or write STAYPUT_PROXIED=false"), "{}", warned[0]);
+}
+
+#[test]
+fn wrong_values_of_variables_are_told_under_their_names() {
+    let wrong = environment(&[
+        ("CLOUDFLARE_API_TOKEN", "hunter2"),
+        ("STAYPUT_RECORDS", "home.example.com\nnas"),
+        ("STAYPUT_PROXIED", "hunter2"),
+        ("STAYPUT_TTL", "300"),
+        ("STAYPUT_IPV4", "off"),
+        ("STAYPUT_IPV6", "off"),
+        ("STAYPUT_EVERY", "1s"),
+        ("STAYPUT_LISTEN", "127.0.0.1:9814"),
+        ("STAYPUT_NOTIFY", "https://hooks.example.org/hunter2"),
+    ]);
+    let said = from_environment(&wrong).unwrap_err().render(Ink::Plain);
+    assert!(holds(&repository("tests/config/environment-values.txt"), &said));
+    assert!(!said.contains("hunter2"));
+    let alone = from_environment(&environment(&[
+        ("CLOUDFLARE_API_TOKEN", "hunter2"),
+        ("STAYPUT_RECORDS", "home.example.com"),
+        ("STAYPUT_IPV4", "on"),
+    ]));
+    let said = alone.unwrap_err().to_string();
+    assert!(said.starts_with("STAYPUT_IPV4: it takes off and nothing else"), "{said}");
+}
+
+/// What Kubernetes and Docker set for services that are called stayput, stayput-web and so on.
+const LINKS: [(&str, &str); 22] = [
+    ("STAYPUT_SERVICE_HOST", "10.0.0.11"),
+    ("STAYPUT_SERVICE_PORT", "9814"),
+    ("STAYPUT_SERVICE_PORT_HTTP", "9814"),
+    ("STAYPUT_SERVICE_PORT_WEB_UI", "80"),
+    ("STAYPUT_PORT", "tcp://10.0.0.11:9814"),
+    ("STAYPUT_PORT_9814_TCP", "tcp://10.0.0.11:9814"),
+    ("STAYPUT_PORT_9814_TCP_PROTO", "tcp"),
+    ("STAYPUT_PORT_9814_TCP_PORT", "9814"),
+    ("STAYPUT_PORT_9814_TCP_ADDR", "10.0.0.11"),
+    ("STAYPUT_PORT_53_UDP", "udp://10.0.0.11:53"),
+    ("STAYPUT_PORT_5060_SCTP_ADDR", "10.0.0.11"),
+    ("STAYPUT_WEB_SERVICE_HOST", "10.0.0.12"),
+    ("STAYPUT_WEB_SERVICE_PORT", "80"),
+    ("STAYPUT_WEB_PORT", "udp://10.0.0.12:80"),
+    ("STAYPUT_WEB_PORT_80_TCP", "tcp://10.0.0.12:80"),
+    ("STAYPUT_RECORDS_UI_SERVICE_HOST", "10.0.0.13"),
+    ("STAYPUT_STATUS_PORT_80_TCP_START", "tcp://172.17.0.5:80"),
+    ("STAYPUT_NAME", "/web/stayput"),
+    ("STAYPUT_ENV_STAYPUT_RECORDS", "other.example.com"),
+    ("STAYPUT_ENV_PATH", "/usr/bin"),
+    ("STAYPUT_DB_NAME", "/web/stayput-db"),
+    ("STAYPUT_DB_ENV_VERSION", "1"),
+];
+
+#[test]
+fn the_variables_of_service_links_are_passed_over_in_silence() {
+    let with = |more: &[(&str, &str)]| environment(&[&LINKS[..], more].concat());
+    assert!(with(&[]).is_silent());
+    assert_eq!(with(&[]).beside_file().unwrap(), []);
+    assert_eq!(with(&[]).locate(None, |_| false), Environment::default().locate(None, |_| false));
+    let own = [("CLOUDFLARE_API_TOKEN", "hunter2"), ("STAYPUT_RECORDS", "home.example.com")];
+    assert_eq!(from_environment(&with(&own)).unwrap(), good("[[record]]\nname = \"home.example.com\"\n"));
+    // What only begins like one is a mistake as before.
+    for (name, value) in [
+        ("STAYPUT_PORT", "8080"),
+        ("STAYPUT_PORT_HTTP", "80"),
+        ("STAYPUT_PORT_80_HTTP", "80"),
+        ("STAYPUT_SERVICE", "stayput"),
+        ("STAYPUT_NAME", "home.example.com"),
+        ("STAYPUT_ENV_FILE", "/etc/stayput/env"),
+        ("STAYPUTS_PORT", ""),
+    ] {
+        let alone = environment(&[(name, value)]);
+        assert_eq!(alone.beside_file().is_err(), !value.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn quotation_marks_around_the_value_of_a_variable_are_taken_off() {
+    let quoted = from_environment(&environment(&[
+        ("CLOUDFLARE_API_TOKEN_FILE", "'/run/secrets/token'"),
+        ("CLOUDFLARE_API_TOKEN", "\"\""),
+        ("STAYPUT_RECORDS", "\"home.example.com, nas.example.com\""),
+        ("STAYPUT_TTL", "'5m'"),
+        ("STAYPUT_IPV6", " \"off\" "),
+        ("STAYPUT_STAT", "\"\""),
+    ]));
+    let plain = from_environment(&environment(&[
+        ("CLOUDFLARE_API_TOKEN_FILE", "/run/secrets/token"),
+        ("STAYPUT_RECORDS", "home.example.com, nas.example.com"),
+        ("STAYPUT_TTL", "5m"),
+        ("STAYPUT_IPV6", "off"),
+    ]));
+    assert_eq!(quoted.unwrap(), plain.unwrap());
+    let file = environment(&[("STAYPUT_CONFIG", "\"/b.toml\"")]).locate(None, |_| false);
+    assert_eq!(file.unwrap(), Location::File("/b.toml".into()));
+    for (value, expected) in
+        [("\"/a b\"", "/a b"), ("'/a'", "/a"), ("\"/a'", "\"/a'"), ("\"", "\""), ("/a", "/a")]
+    {
+        assert_eq!(unquoted(value.into()), expected);
+    }
+}
+
+#[test]
+fn under_systemd_a_secret_in_the_file_is_to_become_a_credential() {
+    let text = "[cloudflare]\ntoken = \"hunter2\"\n[[record]]\nname = \"home.example.com\"\n";
+    let said = |variables: &[(&str, &str)], text: &str| {
+        environment(variables).from_toml(text, Path::new("x.toml")).unwrap_err().to_string()
+    };
+    let credential = "write token = { credential = \"token\" }";
+    for variable in ["CREDENTIALS_DIRECTORY", "INVOCATION_ID"] {
+        let told = said(&[(variable, "/run/credentials/stayput.service")], text);
+        assert!(told.contains(credential) && !told.contains("file ="), "{told}");
+    }
+    let told = said(&[], text);
+    assert!(told.contains("write token = { file = \"/etc/stayput/token\" }"), "{told}");
+    // However it stands there.
+    for token in [
+        "token = hunter2",
+        "token = { }",
+        "token = \"hunter2",
+        "token = { file = \"v1.0-0123456789abcdef\" }",
+    ] {
+        let told = said(&[("INVOCATION_ID", "0")], &text.replace("token = \"hunter2\"", token));
+        assert!(told.contains("credential = \"token\"") && !told.contains("= { file = \"/etc"), "{told}");
+    }
+    let key = text.replace("token =", "email = \"me@example.com\"\nglobal-key =");
+    let told = said(&[("INVOCATION_ID", "0")], &key);
+    assert!(told.contains("LoadCredential=global-key:/etc/stayput/global-key"), "{told}");
+}
+
+#[test]
 fn the_configuration_is_looked_for_in_this_order() {
     let full = environment(&[("STAYPUT_CONFIG", "/b.toml"), ("STAYPUT_RECORDS", "home.example.com")]);
     let file = |path: &str| Location::File(path.into());
@@ -565,8 +715,17 @@ fn beside_a_file_only_known_variables_may_stand() {
     assert!(warned[0].to_string().starts_with("STAYPUT_RECORDS: it has no effect"), "{}", warned[0]);
     let warned = environment(&[("CLOUDFLARE_API_TOKEN_FILE", "/run/secrets/token")]).beside_file().unwrap();
     assert!(warned[0].to_string().contains("token = { file ="), "{}", warned[0]);
-    let refused = environment(&[("STAYPUT_EVERY", "5m"), ("STAYPUT_STAT", "/s")]).beside_file().unwrap_err();
+    let form = ["RECORDS", "PROXIED", "TTL", "IPV4", "IPV6", "EVERY", "LISTEN", "NOTIFY", "NOTIFY_FILE"];
+    for name in form.map(|name| format!("STAYPUT_{name}")) {
+        let warned = environment(&[(&name, "hunter2")]).beside_file().unwrap();
+        assert_eq!(warned.len(), 1);
+        assert!(warned[0].to_string().starts_with(&format!("{name}: it has no effect")), "{}", warned[0]);
+        assert!(!warned[0].to_string().contains("hunter2"));
+    }
+    let refused =
+        environment(&[("STAYPUT_INTERVAL", "5m"), ("STAYPUT_STAT", "/s")]).beside_file().unwrap_err();
     assert_eq!(refused.len(), 2);
+    assert!(refused.to_string().contains("did you mean STAYPUT_EVERY?"), "{refused}");
     assert!(refused.to_string().contains("did you mean STAYPUT_STATE?"), "{refused}");
 }
 

@@ -30,7 +30,7 @@ fn read_with(
         Location::Environment => config::from_environment(&environment),
         Location::File(path) => {
             let beside = environment.beside_file()?;
-            let mut config = config::from_toml(&read_file(&path)?, &path)?;
+            let mut config = environment.from_toml(&read_file(&path)?, &path)?;
             config.warnings.extend(beside);
             Ok(config)
         }
@@ -45,10 +45,8 @@ fn may_be_there(path: &Path) -> bool {
 
 /// Whether there is no configuration at all, not even a wrong one.
 pub fn is_nowhere(everywhere: &Everywhere) -> bool {
-    let ours = |name: std::ffi::OsString| name.to_string_lossy().starts_with("STAYPUT_");
-    everywhere.config.is_none()
-        && !std::env::vars_os().any(|(name, _)| ours(name))
-        && Environment::default().locate(None, may_be_there).is_err()
+    let environment = Environment::of(std::env::vars_os());
+    everywhere.config.is_none() && environment.is_silent() && environment.locate(None, may_be_there).is_err()
 }
 
 /// The configuration that has everything at its default, and a name that stands for none.
@@ -84,7 +82,7 @@ pub fn reread(everywhere: &Everywhere) -> Box<dyn Fn() -> Result<Config, String>
 /// The state file, if the environment names one.
 pub fn state_file() -> Option<PathBuf> {
     let directory = std::env::var_os("STATE_DIRECTORY");
-    let file = std::env::var_os("STAYPUT_STATE");
+    let file = std::env::var_os("STAYPUT_STATE").map(config::unquoted);
     state::place(directory.as_deref(), file.as_deref())
 }
 
@@ -96,7 +94,7 @@ pub fn memory() -> Memory {
 /// Where a daemon is asked what it knows, if the environment says so.
 pub fn socket() -> Option<PathBuf> {
     let directory = std::env::var_os("RUNTIME_DIRECTORY");
-    let file = std::env::var_os("STAYPUT_SOCKET");
+    let file = std::env::var_os("STAYPUT_SOCKET").map(config::unquoted);
     socket::place(directory.as_deref(), file.as_deref())
 }
 

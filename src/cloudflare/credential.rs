@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::excerpt;
 use super::mask::Mask;
-use super::secret::{BadSecret, Kind, Odd, Secret};
+use super::secret::{BadSecret, Kind, Odd, Secret, unquoted};
 
 /// The most that is read of a file or a program's output.
 const MOST_BYTES: u64 = 65_536;
@@ -274,7 +274,8 @@ impl Origin {
         match self {
             Origin::Env(name) => {
                 let value = environment(name).ok_or(Fault::Unset)?;
-                Ok((Zeroizing::new(value.into_encoded_bytes()), Vec::new()))
+                let value = Zeroizing::new(value.into_encoded_bytes());
+                Ok((Zeroizing::new(unquoted(&value).to_vec()), Vec::new()))
             }
             Origin::File(path) => read_file(path),
             Origin::Credential(name) => {
@@ -441,6 +442,11 @@ mod tests {
         let reading = read(&login, &[("CF", &format!("{TOKEN}\r\n"))]).unwrap();
         assert_eq!(token(&reading), TOKEN);
         assert_eq!(reading.warnings, []);
+        for quoted in [format!("\"{TOKEN}\""), format!("'{TOKEN}'"), format!(" \"{TOKEN}\"\n")] {
+            assert_eq!(token(&read(&login, &[("CF", &quoted)]).unwrap()), TOKEN);
+        }
+        let half = read(&login, &[("CF", &format!("\"{TOKEN}"))]).unwrap_err();
+        assert_eq!(half.fault, Fault::Bad(BadSecret::Quoted));
         let missing = read(&login, &[]).unwrap_err();
         assert_eq!(missing.fault, Fault::Unset);
         assert!(missing.to_string().contains("set CF"), "{missing}");

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::conceal::looks_secret;
 use super::keys::{self, Key, Place};
-use super::mistake::{Findings, quote};
+use super::mistake::{Findings, Surroundings, quote};
 use super::section::{self, Section, Text, Value};
 use crate::cloudflare::credential::{Access, Login, Origin};
 use crate::engine::settings::{Account, AccountName, Budget, CredentialId};
@@ -115,8 +115,7 @@ fn login(findings: &mut Findings<'_>, section: &Section<'_>) -> Login {
         }
         (true, true) => {
             let what = "the global key can do everything in the account".into();
-            let remedy =
-                "make a token with Zone:Read and DNS:Edit for the zones here, and say token = { … } instead";
+            let remedy = "make a token with the permission Zone · DNS · Edit for the zones here, and say token = { … } instead";
             findings.warn(at, what, remedy.into());
         }
         (false, false) => {}
@@ -145,12 +144,7 @@ pub(super) fn secret(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) 
     let DeValue::Table(entries) = value.get_ref() else {
         findings.hide(value.span());
         let what = format!("a secret does not stand in this file; {} says where it is", key.name);
-        let remedy = format!(
-            "put it into a file that only stayput can read, and write {name} = {{ file = \"/etc/stayput/{name}\" }};\n\
-             or into the environment: {name} = {{ env = \"CLOUDFLARE_API_{}\" }}",
-            if key == &keys::TOKEN { "TOKEN" } else { "KEY" },
-            name = key.name,
-        );
+        let remedy = instead_of_the_secret(findings, key);
         findings.mistake(value.span(), what, remedy);
         return None;
     };
@@ -161,7 +155,7 @@ pub(super) fn secret(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) 
         [] => {
             if entries.is_empty() {
                 let what = format!("{} does not say where the secret is", key.name);
-                let remedy = format!("write {} = {{ file = \"/etc/stayput/{0}\" }}", key.name);
+                let remedy = format!("write {}", findings.secret_elsewhere(key.name));
                 findings.mistake(value.span(), what, remedy);
             }
             None
@@ -174,6 +168,27 @@ pub(super) fn secret(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) 
     }
 }
 
+/// What to do with a secret that stands in the file.
+fn instead_of_the_secret(findings: &Findings<'_>, key: &Key) -> String {
+    let name = key.name;
+    let place = findings.secret_elsewhere(name);
+    match findings.surroundings {
+        Surroundings::Plain => format!(
+            "put it into a file that only stayput can read, and write {place};\n\
+             or into the environment: {name} = {{ env = \"CLOUDFLARE_API_{}\" }}",
+            if key == &keys::TOKEN { "TOKEN" } else { "KEY" },
+        ),
+        Surroundings::Unit if key == &keys::TOKEN => format!(
+            "put it into /etc/stayput/token, which the unit hands over, write {place},\n\
+             and restart stayput: systemctl restart stayput"
+        ),
+        Surroundings::Unit => format!(
+            "put it into /etc/stayput/{name}, write {place}, let a drop-in hand it over with\n\
+             LoadCredential={name}:/etc/stayput/{name}, and restart stayput: systemctl restart stayput"
+        ),
+    }
+}
+
 fn origin(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Origin> {
     if key == &keys::SECRET_COMMAND {
         return section::command(findings, key, value).map(Origin::Command);
@@ -183,7 +198,12 @@ fn origin(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<O
     if looks_secret(text) {
         findings.hide(at.clone());
         let what = format!("this looks like the secret itself; {} says where it is", key.name);
-        let remedy = format!("write {} = {}, and put the secret there", key.name, key.example());
+        let remedy = match findings.surroundings {
+            Surroundings::Plain => format!("write {} = {}, and put the secret there", key.name, key.example()),
+            Surroundings::Unit => {
+                "put the secret into /etc/stayput/token, which the unit hands over, and write credential = \"token\"".into()
+            }
+        };
         findings.mistake(at, what, remedy);
         return None;
     }

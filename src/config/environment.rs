@@ -4,16 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue};
-
-use super::keys;
-use super::mistake::{Findings, Mistake, Mistakes};
-use super::{Config, conclude, read};
-use crate::cloudflare::credential::{Login, Origin};
-use crate::engine::settings::AccountName;
+use super::form::{self, RECORDS};
+use super::keys::{self, Place};
+use super::mistake::{Mistake, Mistakes, Surroundings};
+use super::{Config, from_text};
+use crate::cloudflare::credential::Origin;
+use crate::cloudflare::secret;
 
 /// Where the configuration is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,24 +23,27 @@ pub enum Location {
     Environment,
 }
 
-/// The variables that concern the configuration. Empty ones count as unset.
+/// The variables that concern the configuration. Empty ones count as unset, and the quotation marks that
+/// `docker --env-file` keeps around a value are taken off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
     /// Those that begin with `STAYPUT_`.
     ours: BTreeMap<String, OsString>,
     has_token: bool,
     token_file: Option<OsString>,
+    surroundings: Surroundings,
 }
 
 const FILE: &str = "/etc/stayput/stayput.toml";
 const PREFIX: &str = "STAYPUT_";
 const CONFIG: &str = "STAYPUT_CONFIG";
-const RECORDS: &str = "STAYPUT_RECORDS";
 const STATE: &str = "STAYPUT_STATE";
 const SOCKET: &str = "STAYPUT_SOCKET";
 const TOKEN: &str = "CLOUDFLARE_API_TOKEN";
 const TOKEN_FILE: &str = "CLOUDFLARE_API_TOKEN_FILE";
 const SOURCE: &str = "the environment";
+/// Names that are fixed, and that this version does not have yet.
+const LATER: [&str; 3] = ["STAYPUT_LISTEN", "STAYPUT_NOTIFY", "STAYPUT_NOTIFY_FILE"];
 
 /// What is said where there is no configuration at all.
 const NOTHING: &str = "write /etc/stayput/stayput.toml:
@@ -63,6 +65,7 @@ impl Environment {
     pub fn of(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Environment {
         let mut environment = Environment::default();
         for (name, value) in variables {
+            let value = unquoted(value);
             if value.is_empty() {
                 continue;
             }
@@ -72,10 +75,37 @@ impl Environment {
                 }
                 name if name == TOKEN => environment.has_token = true,
                 name if name == TOKEN_FILE => environment.token_file = Some(value),
+                name if name == "CREDENTIALS_DIRECTORY" || name == "INVOCATION_ID" => {
+                    environment.surroundings = Surroundings::Unit;
+                }
                 _ => {}
             }
         }
+        environment.pass_over_links();
         environment
+    }
+
+    /// Forgets what Kubernetes and Docker set for a service that is called stayput or stayput-something.
+    fn pass_over_links(&mut self) {
+        let linked = self.ours.iter().filter(|(name, value)| name.ends_with("_NAME") && is_link(name, value));
+        // Docker hands over the variables of the linked container as well.
+        let handed: Vec<String> = linked.map(|(name, _)| name.replace("_NAME", "_ENV_")).collect();
+        let is_handed = |name: &str| handed.iter().any(|beginning| name.starts_with(beginning));
+        self.ours.retain(|name, value| !is_link(name, value) && !is_handed(name));
+    }
+
+    /// Whether it says nothing of a configuration; the token aside.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.ours.is_empty()
+    }
+
+    /// As [`from_toml`](super::from_toml), with advice that fits where the program runs.
+    ///
+    /// # Errors
+    /// All of the text's mistakes.
+    pub fn from_toml(&self, text: &str, file: &Path) -> Result<Config, Mistakes> {
+        from_text(text, file, self.surroundings)
     }
 
     /// Where the configuration is: the flag, `$STAYPUT_CONFIG`, `/etc/stayput/stayput.toml` if it `is_there`, or
@@ -113,37 +143,45 @@ impl Environment {
         if !strays.is_empty() {
             return Err(Mistakes::gathered(SOURCE, strays));
         }
-        let unused = [
-            (
-                self.ours.contains_key(RECORDS),
-                RECORDS,
-                "write the names into the file, and take the variable away",
-            ),
-            (
-                self.token_file.is_some(),
-                TOKEN_FILE,
-                "write token = { file = \"…\" } under [cloudflare], and take the variable away",
-            ),
-        ];
         let what = "it has no effect, because there is a configuration file";
-        let mistake = |(_, name, remedy)| Mistake::about(name, what, remedy);
-        Ok(unused.into_iter().filter(|(is_set, ..)| *is_set).map(mistake).collect())
+        let mut warnings = Vec::new();
+        for (name, key) in form::VARIABLES {
+            if self.ours.contains_key(name) {
+                let remedy =
+                    format!("say {} in the file if it is wanted, and take the variable away", key.name);
+                warnings.push(Mistake::about(name, what, &remedy));
+            }
+        }
+        let later = self.later().map(|name| Mistake::about(name, what, "take the variable away"));
+        warnings.extend(later);
+        if self.token_file.is_some() {
+            let remedy = "write token = { file = \"…\" } under [cloudflare], and take the variable away";
+            warnings.push(Mistake::about(TOKEN_FILE, what, remedy));
+        }
+        Ok(warnings)
+    }
+
+    /// The variables that a later version has.
+    fn later(&self) -> impl Iterator<Item = &'static str> + '_ {
+        LATER.into_iter().filter(|name| self.ours.contains_key(*name))
     }
 
     /// The variables that there are no such things as.
     fn strays(&self) -> Vec<Mistake> {
-        let known = [CONFIG, RECORDS, STATE, SOCKET];
-        let strays = self.ours.keys().filter(|name| !known.contains(&name.as_str()));
+        let form = form::VARIABLES.iter().map(|(name, _)| *name);
+        let known: Vec<&str> = form.chain([CONFIG, STATE, SOCKET]).collect();
+        let strays = self
+            .ours
+            .keys()
+            .filter(|name| !known.contains(&name.as_str()) && !LATER.contains(&name.as_str()));
         let mistake = |name: &String| {
             let short = name.trim_start_matches(PREFIX).to_uppercase();
             let near = keys::nearest(&short, known.iter().map(|known| known.trim_start_matches(PREFIX)));
-            let alias = ["NAME", "NAMES", "DOMAIN", "DOMAINS", "HOST", "HOSTS"].contains(&short.as_str());
-            let remedy = match near.or(alias.then_some("RECORDS")) {
-                Some(near) => format!("did you mean {PREFIX}{near}?"),
-                None if short.contains("TOKEN") => format!("did you mean {TOKEN} or {TOKEN_FILE}?"),
-                None => {
-                    format!("there are {CONFIG}, {RECORDS}, {STATE} and {SOCKET}; all else is said in a file")
-                }
+            let near = near.map(|near| format!("{PREFIX}{near}")).or_else(|| variable_for(&short));
+            let remedy = match near {
+                _ if short.contains("TOKEN") => format!("did you mean {TOKEN} or {TOKEN_FILE}?"),
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("there are {}; all else is said in a file", known.join(", ")),
             };
             Mistake::about(name, "there is no such variable", &remedy)
         };
@@ -153,31 +191,15 @@ impl Environment {
     /// The container form.
     pub(super) fn config(&self) -> Result<Config, Mistakes> {
         let mut mistakes = self.strays();
-        let token = self.token().map_err(|mistake| mistakes.push(mistake));
-        let records = self.ours.get(RECORDS).map(OsString::as_os_str).unwrap_or_default();
-        let Some(records) = records.to_str() else {
-            mistakes.push(Mistake::about(RECORDS, "it is not UTF-8", "write names, separated by commas"));
-            return Err(Mistakes::gathered(SOURCE, mistakes));
-        };
-        let names = names(records);
-        if names.is_empty() {
-            let remedy = "write names, separated by commas, such as home.example.com,*.home.example.com";
-            mistakes.push(Mistake::about(RECORDS, "it holds no name", remedy));
-            return Err(Mistakes::gathered(SOURCE, mistakes));
+        let later = "this version of stayput has no such variable yet";
+        mistakes.extend(self.later().map(|name| Mistake::about(name, later, "take it away")));
+        let token = self.token().map_err(|mistake| mistakes.push(mistake)).ok();
+        match form::read(&self.ours, token) {
+            Ok(config) if mistakes.is_empty() => return Ok(config),
+            Ok(_) => {}
+            Err(wrong) => mistakes.extend(wrong),
         }
-        let mut findings = Findings::new(RECORDS, records);
-        let mut draft = read(&mut findings, &tree(names));
-        if let (Ok(origin), Some(access)) = (token, draft.accounts.get_mut(&AccountName::default())) {
-            access.login = Login::Token(origin);
-        }
-        match conclude(findings, draft) {
-            Ok(config) if mistakes.is_empty() => Ok(config),
-            Ok(_) => Err(Mistakes::gathered(SOURCE, mistakes)),
-            Err(wrong) => {
-                mistakes.extend(wrong.into_list());
-                Err(Mistakes::gathered(SOURCE, mistakes))
-            }
-        }
+        Err(Mistakes::gathered(SOURCE, mistakes))
     }
 
     fn token(&self) -> Result<Origin, Mistake> {
@@ -191,7 +213,7 @@ impl Environment {
             (false, None) => {
                 let what = "there is no token: it is not set, or empty";
                 let remedy = format!(
-                    "set it to an API token with Zone:Read and DNS:Edit, or {TOKEN_FILE} to its file"
+                    "set it to an API token with the permission Zone · DNS · Edit, or {TOKEN_FILE} to its file"
                 );
                 Err(Mistake::about(TOKEN, what, &remedy))
             }
@@ -199,27 +221,34 @@ impl Environment {
     }
 }
 
-/// The names in the variable, with their places.
-fn names(records: &str) -> Vec<Spanned<DeValue<'_>>> {
-    let mut at = 0;
-    let mut names = Vec::new();
-    for name in records.split(|char: char| char == ',' || char.is_whitespace()) {
-        if !name.is_empty() {
-            names.push(Spanned::new(at..at + name.len(), DeValue::String(name.into())));
-        }
-        at += name.len() + records[at + name.len()..].chars().next().map_or(0, char::len_utf8);
-    }
-    names
+/// The value without quotation marks around it.
+#[must_use]
+pub fn unquoted(value: OsString) -> OsString {
+    let inner = secret::unquoted(value.as_bytes());
+    if inner.len() == value.len() { value } else { OsString::from_vec(inner.to_vec()) }
 }
 
-/// The tree of the file that says the same.
-fn tree(names: Vec<Spanned<DeValue<'_>>>) -> DeTable<'_> {
-    let names: DeArray<'_> = names.into_iter().collect();
-    let record = table(keys::NAME.name, DeValue::Array(names));
-    let records: DeArray<'_> = [Spanned::new(0..0, DeValue::Table(record))].into_iter().collect();
-    table(keys::RECORD.name, DeValue::Array(records))
+/// The variable that says what a key or its alias says.
+fn variable_for(short: &str) -> Option<String> {
+    let name = short.to_lowercase();
+    let mut meant = [Place::Record, Place::Address].into_iter().filter_map(|place| place.nearest(&name));
+    let said = |key: &keys::Key| form::VARIABLES.iter().find(|(_, known)| *known == key);
+    meant.find_map(|key| said(key)).map(|(name, _)| (*name).to_owned())
 }
 
-fn table<'a>(key: &'static str, value: DeValue<'a>) -> DeTable<'a> {
-    [(Spanned::new(0..0, key.into()), Spanned::new(0..0, value))].into_iter().collect()
+/// Whether a variable has the form of those that are set for a service: by Kubernetes its host and ports, by
+/// Docker its name and ports. The name of the service may go on after `STAYPUT_`.
+fn is_link(name: &str, value: &OsString) -> bool {
+    let value = value.to_string_lossy();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_url = || ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    let is_path = || value.strip_prefix('/').is_some_and(|rest| rest.contains('/'));
+    let parts: Vec<&str> = name.split('_').collect();
+    (1..parts.len()).any(|at| match parts.get(at..).unwrap_or_default() {
+        ["SERVICE", "HOST"] | ["SERVICE", "PORT", ..] => true,
+        ["PORT"] => is_url(),
+        ["PORT", number, "TCP" | "UDP" | "SCTP", ..] => is_number(number),
+        ["NAME"] => is_path(),
+        _ => false,
+    })
 }

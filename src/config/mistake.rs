@@ -140,6 +140,21 @@ impl Mistake {
         Mistake { source: source.into(), spot: None, what: clean(what), remedy: clean(remedy) }
     }
 
+    /// The same about variables: each line of the text is the value of one, which has a name, and says what a
+    /// key of the file says.
+    pub(super) fn in_variables(mut self, lines: &[(&str, &str)]) -> Mistake {
+        if let Some(spot) = &mut self.spot {
+            if let Some((variable, _)) = lines.get(spot.line - 1) {
+                self.source = (*variable).into();
+            }
+            spot.line = 1;
+        }
+        for (variable, key) in lines {
+            self.remedy = self.remedy.replace(&format!("{key} = "), &format!("{variable}="));
+        }
+        self
+    }
+
     /// The line, from 1; `None` if it is about the whole.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
@@ -218,9 +233,20 @@ impl fmt::Display for Mistake {
     }
 }
 
+/// Where the program runs, as far as advice depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Surroundings {
+    /// Anywhere.
+    #[default]
+    Plain,
+    /// In a unit of systemd, which hands over secrets as credentials.
+    Unit,
+}
+
 /// What was found while a text was read.
 pub(super) struct Findings<'a> {
     source: &'a str,
+    pub(super) surroundings: Surroundings,
     lines: Lines<'a>,
     mistakes: Vec<Draft>,
     warnings: Vec<Draft>,
@@ -251,6 +277,7 @@ impl<'a> Findings<'a> {
     pub(super) fn new(source: &'a str, text: &'a str) -> Findings<'a> {
         Findings {
             source,
+            surroundings: Surroundings::Plain,
             lines: Lines::of(text),
             mistakes: Vec::new(),
             warnings: Vec::new(),
@@ -292,6 +319,14 @@ impl<'a> Findings<'a> {
     /// This part of the text may be a secret, and is never shown.
     pub(super) fn hide(&mut self, part: Range<usize>) {
         self.hidden.push(part);
+    }
+
+    /// How the file says where a secret is that does not stand in it.
+    pub(super) fn secret_elsewhere(&self, name: &str) -> String {
+        match self.surroundings {
+            Surroundings::Plain => format!("{name} = {{ file = \"/etc/stayput/{name}\" }}"),
+            Surroundings::Unit => format!("{name} = {{ credential = \"{name}\" }}"),
+        }
     }
 
     /// The line of a place, from 1.

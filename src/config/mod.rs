@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`keys`] has every key, `section` reads one table by them, `account`, `address` and
 //! `record` know the rules, `mistake` collects and shows what is wrong, `conceal` keeps secrets out of that,
-//! [`environment`](from_environment) is the form without a file.
+//! [`environment`](from_environment) and `form` are the form without a file.
 
 pub mod keys;
 
@@ -15,6 +15,7 @@ mod address;
 mod conceal;
 mod environment;
 mod file;
+mod form;
 mod mistake;
 mod operator;
 mod record;
@@ -29,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-pub use environment::{Environment, Location};
+pub use environment::{Environment, Location, unquoted};
 pub use file::{read_file, reread_file};
 pub use mistake::{Ink, Mistake, Mistakes};
 pub use schema::schema;
@@ -39,7 +40,7 @@ use crate::detect::Source;
 use crate::engine::names::Family;
 use crate::engine::settings::{self, AccountName, OnExit, Settings};
 use keys::{Key, Place};
-use mistake::{Findings, quote};
+use mistake::{Findings, Surroundings, quote};
 use section::{Section, Text, Value};
 
 /// A configuration that can be run.
@@ -62,9 +63,14 @@ pub struct Config {
 /// # Errors
 /// All of its mistakes.
 pub fn from_toml(text: &str, file: &Path) -> Result<Config, Mistakes> {
+    from_text(text, file, Surroundings::Plain)
+}
+
+fn from_text(text: &str, file: &Path, surroundings: Surroundings) -> Result<Config, Mistakes> {
     let source = file.display().to_string();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut findings = Findings::new(&source, text);
+    findings.surroundings = surroundings;
     if let Some(at) = text.find('\0') {
         let what = "there is a NUL character in the file, so it is not a text".into();
         findings.mistake(at..at + 1, what, "save it as UTF-8 text".into());
@@ -77,7 +83,7 @@ pub fn from_toml(text: &str, file: &Path) -> Result<Config, Mistakes> {
 }
 
 /// Reads the container form: the names in `STAYPUT_RECORDS`, the token in `CLOUDFLARE_API_TOKEN` or in the file
-/// of `CLOUDFLARE_API_TOKEN_FILE`, everything else at its default.
+/// of `CLOUDFLARE_API_TOKEN_FILE`, a few keys in variables of their own, everything else at its default.
 ///
 /// # Errors
 /// All of its mistakes.

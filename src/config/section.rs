@@ -161,7 +161,6 @@ fn instead(key: &Key, value: &Value<'_>) -> String {
         (DeValue::Boolean(true), Kind::Sources) => format!("{name} = [\"auto\"]"),
         (_, Kind::Table(_)) => format!("[{name}] on a line of its own, and the keys below it"),
         (_, Kind::Tables(_)) => format!("[[{name}]] on a line of its own, and the keys below it"),
-        (_, Kind::Secret) => format!("{name} = {{ file = \"/etc/stayput/{name}\" }}"),
         _ => format!("{name} = {}", key.example()),
     }
 }

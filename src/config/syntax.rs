@@ -23,7 +23,13 @@ pub(super) fn readable<'a>(findings: &mut Findings<'_>, text: &'a str) -> Cow<'a
             return rest;
         };
         let secrets = secrets.get_or_insert_with(|| conceal::merged(text, Vec::new()));
-        let words = remedied(&problem, secrets);
+        let mut words = problem.words;
+        // The advice to put a value into quotation marks must not be given for a secret.
+        let touches = |part: &Range<usize>| part.start <= problem.at.end && problem.at.start <= part.end;
+        if secrets.iter().any(touches) {
+            let place = findings.secret_elsewhere("token");
+            words.1 = format!("a secret does not stand in this file; write such as {place}");
+        }
         findings.unreadable(Some(problem.at), words);
         let blanked = blanked(&rest, problem.part);
         if *blanked == *rest {
@@ -59,18 +65,6 @@ fn first_problem(text: &str) -> Option<Problem> {
         errors.iter().filter(inside).find(|error| what_is_open(text, error).is_some())
     });
     Some(Problem::of(text, never_closed.unwrap_or(first), value))
-}
-
-/// The advice to put a value into quotation marks must not be given for a secret.
-fn remedied(problem: &Problem, secrets: &[Range<usize>]) -> (String, String) {
-    let (what, remedy) = problem.words.clone();
-    let touches = |part: &Range<usize>| part.start <= problem.at.end && problem.at.start <= part.end;
-    if secrets.iter().any(touches) {
-        let remedy =
-            "a secret does not stand in this file; write such as token = { file = \"/etc/stayput/token\" }";
-        return (what, remedy.into());
-    }
-    (what, remedy)
 }
 
 /// The text with blanks for the lines of `part`; of a table's name, for all that stands in the table.

@@ -1,0 +1,165 @@
+//! The configuration as variables alone: what each of them says, for all records.
+//!
+//! Deliberately unknown: variables that belong to no key, and where the token is.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::keys::{self, Key, Place};
+use super::mistake::{Findings, Mistake};
+use super::{Config, conclude};
+use crate::cloudflare::credential::{Login, Origin};
+use crate::engine::settings::AccountName;
+
+pub(super) const RECORDS: &str = "STAYPUT_RECORDS";
+const PROXIED: &str = "STAYPUT_PROXIED";
+const IPV4: &str = "STAYPUT_IPV4";
+const IPV6: &str = "STAYPUT_IPV6";
+
+/// The variables, and the keys of the file that say the same.
+pub(super) static VARIABLES: [(&str, &Key); 6] = [
+    (RECORDS, &keys::NAME),
+    (PROXIED, &keys::PROXIED),
+    ("STAYPUT_TTL", &keys::TTL),
+    (IPV4, &keys::IPV4),
+    (IPV6, &keys::IPV6),
+    ("STAYPUT_EVERY", &keys::EVERY),
+];
+
+/// A variable that is set. All values make one text, a line each.
+struct Line {
+    variable: &'static str,
+    key: &'static Key,
+    value: String,
+    /// Where its value begins in the text.
+    start: usize,
+}
+
+/// Reads the variables among `ours`.
+///
+/// # Errors
+/// All of their mistakes.
+pub(super) fn read(ours: &BTreeMap<String, OsString>, token: Option<Origin>) -> Result<Config, Vec<Mistake>> {
+    let mut mistakes = Vec::new();
+    let lines = lines(ours, &mut mistakes);
+    let text = lines.iter().map(|line| &*line.value).collect::<Vec<_>>().join("\n");
+    let Some(tree) = tree(&lines, &mut mistakes) else {
+        return Err(mistakes);
+    };
+    let mut findings = Findings::new("the environment", &text);
+    let mut draft = super::read(&mut findings, &tree);
+    if let (Some(origin), Some(access)) = (token, draft.accounts.get_mut(&AccountName::default())) {
+        access.login = Login::Token(origin);
+    }
+    let names: Vec<(&str, &str)> = lines.iter().map(|line| (line.variable, line.key.name)).collect();
+    let in_variables = |list: Vec<Mistake>| list.into_iter().map(|one| one.in_variables(&names));
+    match conclude(findings, draft) {
+        Ok(config) if mistakes.is_empty() => {
+            let warnings = in_variables(config.warnings).collect();
+            Ok(Config { warnings, ..config })
+        }
+        Ok(_) => Err(mistakes),
+        Err(wrong) => {
+            mistakes.extend(in_variables(wrong.into_list()));
+            Err(mistakes)
+        }
+    }
+}
+
+fn lines(ours: &BTreeMap<String, OsString>, mistakes: &mut Vec<Mistake>) -> Vec<Line> {
+    let mut start = 0;
+    let mut lines = Vec::new();
+    for (variable, key) in VARIABLES {
+        match ours.get(variable).map(|value| value.to_str()) {
+            Some(Some(value)) => {
+                let value = value.replace(['\n', '\r'], " ");
+                let next = start + value.len() + 1;
+                lines.push(Line { variable, key, value, start });
+                start = next;
+            }
+            Some(None) => {
+                mistakes.push(Mistake::about(variable, "it is not UTF-8", "write it in plain letters"));
+            }
+            None => {}
+        }
+    }
+    lines
+}
+
+/// The tree of the file that says the same; `None` if it would keep no name.
+fn tree<'a>(lines: &'a [Line], mistakes: &mut Vec<Mistake>) -> Option<DeTable<'a>> {
+    let mut places: BTreeMap<Place, Vec<(&'static str, Spanned<DeValue<'a>>)>> = BTreeMap::new();
+    for line in lines {
+        match value(line) {
+            Ok(value) => {
+                let at = line.start..line.start + line.value.len();
+                places.entry(line.key.place).or_default().push((line.key.name, Spanned::new(at, value)));
+            }
+            Err((what, remedy)) => mistakes.push(Mistake::about(line.variable, what, &remedy)),
+        }
+    }
+    let mut address = places.remove(&Place::Address).unwrap_or_default();
+    let is_off = |key: &Key| address.iter().any(|(name, _)| *name == key.name);
+    if is_off(&keys::IPV4) && is_off(&keys::IPV6) {
+        let what = "both families are turned off, so there is no address to publish";
+        mistakes.push(Mistake::about(IPV6, what, &format!("take {IPV4} or {IPV6} away")));
+        address.retain(|(name, _)| *name != keys::IPV6.name);
+    }
+    let record = places.remove(&Place::Record)?;
+    record.iter().find(|(name, _)| *name == keys::NAME.name)?;
+    let nowhere = |value| Spanned::new(0..0, value);
+    let records: DeArray<'a> = [nowhere(DeValue::Table(table(record)))].into_iter().collect();
+    Some(table(vec![
+        (keys::RECORD.name, nowhere(DeValue::Array(records))),
+        (keys::ADDRESS.name, nowhere(DeValue::Table(table(address)))),
+    ]))
+}
+
+fn table<'a>(entries: Vec<(&'static str, Spanned<DeValue<'a>>)>) -> DeTable<'a> {
+    entries.into_iter().map(|(name, value)| (Spanned::new(0..0, name.into()), value)).collect()
+}
+
+/// What the variable says, as the file would; or what is wrong with it, and what to do.
+fn value(line: &Line) -> Result<DeValue<'_>, (&'static str, String)> {
+    let word = line.value.trim().to_ascii_lowercase();
+    match (line.variable, &*word) {
+        (RECORDS, _) => {
+            let names = names(line);
+            let remedy = "write names, separated by commas, such as home.example.com,*.home.example.com";
+            if names.is_empty() {
+                Err(("it holds no name", remedy.into()))
+            } else {
+                Ok(DeValue::Array(names))
+            }
+        }
+        (PROXIED, "true") => Ok(DeValue::Boolean(true)),
+        (PROXIED, "false") => Ok(DeValue::Boolean(false)),
+        (PROXIED, _) => Err((
+            "it takes true or false",
+            format!("write {PROXIED}=true or {PROXIED}=false, or take it away"),
+        )),
+        (IPV4 | IPV6, "off") => Ok(DeValue::Array(DeArray::new())),
+        (variable @ (IPV4 | IPV6), _) => {
+            let remedy = format!("write {variable}=off, or take it away to leave the family on");
+            Err(("it takes off and nothing else", remedy))
+        }
+        _ => Ok(DeValue::String(line.value.as_str().into())),
+    }
+}
+
+/// The names in the variable, with their places.
+fn names(line: &Line) -> DeArray<'_> {
+    let mut at = line.start;
+    let mut names = Vec::new();
+    for part in line.value.split_inclusive(|char: char| char == ',' || char.is_whitespace()) {
+        let name = part.trim_end_matches(|char: char| char == ',' || char.is_whitespace());
+        if !name.is_empty() {
+            names.push(Spanned::new(at..at + name.len(), DeValue::String(name.into())));
+        }
+        at += part.len();
+    }
+    names.into_iter().collect()
+}
