@@ -143,9 +143,10 @@ fn once_does_what_the_plan_says_and_a_second_plan_is_empty() {
     home.configure(&cloud, "[[record]]\nname = [\"a.example.com\", \"b.example.com\"]\nttl = \"5m\"\n");
     let (exit, out, _) = code(home.command(&["plan", "--json"]));
     assert_eq!(exit, 0);
+    assert!(out.starts_with("{\"format\":1,\"changes\":[") && out.lines().count() == 1, "{out}");
     let plan: Value = serde_json::from_str(&out).unwrap();
     let keys: Vec<&String> = plan.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["changes", "refused", "requests", "unchanged"]);
+    assert_eq!(keys, ["blocked", "changes", "format", "requests", "unchanged"]);
     assert_eq!(plan["changes"].as_array().unwrap().len(), 2);
     let update = &plan["changes"][0];
     assert_eq!((&update["zone"], &update["action"]), (&json!("example.com"), &json!("update")));
@@ -218,14 +219,61 @@ fn a_check_that_finds_all_well_says_so_line_by_line() {
 }
 
 #[test]
-fn a_check_names_the_permission_that_is_missing() {
+fn a_check_says_one_thing_of_a_zone_and_never_that_it_may_be_edited() {
+    use stayput::sandbox::Access;
+    for (dns, words, exits) in [
+        (Access::Read, "and not edit them", 77),
+        (Access::None, "is refused", 77),
+        (Access::Edit, "were listed", 0),
+    ] {
+        let (cloud, home) = (Cloud::start(), Home::new());
+        let mut token = Token::editing(TOKEN);
+        (token.dns, token.zone_read) = (dns, true);
+        cloud.world().doors.tokens = vec![token];
+        home.configure(&cloud, ONE_NAME);
+        let (exit, out, err) = code(home.command(&["check"]));
+        assert_eq!(exit, exits, "{dns:?}: {out}{err}");
+        let of_the_zone: Vec<&str> = out.lines().filter(|line| line.contains(" zone  ")).collect();
+        assert_eq!(of_the_zone.len(), 1, "{dns:?}: {out}");
+        assert!(of_the_zone[0].contains(words), "{dns:?}: {out}");
+        assert_eq!(of_the_zone[0].starts_with("ok"), exits == 0, "{out}");
+        assert!(!out.contains("can be edited"), "{out}");
+    }
+}
+
+#[test]
+fn a_check_for_programs_has_every_step_and_its_remedy() {
     let (cloud, home) = (Cloud::start(), Home::new());
-    let mut token = Token::editing(TOKEN);
-    token.dns = stayput::sandbox::Access::Read;
-    cloud.world().doors.tokens = vec![token];
+    cloud.add(&json!({"type": "CNAME", "name": "a", "content": "example.net"}));
     home.configure(&cloud, ONE_NAME);
-    let (_, out, err) = code(home.command(&["check"]));
-    assert!(out.contains("FAIL") && out.contains("Edit"), "{out}{err}");
+    let (exit, out, err) = code(home.command(&["check", "--json"]));
+    assert_eq!((exit, err.as_str()), (69, ""), "{out}");
+    assert!(out.starts_with("{\"format\":1,\"steps\":[{\"step\":\"configuration\",\"subject\":"), "{out}");
+    let json: Value = serde_json::from_str(&out).unwrap();
+    let steps = json["steps"].as_array().unwrap();
+    for step in steps {
+        let keys: Vec<&String> = step.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["remedy", "state", "step", "subject", "text"]);
+    }
+    let obstacle = steps.iter().find(|step| step["state"] == "fail").unwrap();
+    assert_eq!((&obstacle["step"], &obstacle["subject"]), (&json!("record"), &json!("a.example.com A")));
+    assert!(obstacle["remedy"].as_str().unwrap().contains("delete it"), "{obstacle}");
+}
+
+#[test]
+fn a_wrong_configuration_is_told_to_programs_in_their_language() {
+    let home = Home::new();
+    home.write("stayput.toml", "[address]\nevry = \"5m\"\n[[record]]\nname = \"a.example.com\"\n");
+    for command in ["plan", "check", "detect"] {
+        let (exit, out, err) = code(home.command(&[command, "--json"]));
+        assert_eq!((exit, err.as_str()), (78, ""), "{command}: {out}");
+        assert!(out.starts_with("{\"format\":1,\"mistakes\":["), "{out}");
+        let mistake = &serde_json::from_str::<Value>(&out).unwrap()["mistakes"][0];
+        assert_eq!((&mistake["line"], &mistake["column"]), (&json!(2), &json!(1)));
+        assert_eq!(mistake["file"], home.path("stayput.toml").to_str().unwrap());
+        assert_eq!(mistake["text"], "there is no key \"evry\" in [address]");
+        assert_eq!(mistake["remedy"], "did you mean every?");
+    }
 }
 
 #[test]
@@ -236,9 +284,11 @@ fn detect_shows_what_each_source_says_and_what_is_believed() {
     assert_eq!((exit, err.as_str()), (0, ""), "{out}");
     assert!(out.contains(&format!("believed: {HERE}")), "{out}");
     let (_, out, _) = code(home.command(&["detect", "--json"]));
+    assert!(out.starts_with("{\"format\":1,\"families\":{\"ipv4\":{\"believed\":"), "{out}");
     let json: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(json["ipv4"]["believed"], HERE);
-    assert_eq!(json["ipv4"]["sources"][0]["value"], HERE);
+    let found = &json["families"]["ipv4"];
+    assert_eq!((&found["believed"], &found["sources"][0]["says"]), (&json!(HERE), &json!(HERE)));
+    assert_eq!(json["families"]["ipv6"], Value::Null, "the family is off");
     assert_eq!(cloud.requests(), 0, "the API is not asked");
     cloud.arm("echo-html");
     assert_eq!(code(home.command(&["detect"])).0, 75);
@@ -268,7 +318,9 @@ fn the_sandbox_prints_its_base_url_first_and_serves_what_it_was_told_to() {
 
 #[test]
 fn a_first_look_needs_no_configuration_no_account_and_no_network() {
-    let command = stayput(&["run", "--sandbox"]);
+    let home = Home::new();
+    let mut command = stayput(&["run", "--sandbox"]);
+    command.env("STAYPUT_SOCKET", home.path("stayput.sock"));
     let began = Instant::now();
     let daemon = Running::start(command);
     daemon.wait_for("nothing leaves this machine", 1);
@@ -281,7 +333,23 @@ fn a_first_look_needs_no_configuration_no_account_and_no_network() {
     let (exit, out, _) = code(stayput(&["plan", "--sandbox", "--json"]));
     assert_eq!(exit, 0);
     assert!(serde_json::from_str::<Value>(&out).unwrap()["changes"].as_array().unwrap().len() > 2);
-    assert_eq!(code(stayput(&["once", "--sandbox"])).0, 0);
+    for arguments in [&["once", "--sandbox"][..], &["check", "--sandbox"], &["detect", "--sandbox"]] {
+        let (exit, out, err) = code(stayput(arguments));
+        assert_eq!(exit, 0, "{arguments:?}: {out}{err}");
+    }
+}
+
+#[test]
+fn an_outage_can_be_watched_with_one_command() {
+    let home = Home::new();
+    let mut command = stayput(&["run", "--sandbox", "--fault", "html:2=503"]);
+    command.env("STAYPUT_SOCKET", home.path("stayput.sock"));
+    let daemon = Running::start(command);
+    daemon.wait_for("HTTP 503", 1);
+    daemon.wait_for("well again", 1);
+    daemon.stop();
+    let (exit, _, err) = code(stayput(&["run", "--fault", "html=503"]));
+    assert_eq!(exit, 64, "a fault outside of the sandbox: {err}");
 }
 
 #[test]

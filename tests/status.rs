@@ -8,7 +8,7 @@ mod support;
 use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -18,9 +18,7 @@ const ONE_NAME: &str = "[[record]]\nname = \"home.example.com\"\n";
 
 fn daemon(cloud: &Cloud, home: &Home) -> Command {
     home.configure(cloud, ONE_NAME);
-    let mut command = home.command(&["run"]);
-    command.env("STAYPUT_SOCKET", socket(home));
-    command
+    home.command(&["run"])
 }
 
 fn socket(home: &Home) -> PathBuf {
@@ -39,22 +37,44 @@ fn json(home: &Home) -> Value {
     serde_json::from_str(&stdout(&output)).unwrap()
 }
 
+/// A daemon whose socket only the variables name, and `status` with the same variables.
+fn beside(home: &Home, variables: &[(&str, &Path)]) -> (Command, Command) {
+    let (mut run, mut status) = (home.command(&["run"]), stayput(&["status"]));
+    run.env_remove("STAYPUT_SOCKET").envs(variables.iter().copied());
+    status.envs(variables.iter().copied());
+    (run, status)
+}
+
 #[test]
 fn a_running_daemon_tells_what_it_knows_and_never_the_secret() {
     let (cloud, home) = (Cloud::start(), Home::new());
     let running = Running::start(daemon(&cloud, &home));
     running.wait_for("1 of 1 records are current", 1);
+    let text = stdout(&status(&home, &["--json"]));
+    assert!(text.starts_with("{\"format\":1,\"version\":") && text.lines().count() == 1, "{text}");
     let told = json(&home);
     let keys: Vec<&String> = told.as_object().unwrap().keys().collect();
-    let expected = ["addresses", "api", "budget", "next-look-at", "records", "since", "version"];
+    let expected = [
+        "accounts",
+        "addresses",
+        "format",
+        "history",
+        "next_look_at",
+        "records",
+        "since",
+        "troubles",
+        "version",
+    ];
     assert_eq!(keys, expected);
     assert_eq!(told["addresses"]["ipv4"]["value"], HERE);
     let record = &told["records"][0];
     assert_eq!(record["name"], "home.example.com");
     assert_eq!((&record["type"], &record["state"]), (&"A".into(), &"current".into()));
-    assert_eq!(record["content"], HERE);
-    assert_eq!(told["api"]["requests"], cloud.requests());
-    assert_eq!(told["budget"]["left"], 300 - cloud.requests());
+    assert_eq!((&record["content"], &record["wanted"]), (&HERE.into(), &HERE.into()));
+    let account = &told["accounts"][0];
+    assert_eq!(account["name"], "cloudflare");
+    assert_eq!(account["api"]["requests"], cloud.requests());
+    assert_eq!(account["budget"]["left"], 300 - cloud.requests());
     for output in [status(&home, &[]), status(&home, &["--json"])] {
         assert!(!stdout(&output).contains(TOKEN));
     }
@@ -147,14 +167,9 @@ fn those_who_connect_and_do_nothing_hold_up_neither_the_work_nor_the_stop() {
 }
 
 #[test]
-fn without_a_place_for_it_there_is_no_socket_and_the_daemon_works() {
+fn a_socket_that_cannot_be_had_is_said_and_the_daemon_works() {
     let (cloud, home) = (Cloud::start(), Home::new());
-    home.configure(&cloud, ONE_NAME);
-    let running = Running::start(home.command(&["run"]));
-    running.wait_for("1 of 1 records are current", 1);
-    assert!(!socket(&home).exists());
-    running.stop();
-    let mut command = home.command(&["run"]);
+    let mut command = daemon(&cloud, &home);
     command.env("STAYPUT_SOCKET", home.path("token").join("stayput.sock"));
     let running = Running::start(command);
     running.wait_for("no status is to be had", 1);
@@ -163,14 +178,82 @@ fn without_a_place_for_it_there_is_no_socket_and_the_daemon_works() {
 }
 
 #[test]
-fn systemds_folder_is_preferred() {
+fn the_places_are_taken_and_asked_in_one_order() {
     let (cloud, home) = (Cloud::start(), Home::new());
-    let mut command = daemon(&cloud, &home);
-    std::fs::create_dir(home.path("run")).unwrap();
-    command.env("RUNTIME_DIRECTORY", home.path("run"));
-    let running = Running::start(command);
-    running.wait_for("1 of 1 records are current", 1);
-    assert!(home.path("run").join("stayput.sock").exists());
+    home.configure(&cloud, ONE_NAME);
+    for folder in ["systemd", "user"] {
+        std::fs::create_dir(home.path(folder)).unwrap();
+    }
+    let (systemd, user) = (home.path("systemd"), home.path("user"));
+    let file = home.path("file.sock");
+    let all = [
+        ("STAYPUT_SOCKET", file.as_path()),
+        ("RUNTIME_DIRECTORY", systemd.as_path()),
+        ("XDG_RUNTIME_DIR", user.as_path()),
+    ];
+    let places = [file.clone(), systemd.join("stayput.sock"), user.join("stayput.sock")];
+    for (first, place) in places.iter().enumerate() {
+        let (run, _) = beside(&home, &all[first..]);
+        let running = Running::start(run);
+        running.wait_for(&format!("`stayput status` is answered at {}", place.display()), 1);
+        assert!(place.exists());
+        // Whoever asks with more places than the daemon had finds it all the same.
+        let (_, status) = beside(&home, &all);
+        let output = finish(status);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        running.stop();
+    }
+    let (_, status) = beside(&home, &all);
+    let told = stderr(&finish(status));
+    for place in places {
+        assert!(told.contains(place.to_str().unwrap()), "{told}");
+    }
+    assert!(told.contains("/run/stayput/stayput.sock") && told.contains("is it running?"), "{told}");
+}
+
+#[test]
+fn the_configuration_says_where_before_the_environment_does() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    let place = home.path("stated.sock");
+    home.configure(&cloud, &format!("{ONE_NAME}[status]\nsocket = \"{}\"\n", place.display()));
+    let running = Running::start(home.command(&["run"]));
+    running.wait_for(&format!("is answered at {}", place.display()), 1);
     assert!(!socket(&home).exists());
+    let output = finish(home.command(&["status"]));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     running.stop();
+}
+
+#[test]
+fn a_second_daemon_says_that_another_answers_and_leaves_it_its_place() {
+    let (cloud, home, other) = (Cloud::start(), Home::new(), Home::new());
+    let running = Running::start(daemon(&cloud, &home));
+    running.wait_for("1 of 1 records are current", 1);
+    let mut command = daemon(&cloud, &other);
+    command.env("STAYPUT_SOCKET", socket(&home));
+    let second = Running::start(command);
+    second.wait_for(&format!("another stayput answers at {} already", socket(&home).display()), 1);
+    second.wait_for("1 of 1 records are current", 1);
+    second.stop();
+    json(&home);
+    running.stop();
+}
+
+#[test]
+fn what_is_no_daemon_or_another_version_is_called_so() {
+    use std::io::Write;
+    let home = Home::new();
+    let listener = std::os::unix::net::UnixListener::bind(socket(&home)).unwrap();
+    for (answer, words) in [
+        ("hello\n", "is no stayput"),
+        ("{\"version\":\"0.1.0\",\"records\":[]}", "is stayput 0.1.0"),
+        ("{\"format\":2,\"version\":\"9.0.0\"}\nhealthy\n", "answers in format 2"),
+    ] {
+        let asked = std::thread::scope(|scope| {
+            scope.spawn(|| listener.accept().unwrap().0.write_all(answer.as_bytes()).unwrap());
+            status(&home, &["--json"])
+        });
+        assert_eq!((asked.status.code(), stdout(&asked)), (Some(1), String::new()));
+        assert!(stderr(&asked).contains(words), "{}", stderr(&asked));
+    }
 }

@@ -107,7 +107,7 @@ _stayput() {
             return 0
             ;;
         stayput__subcmd__check)
-            opts="-c -v -q -h --offline --config --verbose --quiet --log-format --color --help"
+            opts="-c -v -q -h --offline --json --sandbox --config --verbose --quiet --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -137,7 +137,7 @@ _stayput() {
             return 0
             ;;
         stayput__subcmd__detect)
-            opts="-c -v -q -h --json --config --verbose --quiet --log-format --color --help"
+            opts="-c -v -q -h --json --sandbox --config --verbose --quiet --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -367,12 +367,16 @@ _stayput() {
             return 0
             ;;
         stayput__subcmd__run)
-            opts="-c -v -q -h --sandbox --config --verbose --quiet --log-format --color --help"
+            opts="-c -v -q -h --sandbox --fault --config --verbose --quiet --log-format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --fault)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -45,6 +45,7 @@ complete -c stayput -n "__fish_stayput_needs_command" -f -a "status" -d 'Show wh
 complete -c stayput -n "__fish_stayput_needs_command" -f -a "schema" -d 'Print the JSON Schema of the configuration file'
 complete -c stayput -n "__fish_stayput_needs_command" -f -a "sandbox" -d 'Serve a simulated Cloudflare on loopback; prints its base URL'
 complete -c stayput -n "__fish_stayput_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c stayput -n "__fish_stayput_using_subcommand run" -l fault -d 'With --sandbox, something that goes wrong: NAME[:COUNT|:PERCENT%][=VALUE]; may be said again' -r
 complete -c stayput -n "__fish_stayput_using_subcommand run" -s c -l config -d 'The configuration file [default: $STAYPUT_CONFIG, else /etc/stayput/stayput.toml]' -r -F
 complete -c stayput -n "__fish_stayput_using_subcommand run" -l log-format -d 'How the log is written' -r -f -a "auto\t'journal where standard error is the journal, else text'
 text\t'lines for people'
@@ -92,6 +93,8 @@ complete -c stayput -n "__fish_stayput_using_subcommand check" -l color -d 'When
 always\t'also into files'
 never\t'nowhere'"
 complete -c stayput -n "__fish_stayput_using_subcommand check" -l offline -d 'Check the configuration only; nothing is asked of anybody'
+complete -c stayput -n "__fish_stayput_using_subcommand check" -l json -d 'Print the findings as JSON'
+complete -c stayput -n "__fish_stayput_using_subcommand check" -l sandbox -d 'Against a simulated Cloudflare inside this process'
 complete -c stayput -n "__fish_stayput_using_subcommand check" -s v -l verbose -d 'Log every request; twice: headers and bodies too'
 complete -c stayput -n "__fish_stayput_using_subcommand check" -s q -l quiet -d 'Log warnings and errors only'
 complete -c stayput -n "__fish_stayput_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -104,6 +107,7 @@ complete -c stayput -n "__fish_stayput_using_subcommand detect" -l color -d 'Whe
 always\t'also into files'
 never\t'nowhere'"
 complete -c stayput -n "__fish_stayput_using_subcommand detect" -l json -d 'Print the findings as JSON'
+complete -c stayput -n "__fish_stayput_using_subcommand detect" -l sandbox -d 'Against the echoes of a simulated Cloudflare inside this process'
 complete -c stayput -n "__fish_stayput_using_subcommand detect" -s v -l verbose -d 'Log every request; twice: headers and bodies too'
 complete -c stayput -n "__fish_stayput_using_subcommand detect" -s q -l quiet -d 'Log warnings and errors only'
 complete -c stayput -n "__fish_stayput_using_subcommand detect" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -115,8 +119,8 @@ journal\t'lines with a priority in front'"
 complete -c stayput -n "__fish_stayput_using_subcommand status" -l color -d 'When colours are used' -r -f -a "auto\t'on a terminal, unless NO_COLOR is set'
 always\t'also into files'
 never\t'nowhere'"
-complete -c stayput -n "__fish_stayput_using_subcommand status" -l json -d 'As JSON'
-complete -c stayput -n "__fish_stayput_using_subcommand status" -l healthy -d 'Say nothing and exit with 0 if the daemon answers and nothing has been refused or unknown for long'
+complete -c stayput -n "__fish_stayput_using_subcommand status" -l json -d 'Print it as JSON'
+complete -c stayput -n "__fish_stayput_using_subcommand status" -l healthy -d 'Say nothing and exit with 0, unless a record has not been as it should be for ten minutes, or no daemon answers'
 complete -c stayput -n "__fish_stayput_using_subcommand status" -s v -l verbose -d 'Log every request; twice: headers and bodies too'
 complete -c stayput -n "__fish_stayput_using_subcommand status" -s q -l quiet -d 'Log warnings and errors only'
 complete -c stayput -n "__fish_stayput_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'

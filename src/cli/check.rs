@@ -1,26 +1,30 @@
-//! `stayput check`: will it work? The configuration, the clock, the secret, the sources, and then by the
+//! `stayput check`: will it work? The configuration, the secret, the clock, the sources, and then by the
 //! real reads the permissions, the zones and the records; each with a remedy where it is needed.
 //!
 //! Sends nothing but reads. Deliberately unknown: the words for what is wrong at Cloudflare, which are
 //! the engine's.
 
+mod report;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::cli::exit::Exit;
-use crate::cli::show::{self, Ink, Tone};
+use crate::cli::show::{self, Form};
 use crate::cli::{Everywhere, loading};
 use crate::cloudflare::client::Client;
 use crate::config::Config;
 use crate::daemon::{Audience, Job, Memory, Outcome, Secrets, Seen, accounts};
 use crate::engine::address::{self, Unheard};
-use crate::engine::names::{Key, Name};
+use crate::engine::failure::Class;
+use crate::engine::names::{Key, Name, ZoneId};
 use crate::engine::notice::{Notice, Severity, Trouble};
 use crate::engine::request::{Found, Request, Zone};
-use crate::engine::settings::{AccountName, Wanted};
-use crate::engine::{Engine, Mode, Verdict};
+use crate::engine::settings::{AccountName, Source, Wanted};
+use crate::engine::upkeep::Reason;
+use crate::engine::{Engine, Mode};
+use report::{Mark, Report};
 
 /// Options of `check`.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -28,99 +32,75 @@ pub struct Options {
     /// Check the configuration only; nothing is asked of anybody
     #[arg(long)]
     offline: bool,
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+    /// Against a simulated Cloudflare inside this process
+    #[cfg(feature = "sandbox")]
+    #[arg(long, conflicts_with = "offline")]
+    sandbox: bool,
 }
 
 /// This version was written after this instant (2026-11-01): a clock that shows less is wrong.
 const WRITTEN_AFTER: Duration = Duration::from_secs(1_793_491_200);
+/// A clock that differs by more from the `Date` of an answer is wrong.
+const MOST_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// Checks, and prints a line for each thing that was checked.
 ///
 /// # Errors
 /// The configuration is wrong, or nobody takes the result.
 pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit> {
-    let mut report = Report::new(everywhere.ink());
-    let config = loading::load(everywhere)?;
+    let form = Form::asked(options.json);
+    let mut report = Report::new(form, everywhere.ink());
+    #[cfg(feature = "sandbox")]
+    if options.sandbox {
+        let (job, _server) = super::sandbox::job(everywhere, Mode::Plan, form, &[])?;
+        configuration(&mut report, &job.config);
+        return work(report, Job { audience: Audience::Caller, ..job }).await;
+    }
+    let config = loading::load(everywhere, form)?;
     configuration(&mut report, &config);
     if options.offline {
-        report.print()?;
-        return Ok(Exit::Done);
+        return report.end(Exit::Done);
     }
-    clock(&mut report, SystemTime::now());
-    if !secrets(&mut report, &config).await {
-        report.print()?;
-        return Ok(Exit::Configuration);
-    }
-    report.print()?;
     let job = Job {
         mode: Mode::Plan,
         audience: Audience::Caller,
         reread: loading::reread(everywhere),
-        config: config.clone(),
+        config,
         memory: Memory::None,
         secrets: Secrets::Real,
         socket: None,
     };
-    let Outcome { engine, seen } = loading::run(job).await?;
+    work(report, job).await
+}
+
+/// What the configuration says is tried, as far as reading goes.
+async fn work(mut report: Report, job: Job) -> Result<Exit, Exit> {
+    let (config, origin) = (job.config.clone(), job.secrets);
+    if !secrets(&mut report, &config, origin).await {
+        return report.end(Exit::Configuration);
+    }
+    report.print()?;
+    let Outcome { engine, seen } = match loading::run(job).await {
+        Ok(outcome) => outcome,
+        Err(exit) => return report.end(exit),
+    };
+    clock(&mut report, SystemTime::now(), &seen);
     sources(&mut report, &config, &seen);
     believed(&mut report, &engine);
     zones(&mut report, &config, &seen);
     troubles(&mut report, &seen);
-    explain(&mut report, &config, &seen).await;
+    if origin == Secrets::Real {
+        explain(&mut report, &config, &seen).await;
+    }
     records(&mut report, &engine);
-    report.print()?;
-    Ok(exit(&engine, &seen))
-}
-
-fn exit(engine: &Engine, seen: &Seen) -> Exit {
-    // A name whose zone is not to be seen: in all likelihood the token does not reach it.
-    let out_of_sight = |notice: &Notice| matches!(notice, Notice::Trouble(Trouble::NoZone(..)));
-    match engine.verdict() {
-        Verdict::Partly if seen.notices.iter().any(out_of_sight) => Exit::Refused,
-        verdict => verdict.into(),
-    }
-}
-
-/// The lines of the check, in their order.
-struct Report {
-    ink: Ink,
-    text: String,
-}
-
-#[derive(Clone, Copy)]
-enum Mark {
-    Ok,
-    Warn,
-    Fail,
-}
-
-impl Report {
-    fn new(ink: Ink) -> Report {
-        Report { ink, text: String::new() }
-    }
-
-    fn line(&mut self, mark: Mark, what: &str, words: impl fmt::Display) {
-        let (sign, tone) = match mark {
-            Mark::Ok => ("ok  ", Tone::Good),
-            Mark::Warn => ("warn", Tone::Notable),
-            Mark::Fail => ("FAIL", Tone::Bad),
-        };
-        let sign = self.ink.paint(tone, sign);
-        let words = words.to_string();
-        let mut lines = words.lines();
-        let first = lines.next().unwrap_or_default();
-        let _infallible = writeln!(self.text, "{sign}  {what:<13}  {first}");
-        for line in lines {
-            let _infallible = writeln!(self.text, "{:21}{line}", "");
-        }
-    }
-
-    /// Shows what was found so far: the rest may take a while.
-    fn print(&mut self) -> Result<(), Exit> {
-        show::result(&std::mem::take(&mut self.text))
-    }
+    report.end(engine.verdict().into())
 }
 
 fn configuration(report: &mut Report, config: &Config) {
+    const STEP: &str = "configuration";
     let settings = &config.settings;
     let names: BTreeSet<&Name> = settings.records.keys().map(|key| &key.name).collect();
     let words = format!(
@@ -129,54 +109,99 @@ fn configuration(report: &mut Report, config: &Config) {
         show::count(settings.records.len(), "record"),
         show::count(settings.accounts.len(), "account")
     );
-    report.line(Mark::Ok, "configuration", words);
+    report.line(Mark::Ok, (STEP, "names"), &words);
     for warning in &config.warnings {
-        report.line(Mark::Warn, "configuration", warning);
+        let place = warning.place();
+        let words = format!("{place}: {}\n{}", warning.what(), warning.remedy());
+        report.line(Mark::Warn, (STEP, &place), &words);
     }
-    for (family, sources) in &settings.sources {
-        let needed = address::needed(sources, settings.agree);
-        if needed < settings.agree {
-            let words = format!(
-                "{family} is asked of {}, so {needed} must agree although agree = {}; name more sources, or lower agree",
-                show::count(needed, "operator"),
-                settings.agree
-            );
-            report.line(Mark::Warn, "configuration", words);
+    // Where too few are left, a warning of the configuration names them.
+    let enough = |sources: &[Source]| address::needed(sources, settings.agree) == settings.agree;
+    for (family, sources) in settings.sources.iter().filter(|(_, sources)| enough(sources)) {
+        let subject = family.to_string();
+        for (operator, labels) in alike(sources) {
+            let words = format!("{family}: {} count once, as {operator}", labels.join(" and "));
+            report.line(Mark::Ok, (STEP, &subject), &words);
         }
     }
 }
 
-fn clock(report: &mut Report, now: SystemTime) {
-    let time = humantime::format_rfc3339_seconds(now);
-    if now < SystemTime::UNIX_EPOCH + WRITTEN_AFTER {
-        let words = format!(
-            "it shows {time}, which is before this program was written: no certificate will be accepted\nset the clock (is NTP running?); stayput itself needs no restart"
-        );
-        report.line(Mark::Fail, "clock", words);
-    } else {
-        report.line(Mark::Ok, "clock", time);
+/// The operators of several sources, with the labels of these.
+fn alike(sources: &[Source]) -> BTreeMap<&str, Vec<&str>> {
+    let mut operators: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for source in sources {
+        operators.entry(&source.operator).or_default().push(&source.label);
     }
+    operators.retain(|_, labels| labels.len() > 1);
+    operators
 }
 
 /// Reads every secret; says whether all could be had.
-async fn secrets(report: &mut Report, config: &Config) -> bool {
-    let readings = accounts::read(config.accounts.clone(), Secrets::Real).await;
+async fn secrets(report: &mut Report, config: &Config, origin: Secrets) -> bool {
+    let readings = accounts::read(config.accounts.clone(), origin).await;
     let mut all = true;
     for (name, reading) in readings {
+        let about = ("secret", name.label());
         match reading {
             Ok(reading) => {
-                report.line(Mark::Ok, "secret", format!("{name}: read"));
+                report.line(Mark::Ok, about, &format!("{name}: read"));
                 for warning in reading.warnings {
-                    report.line(Mark::Warn, "secret", format!("{name}: {warning}"));
+                    report.line(Mark::Warn, about, &format!("{name}: {warning}"));
                 }
             }
             Err(error) => {
-                report.line(Mark::Fail, "secret", format!("{name}: {error}"));
+                let error = error.to_string();
+                let words = match error.rsplit_once(": ") {
+                    Some((what, remedy)) => format!("{name}: {what}\n{remedy}"),
+                    None => format!("{name}: {error}"),
+                };
+                report.line(Mark::Fail(Exit::Configuration), about, &words);
                 all = false;
             }
         }
     }
     all
+}
+
+/// The clock, by the date of an answer; where none came, by what is known without.
+fn clock(report: &mut Report, now: SystemTime, seen: &Seen) {
+    let shows = humantime::format_rfc3339_seconds(now);
+    let dated = seen.dated.and_then(|seconds| u64::try_from(seconds).ok());
+    let dated = dated.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    let denied = match dated {
+        Some(dated) => {
+            let skew = now.duration_since(dated).unwrap_or_else(|early| early.duration());
+            let date = humantime::format_rfc3339_seconds(dated);
+            (skew > MOST_SKEW).then(|| format!("Cloudflare dates its answers {date}"))
+        }
+        None if now < SystemTime::UNIX_EPOCH + WRITTEN_AFTER => {
+            Some("this program was written later, so no certificate is accepted".into())
+        }
+        None if is_out_of_date(seen) => Some("the certificates that servers show are of another time".into()),
+        None => None,
+    };
+    let about = ("clock", "this host");
+    match denied {
+        Some(why) => {
+            let remedy = "set the clock (is NTP running?); stayput itself needs no restart";
+            let words = format!("it shows {shows}, but {why}\n{remedy}");
+            report.line(Mark::Fail(Exit::Partly), about, &words);
+        }
+        None if dated.is_some() => report.line(Mark::Ok, about, &shows.to_string()),
+        None => {
+            let words = format!("it shows {shows}; no answer came to compare it with");
+            report.line(Mark::Warn, about, &words);
+        }
+    }
+}
+
+/// Whether a certificate was refused for its time.
+fn is_out_of_date(seen: &Seen) -> bool {
+    seen.heard.iter().any(|(_, heard)| matches!(heard, Err(Unheard::Clock(_))))
+        || seen
+            .answers
+            .iter()
+            .any(|(_, _, answer)| answer.outcome.as_ref().is_err_and(|failure| failure.class == Class::Clock))
 }
 
 /// What each source said the last time it was asked.
@@ -186,15 +211,12 @@ fn sources(report: &mut Report, config: &Config, seen: &Seen) {
     for (id, heard) in last {
         let sources = config.settings.sources.get(&id.family);
         let label = sources.and_then(|sources| sources.get(id.index)).map_or("", |source| &*source.label);
+        let about = ("source", label);
         match heard {
             Ok(address) => {
-                let words = format!("{}: {label} says {address}", id.family);
-                report.line(Mark::Ok, "source", words);
+                report.line(Mark::Ok, about, &format!("{}: {label} says {address}", id.family));
             }
-            Err(why) => {
-                let words = format!("{}: {label}: {why}", id.family);
-                report.line(Mark::Warn, "source", words);
-            }
+            Err(why) => report.line(Mark::Warn, about, &format!("{}: {label}: {why}", id.family)),
         }
     }
 }
@@ -204,15 +226,20 @@ fn believed(report: &mut Report, engine: &Engine) {
     for (family, address) in status.addresses {
         if let Some(address) = address {
             let words = format!("{family}: {}", address.value);
-            report.line(Mark::Ok, "address", words);
+            report.line(Mark::Ok, ("address", &family.to_string()), &words);
         }
     }
 }
 
-/// The zones that the names are in, as far as they were seen, and what may be done in them.
+/// The zones of our names whose list came through, one statement each. Of what is wrong with the others
+/// the engine speaks.
 fn zones(report: &mut Report, config: &Config, seen: &Seen) {
     let mut zones: BTreeMap<(&AccountName, &Name), &Zone> = BTreeMap::new();
-    for (account, _, answer) in &seen.answers {
+    let mut listed: BTreeMap<&ZoneId, bool> = BTreeMap::new();
+    for (account, request, answer) in &seen.answers {
+        if let Request::Records { zone, .. } = request {
+            listed.insert(zone, answer.outcome.is_ok());
+        }
         let found: &[Zone] = match &answer.outcome {
             Ok(Found::Zones(page)) => &page.items,
             Ok(Found::Zone(zone)) => std::slice::from_ref(zone),
@@ -220,62 +247,119 @@ fn zones(report: &mut Report, config: &Config, seen: &Seen) {
         };
         zones.extend(found.iter().map(|zone| ((account, &zone.name), zone)));
     }
+    let spoken_of = |zone: &Zone| {
+        seen.notices.iter().any(|notice| match notice {
+            Notice::Trouble(Trouble::OddZone(odd)) => odd.id == zone.id,
+            Notice::Trouble(Trouble::ZoneRefused(label, _)) => **label == *zone.name.to_string(),
+            _ => false,
+        })
+    };
     for ((account, _), zone) in zones {
         let mine =
             |(key, wanted): (&Key, &Wanted)| wanted.account == *account && key.name.is_within(&zone.name);
-        if config.settings.records.iter().any(mine) {
+        let is_listed = listed.get(&zone.id).copied().unwrap_or_default();
+        if is_listed && !spoken_of(zone) && config.settings.records.iter().any(mine) {
             permissions(report, zone);
         }
     }
 }
 
+/// What is known of a zone whose list came through. That it may be edited only an edit shows: the
+/// zone's list of permissions is the user's, who may have made the token with fewer.
 fn permissions(report: &mut Report, zone: &Zone) {
-    let name = &zone.name;
-    let may = |what: &str| {
-        let list = zone.permissions.as_deref();
-        list.map(|list| list.iter().any(|permission| **permission == *what))
-    };
-    match (may("#dns_records:read"), may("#dns_records:edit")) {
-        (_, Some(true)) => report.line(Mark::Ok, "zone", format!("{name}: DNS can be edited")),
-        (Some(_), Some(false)) => report.line(
-            Mark::Fail,
-            "zone",
-            format!("{name}: the credential may not edit DNS\ngive it Zone · DNS · Edit for this zone (My Profile, API Tokens)"),
-        ),
-        _ => report.line(
-            Mark::Ok,
-            "zone",
-            format!("{name}: seen (Cloudflare does not say whether DNS may be edited)"),
-        ),
+    let name = zone.name.to_string();
+    let listed = zone.permissions.as_deref().unwrap_or_default();
+    let has = |what: &str| listed.iter().any(|permission| **permission == *what);
+    if has("#dns_records:read") && !has("#dns_records:edit") {
+        let words = format!(
+            "{name}: the credential may read its records, and not edit them\ngive it Zone · DNS · Edit for this zone (My Profile, API Tokens)"
+        );
+        report.line(Mark::Fail(Exit::Refused), ("zone", &name), &words);
+    } else {
+        let words =
+            format!("{name}: its records were listed; the first change shows whether they may be edited");
+        report.line(Mark::Ok, ("zone", &name), &words);
     }
 }
 
-/// What the engine had to say.
+/// What the engine had to say, but for what was well again before the end.
 fn troubles(report: &mut Report, seen: &Seen) {
-    for notice in &seen.notices {
+    let mut rest = seen.notices.as_slice();
+    while let [notice, later @ ..] = rest {
+        rest = later;
+        let well_again =
+            |later: &Notice| matches!(later, Notice::Well(..)) && subject(later) == subject(notice);
+        if later.iter().any(well_again) {
+            continue;
+        }
         let mark = match notice.severity() {
             Severity::Detail | Severity::News => continue,
             Severity::Warning => Mark::Warn,
-            Severity::Error => Mark::Fail,
+            Severity::Error => Mark::Fail(exit_of(notice)),
         };
-        report.line(mark, topic(notice), notice);
+        let (step, subject) = subject(notice);
+        report.line(mark, (step, &subject), &parted(notice));
     }
 }
 
-fn topic(notice: &Notice) -> &'static str {
+/// The words of a notice, with what to do about it on a line of its own.
+fn parted(notice: &Notice) -> String {
+    let words = notice.to_string();
     let (Notice::Trouble(trouble) | Notice::StillWrong(trouble, _)) = notice else {
-        return "source";
+        return words;
+    };
+    let sign = match trouble {
+        Trouble::ZoneRefused(_, failure)
+        | Trouble::Credential(_, failure, _)
+        | Trouble::Api(_, failure)
+        | Trouble::Parked(_, Reason::Refused(failure)) => {
+            let remedy = failure.remedy().unwrap_or_default();
+            return match words.split_once(&format!(": {remedy}")) {
+                Some((what, rest)) if !remedy.is_empty() => format!("{what}{rest}\n{remedy}"),
+                _ => words,
+            };
+        }
+        Trouble::NoZone(..) | Trouble::Ambiguous(..) | Trouble::Outside(..) => ": ",
+        Trouble::Obstacle(..) | Trouble::Parked(..) | Trouble::TooManyDeletes { .. } | Trouble::Spent(..) => {
+            "; "
+        }
+        _ => return words,
+    };
+    words.replacen(sign, "\n", 1)
+}
+
+/// What a trouble that somebody must act on means for the exit code.
+fn exit_of(notice: &Notice) -> Exit {
+    match notice {
+        // A name whose zone is not to be seen: in all likelihood the token does not reach it.
+        Notice::Trouble(Trouble::NoZone(..) | Trouble::ZoneRefused(..) | Trouble::Credential(..)) => {
+            Exit::Refused
+        }
+        _ => Exit::Partly,
+    }
+}
+
+/// The step that a notice belongs to, and what it is about.
+fn subject(notice: &Notice) -> (&'static str, String) {
+    let (Notice::Trouble(trouble) | Notice::StillWrong(trouble, _) | Notice::Well(trouble, _)) = notice
+    else {
+        return ("source", String::new());
     };
     match trouble {
-        Trouble::Silence { .. } | Trouble::Unconfirmed { .. } | Trouble::Flapping { .. } => "address",
-        Trouble::Obstacle(..) | Trouble::Parked(..) | Trouble::TooManyDeletes { .. } => "record",
-        Trouble::NoZone(..)
-        | Trouble::Ambiguous(..)
-        | Trouble::Outside(..)
-        | Trouble::OddZone(..)
-        | Trouble::ZoneRefused(..) => "zone",
-        Trouble::Credential(..) => "secret",
-        Trouble::Api(..) | Trouble::Throttled(..) | Trouble::Spent(..) => "network",
+        Trouble::Silence { family, .. }
+        | Trouble::Unconfirmed { family, .. }
+        | Trouble::Flapping { family, .. } => ("address", family.to_string()),
+        Trouble::Obstacle(key, _) | Trouble::Parked(key, _) => ("record", key.to_string()),
+        Trouble::TooManyDeletes { .. } => ("record", "max-deletes".into()),
+        Trouble::NoZone(_, name) | Trouble::Ambiguous(_, name, _) | Trouble::Outside(name, _) => {
+            ("zone", name.to_string())
+        }
+        Trouble::OddZone(zone) => ("zone", zone.name.to_string()),
+        Trouble::ZoneRefused(zone, _) => ("zone", zone.to_string()),
+        Trouble::Credential(account, ..) => ("credential", account.label().to_owned()),
+        Trouble::Api(account, _) | Trouble::Throttled(account, _) | Trouble::Spent(account, ..) => {
+            ("network", account.label().to_owned())
+        }
     }
 }
 
@@ -297,7 +381,7 @@ async fn explain(report: &mut Report, config: &Config, seen: &Seen) {
         if let Ok(Found::Token(token)) = answer.outcome {
             let until = token.expires_on.map(|end| format!(", until {end}")).unwrap_or_default();
             let words = format!("{account}: Cloudflare says that the token is {}{until}", token.status);
-            report.line(Mark::Warn, "secret", words);
+            report.line(Mark::Warn, ("credential", account.label()), &words);
         }
     }
 }
@@ -309,55 +393,8 @@ fn records(report: &mut Report, engine: &Engine) {
         return;
     }
     let words = format!("{} as wanted, {} to be changed (see stayput plan)", plan.unchanged, waiting.len());
-    report.line(Mark::Ok, "records", words);
+    report.line(Mark::Ok, ("records", "all"), &words);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::names::ZoneId;
-
-    fn zone(permissions: Option<&[&str]>) -> Zone {
-        Zone {
-            id: ZoneId::parse(&"a".repeat(32)).unwrap(),
-            name: Name::parse("example.com").unwrap(),
-            account: None,
-            status: "active".into(),
-            kind: "full".into(),
-            plan: None,
-            paused: false,
-            permissions: permissions.map(|list| list.iter().map(|word| (*word).into()).collect()),
-        }
-    }
-
-    fn said(fill: impl FnOnce(&mut Report)) -> String {
-        let mut report = Report::new(Ink::Plain);
-        fill(&mut report);
-        report.text
-    }
-
-    #[test]
-    fn a_token_that_may_only_read_is_told_what_it_lacks() {
-        let text = said(|report| permissions(report, &zone(Some(&["#dns_records:read"]))));
-        assert!(text.starts_with("FAIL  zone"), "{text}");
-        assert!(text.contains("give it Zone · DNS · Edit"), "{text}");
-        let text = said(|report| permissions(report, &zone(Some(&["#dns_records:edit"]))));
-        assert!(text.starts_with("ok "), "{text}");
-        let text = said(|report| permissions(report, &zone(None)));
-        assert!(text.contains("does not say"), "{text}");
-    }
-
-    #[test]
-    fn a_clock_from_before_this_program_is_wrong() {
-        let text = said(|report| clock(report, SystemTime::UNIX_EPOCH));
-        assert!(text.starts_with("FAIL  clock") && text.contains("NTP"), "{text}");
-        let later = SystemTime::UNIX_EPOCH + WRITTEN_AFTER;
-        assert!(said(|report| clock(report, later)).starts_with("ok "));
-    }
-
-    #[test]
-    fn further_lines_stand_below_the_first() {
-        let text = said(|report| report.line(Mark::Warn, "zone", "one\ntwo"));
-        assert_eq!(text, "warn  zone           one\n                     two\n");
-    }
-}
+mod tests;

@@ -6,14 +6,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::cli::exit::Exit;
-use crate::cli::show::{self, Ink, Tone};
+use crate::cli::show::{self, Form, Ink, Tone};
 use crate::cli::{Everywhere, loading};
 use crate::config::Config;
+use crate::daemon::status::FORMAT;
 use crate::detect::Detector;
+#[cfg(feature = "sandbox")]
+use crate::engine::Mode;
 use crate::engine::address::{self, Unheard};
 use crate::engine::names::Family;
 use crate::engine::ranges;
@@ -24,6 +27,10 @@ pub struct Options {
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
+    /// Against the echoes of a simulated Cloudflare inside this process
+    #[cfg(feature = "sandbox")]
+    #[arg(long)]
+    sandbox: bool,
 }
 
 /// What one source said.
@@ -50,15 +57,25 @@ struct Finding {
 /// # Errors
 /// The configuration is wrong, or nobody takes the result.
 pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit> {
+    let form = Form::asked(options.json);
+    #[cfg(feature = "sandbox")]
+    if options.sandbox {
+        let (job, _server) = super::sandbox::job(everywhere, Mode::Plan, form, &[])?;
+        return ask(everywhere, options, &job.config).await;
+    }
     let config = if loading::is_nowhere(everywhere) {
         show::aside("no configuration: asking the built-in sources\n");
         loading::defaults()?
     } else {
-        loading::load(everywhere)?
+        loading::load(everywhere, form)?
     };
-    let findings = ask_all(&config).await;
+    ask(everywhere, options, &config).await
+}
+
+async fn ask(everywhere: &Everywhere, options: Options, config: &Config) -> Result<Exit, Exit> {
+    let findings = ask_all(config).await;
     if options.json {
-        show::result(&format!("{:#}\n", json(&findings)))?;
+        show::json(&Document::of(&findings))?;
     } else {
         show::result(&text(&findings, everywhere.ink()))?;
     }
@@ -177,28 +194,63 @@ fn text(findings: &[Finding], ink: Ink) -> String {
     text
 }
 
-fn json(findings: &[Finding]) -> Value {
-    let mut families = serde_json::Map::new();
-    for finding in findings {
-        let said = finding.said.iter().map(|said| {
-            json!({
-                "source": said.label,
-                "operator": said.operator,
-                "value": said.answer.as_ref().ok().map(ToString::to_string),
-                "why": said.answer.as_ref().err().map(ToString::to_string),
-                "ms": u64::try_from(said.took.as_millis()).unwrap_or(u64::MAX),
-            })
-        });
-        let family = finding.family.to_string().to_lowercase();
-        let value = json!({
-            "believed": finding.believed().map(|address| address.to_string()),
-            "why": finding.why(),
-            "needed": finding.needed,
-            "sources": said.collect::<Vec<_>>(),
-        });
-        families.insert(family, value);
+/// The findings as programs read them. The form is fixed.
+#[derive(Serialize)]
+struct Document {
+    format: u32,
+    families: Families,
+}
+
+/// `None`: the family is off.
+#[derive(Serialize)]
+struct Families {
+    ipv4: Option<Found>,
+    ipv6: Option<Found>,
+}
+
+#[derive(Serialize)]
+struct Found {
+    believed: Option<IpAddr>,
+    why: String,
+    sources: Vec<Answered>,
+}
+
+#[derive(Serialize)]
+struct Answered {
+    source: Box<str>,
+    operator: Box<str>,
+    says: Option<IpAddr>,
+    error: Option<String>,
+    ms: u64,
+}
+
+impl Document {
+    fn of(findings: &[Finding]) -> Document {
+        let found = |family| findings.iter().find(|finding| finding.family == family).map(Found::of);
+        Document { format: FORMAT, families: Families { ipv4: found(Family::V4), ipv6: found(Family::V6) } }
     }
-    Value::Object(families)
+}
+
+impl Found {
+    fn of(finding: &Finding) -> Found {
+        Found {
+            believed: finding.believed(),
+            why: finding.why(),
+            sources: finding.said.iter().map(Answered::of).collect(),
+        }
+    }
+}
+
+impl Answered {
+    fn of(said: &Said) -> Answered {
+        Answered {
+            source: said.label.clone(),
+            operator: said.operator.clone(),
+            says: said.answer.as_ref().ok().copied(),
+            error: said.answer.as_ref().err().map(ToString::to_string),
+            ms: u64::try_from(said.took.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
 }
 
 /// A family that this host does not have is no failure, if it has the other.
@@ -254,6 +306,19 @@ mod tests {
         let there = finding(vec![said("a", Ok(HERE)), said("b", Ok(HERE))]);
         assert_eq!(missing.why(), "this host has no IPv4");
         assert_eq!(exit(&[missing, there]), Exit::Done);
+    }
+
+    #[test]
+    fn a_program_gets_the_agreed_form_in_its_order() {
+        let finding = finding(vec![said("cloudflare", Ok(HERE)), said("ipify", Err(Unheard::TimedOut))]);
+        let expected = concat!(
+            r#"{"format":1,"families":{"ipv4":{"believed":null,"#,
+            r#""why":"2 operators must say the same, and too few answered","sources":["#,
+            r#"{"source":"cloudflare","operator":"cloudflare","says":"93.184.216.34","error":null,"ms":12},"#,
+            r#"{"source":"ipify","operator":"ipify","says":null,"error":"no answer in time","ms":12}"#,
+            r#"]},"ipv6":null}}"#,
+        );
+        assert_eq!(serde_json::to_string(&Document::of(&[finding])).unwrap(), expected);
     }
 
     #[test]

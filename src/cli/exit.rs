@@ -26,6 +26,22 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Of two ends the one that counts: 78 before 77 before 75 before 69 before all else.
+    #[must_use]
+    pub fn or(self, other: Exit) -> Exit {
+        let rank = |exit| match exit {
+            Exit::Done => 0,
+            Exit::Changes => 1,
+            Exit::Partly => 2,
+            Exit::Nothing => 3,
+            Exit::Refused => 4,
+            Exit::Configuration => 5,
+            Exit::Usage => 6,
+            Exit::Unexpected => 7,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
+
     /// The number that the caller sees.
     #[must_use]
     pub fn number(self) -> u8 {

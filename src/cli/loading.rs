@@ -3,12 +3,16 @@
 //! Mistakes are shown as they are, without a log's times and words in front. Deliberately unknown: the
 //! rules of the configuration.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+use serde::Serialize;
 
 use crate::cli::Everywhere;
 use crate::cli::exit::Exit;
-use crate::cli::show;
+use crate::cli::show::{self, Form};
 use crate::config::{self, Config, Environment, Ink, Location, Mistakes};
+use crate::daemon::status::FORMAT;
 use crate::daemon::{self, Broken, Job, Memory, Outcome, socket, state};
 use crate::engine::Mode;
 use crate::report::log::Color;
@@ -61,15 +65,28 @@ pub fn defaults() -> Result<Config, Exit> {
     })
 }
 
-/// As [`read`]; the mistakes are shown on standard error.
+/// What programs are told of a wrong configuration.
+#[derive(Serialize)]
+struct Wrong {
+    format: u32,
+    mistakes: Vec<serde_json::Value>,
+}
+
+/// As [`read`]; the mistakes are shown on standard error, or as JSON on standard output.
 ///
 /// # Errors
 /// [`Exit::Configuration`].
-pub fn load(everywhere: &Everywhere) -> Result<Config, Exit> {
-    read(everywhere).map_err(|mistakes| {
-        let ink = if everywhere.color().on(&std::io::stderr()) { Ink::Coloured } else { Ink::Plain };
-        show::aside(&mistakes.render(ink));
-        Exit::Configuration
+pub fn load(everywhere: &Everywhere, form: Form) -> Result<Config, Exit> {
+    read(everywhere).map_err(|mistakes| match form {
+        Form::Text => {
+            let ink = if everywhere.color().on(&std::io::stderr()) { Ink::Coloured } else { Ink::Plain };
+            show::aside(&mistakes.render(ink));
+            Exit::Configuration
+        }
+        Form::Json => {
+            let wrong = Wrong { format: FORMAT, mistakes: mistakes.as_json() };
+            show::json(&wrong).err().unwrap_or(Exit::Configuration)
+        }
     })
 }
 
@@ -91,11 +108,26 @@ pub fn memory() -> Memory {
     state_file().map_or(Memory::None, Memory::Kept)
 }
 
-/// Where a daemon is asked what it knows, if the environment says so.
-pub fn socket() -> Option<PathBuf> {
-    let directory = std::env::var_os("RUNTIME_DIRECTORY");
-    let file = std::env::var_os("STAYPUT_SOCKET").map(config::unquoted);
-    socket::place(directory.as_deref(), file.as_deref())
+/// A variable, without the quotation marks that `docker --env-file` keeps around it.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).map(config::unquoted)
+}
+
+/// Where a daemon with this configuration is asked what it knows.
+pub fn socket(config: &Config) -> Option<PathBuf> {
+    socket::place(socket::places(config.socket.clone(), variable))
+}
+
+/// Everywhere that a daemon may be asked, in the order in which `status` tries it. A configuration
+/// that is wrong or not there names no place.
+pub fn sockets(everywhere: &Everywhere) -> Vec<PathBuf> {
+    let stated = read(everywhere).ok().and_then(|config| config.socket);
+    let mut places = socket::places(stated, variable);
+    let usual = PathBuf::from(socket::USUAL_PLACE);
+    if !places.contains(&usual) {
+        places.push(usual);
+    }
+    places
 }
 
 /// Runs the loop to its end.

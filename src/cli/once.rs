@@ -1,6 +1,7 @@
 //! `stayput once`: one full pass, for cron and for scripts.
 
 use crate::cli::exit::Exit;
+use crate::cli::show::Form;
 use crate::cli::{Everywhere, loading};
 use crate::daemon::{Audience, Job, Secrets};
 use crate::engine::Mode;
@@ -21,14 +22,14 @@ pub struct Options {
 pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit> {
     #[cfg(feature = "sandbox")]
     if options.sandbox {
-        let (job, _server) = super::sandbox::job(everywhere, Mode::Once)?;
+        let (job, _server) = super::sandbox::job(everywhere, Mode::Once, Form::Text, &[])?;
         return Ok(loading::run(job).await?.engine.verdict().into());
     }
     let _ = options;
     let job = Job {
         mode: Mode::Once,
         audience: Audience::Log,
-        config: loading::load(everywhere)?,
+        config: loading::load(everywhere, Form::Text)?,
         reread: loading::reread(everywhere),
         memory: loading::memory(),
         secrets: Secrets::Real,

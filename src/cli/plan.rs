@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::cli::exit::Exit;
-use crate::cli::show::{self, Ink, Tone};
+use crate::cli::show::{self, Form, Ink, Tone};
 use crate::cli::{Everywhere, loading};
+use crate::daemon::status::FORMAT;
 use crate::daemon::{Audience, Job, Memory, Secrets};
-use crate::engine::{Action, Change, Mode, Plan, Shape};
+use crate::engine::names::{Key, Record};
+use crate::engine::{Action, BlockedRecord, Change, Mode, Plan, Shape};
 
 /// Options of `plan`.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -30,15 +32,16 @@ pub struct Options {
 /// # Errors
 /// The configuration is wrong, a secret cannot be had, or nobody takes the result.
 pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit> {
+    let form = Form::asked(options.json);
     #[cfg(feature = "sandbox")]
     if options.sandbox {
-        let (job, _server) = super::sandbox::job(everywhere, Mode::Plan)?;
+        let (job, _server) = super::sandbox::job(everywhere, Mode::Plan, form, &[])?;
         return make(everywhere, options, job).await;
     }
     let job = Job {
         mode: Mode::Plan,
         audience: Audience::Log,
-        config: loading::load(everywhere)?,
+        config: loading::load(everywhere, form)?,
         reread: loading::reread(everywhere),
         memory: loading::state_file().map_or(Memory::None, Memory::Looked),
         secrets: Secrets::Real,
@@ -51,7 +54,7 @@ async fn make(everywhere: &Everywhere, options: Options, job: Job) -> Result<Exi
     let engine = loading::run(job).await?.engine;
     let plan = engine.plan();
     if options.json {
-        show::result(&format!("{:#}\n", json(&plan)))?;
+        show::json(&Document::of(&plan))?;
     } else {
         show::result(&text(&plan, everywhere.ink()))?;
     }
@@ -65,52 +68,19 @@ pub fn text(plan: &Plan, ink: Ink) -> String {
     let mut zone = None;
     for change in &plan.changes {
         if zone != Some(&change.zone) {
-            let gap = if zone.is_some() { "\n" } else { "" };
-            let heading = ink.paint(Tone::Strong, &change.zone);
-            let _infallible = writeln!(text, "{gap}{heading}");
+            heading(&mut text, &change.zone, ink);
             zone = Some(&change.zone);
         }
         write_change(&mut text, change, ink);
     }
-    if !plan.blocked.is_empty() {
-        let gap = if zone.is_some() { "\n" } else { "" };
-        let heading = ink.paint(Tone::Strong, "not possible");
-        let _infallible = writeln!(text, "{gap}{heading}");
-    }
-    for refused in &plan.blocked {
-        let sign = ink.paint(Tone::Bad, "!");
-        let _infallible = writeln!(text, "  {sign} {}", refused.key);
-        indented(&mut text, &refused.why, ink);
-    }
+    write_blocked(&mut text, &plan.blocked, ink);
+    write_leftovers(&mut text, &plan.leftovers, ink);
     if !text.is_empty() {
         text.push('\n');
     }
     text.push_str(&summary(plan));
     text.push('\n');
     text
-}
-
-/// The plan as scripts read it.
-#[must_use]
-pub fn json(plan: &Plan) -> Value {
-    let changes: Vec<Value> = plan.changes.iter().map(change_json).collect();
-    let refused: Vec<Value> = plan
-        .blocked
-        .iter()
-        .map(|refused| {
-            json!({
-                "name": refused.key.name.as_str(),
-                "type": refused.key.family.record_type(),
-                "why": refused.why,
-            })
-        })
-        .collect();
-    json!({
-        "changes": changes,
-        "unchanged": plan.unchanged,
-        "refused": refused,
-        "requests": plan.requests,
-    })
 }
 
 /// Whether `--exit-code` makes a plan that was made an exit with 2.
@@ -128,18 +98,61 @@ fn summary(plan: &Plan) -> String {
         (number(Action::Create), "to create"),
         (number(Action::Update), "to update"),
         (number(Action::Delete), "to delete"),
-        (plan.blocked.len(), "not possible"),
+        (plan.blocked.len(), "blocked"),
+        (plan.leftovers.len(), "left over"),
     ];
     let mut summary = String::new();
     for (number, what) in parts.into_iter().filter(|(number, _)| *number > 0) {
         let _infallible = write!(summary, "{number} {what}, ");
     }
     if plan.changes.is_empty() && plan.blocked.is_empty() {
-        summary.push_str("nothing to do, ");
+        summary.insert_str(0, "nothing to do, ");
     }
     let requests = show::count(plan.requests, "request");
     let _infallible = write!(summary, "{} unchanged; {requests}", plan.unchanged);
     summary
+}
+
+/// Every name that is left alone, below the reason that it shares with others.
+fn write_blocked(text: &mut String, blocked: &[BlockedRecord], ink: Ink) {
+    if blocked.is_empty() {
+        return;
+    }
+    heading(text, "blocked", ink);
+    let mut reasons: Vec<(&str, Vec<&Key>)> = Vec::new();
+    for record in blocked {
+        match reasons.iter_mut().find(|(why, _)| *why == record.why) {
+            Some((_, keys)) => keys.push(&record.key),
+            None => reasons.push((&record.why, vec![&record.key])),
+        }
+    }
+    for (why, keys) in reasons {
+        for key in keys {
+            let _infallible = writeln!(text, "  {} {key}", ink.paint(Tone::Bad, "!"));
+        }
+        indented(text, why, ink);
+    }
+}
+
+/// What carries our mark and is in no configuration. Nothing is done to it.
+fn write_leftovers(text: &mut String, leftovers: &[(Box<str>, Record)], ink: Ink) {
+    if leftovers.is_empty() {
+        return;
+    }
+    heading(text, "left over", ink);
+    for (_, record) in leftovers {
+        let sign = ink.paint(Tone::Notable, "?");
+        let _infallible = writeln!(text, "  {sign} {}  {}", record.key(), record.content);
+    }
+    let why = "they carry this instance's mark, and no [[record]] names them: nothing is done to them\n\
+               remove them in the dashboard, or take the name into the configuration";
+    indented(text, why, ink);
+}
+
+/// A heading, with an empty line above it unless it is the first.
+fn heading(text: &mut String, words: &str, ink: Ink) {
+    let gap = if text.is_empty() { "" } else { "\n" };
+    let _infallible = writeln!(text, "{gap}{}", ink.paint(Tone::Strong, words));
 }
 
 fn write_change(text: &mut String, change: &Change, ink: Ink) {
@@ -220,38 +233,97 @@ fn tags(shape: &Shape) -> String {
     format!("{:?}", shape.tags)
 }
 
-fn change_json(change: &Change) -> Value {
-    let action = match change.action {
-        Action::Create => "create",
-        Action::Update => "update",
-        Action::Delete => "delete",
-    };
-    json!({
-        "zone": change.zone,
-        "name": change.key.name.as_str(),
-        "type": change.key.family.record_type(),
-        "action": action,
-        "before": change.before.as_ref().map(shape_json),
-        "after": change.after.as_ref().map(shape_json),
-        "why": change.why,
-    })
+/// The plan as programs read it. Its form is fixed.
+#[derive(Serialize)]
+struct Document<'a> {
+    format: u32,
+    changes: Vec<Changed<'a>>,
+    unchanged: usize,
+    blocked: Vec<Blocked<'a>>,
+    requests: usize,
 }
 
-fn shape_json(shape: &Shape) -> Value {
-    json!({
-        "content": shape.content.to_string(),
-        "proxied": shape.proxied,
-        "ttl": shape.ttl.to_api(),
-        "comment": shape.comment,
-        "tags": shape.tags,
-    })
+#[derive(Serialize)]
+struct Changed<'a> {
+    zone: &'a str,
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    action: &'static str,
+    before: Option<Shown<'a>>,
+    after: Option<Shown<'a>>,
+    why: &'a str,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    content: std::net::IpAddr,
+    proxied: bool,
+    ttl: u32,
+    comment: Option<&'a str>,
+    tags: &'a [Box<str>],
+}
+
+#[derive(Serialize)]
+struct Blocked<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    why: &'a str,
+}
+
+impl Document<'_> {
+    fn of(plan: &Plan) -> Document<'_> {
+        Document {
+            format: FORMAT,
+            changes: plan.changes.iter().map(Changed::of).collect(),
+            unchanged: plan.unchanged,
+            blocked: plan.blocked.iter().map(Blocked::of).collect(),
+            requests: plan.requests,
+        }
+    }
+}
+
+impl Changed<'_> {
+    fn of(change: &Change) -> Changed<'_> {
+        Changed {
+            zone: &change.zone,
+            name: change.key.name.as_str(),
+            kind: change.key.family.record_type(),
+            action: match change.action {
+                Action::Create => "create",
+                Action::Update => "update",
+                Action::Delete => "delete",
+            },
+            before: change.before.as_ref().map(Shown::of),
+            after: change.after.as_ref().map(Shown::of),
+            why: &change.why,
+        }
+    }
+}
+
+impl Shown<'_> {
+    fn of(shape: &Shape) -> Shown<'_> {
+        Shown {
+            content: shape.content,
+            proxied: shape.proxied,
+            ttl: shape.ttl.to_api(),
+            comment: shape.comment.as_deref(),
+            tags: &shape.tags,
+        }
+    }
+}
+
+impl Blocked<'_> {
+    fn of(record: &BlockedRecord) -> Blocked<'_> {
+        Blocked { name: record.key.name.as_str(), kind: record.key.family.record_type(), why: &record.why }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::BlockedRecord;
-    use crate::engine::names::{Family, Key, Name, Ttl};
+    use crate::engine::names::{Family, Name, RecordId, Ttl};
 
     fn key(name: &str) -> Key {
         Key { name: Name::parse(name).unwrap(), family: Family::V4 }
@@ -276,6 +348,24 @@ mod tests {
         Change { zone: "example.com".into(), key: key(name), action, before, after, why: "because".into() }
     }
 
+    /// A name that shares its reason with others, and one that has its own.
+    fn blocked(name: &str) -> BlockedRecord {
+        let why = if name.starts_with('e') { "it belongs to another" } else { "no zone\nadd it" };
+        BlockedRecord { key: key(name), why: why.into() }
+    }
+
+    fn leftover() -> Record {
+        Record {
+            id: RecordId::parse(&"a".repeat(32)).unwrap(),
+            name: Name::parse("old.example.com").unwrap(),
+            content: [203, 0, 113, 9].into(),
+            proxied: false,
+            ttl: Ttl::Auto,
+            comment: Some("stayput".into()),
+            tags: Vec::new(),
+        }
+    }
+
     fn plan() -> Plan {
         let proxied = Shape { proxied: true, ttl: Ttl::Seconds(300), ..shape(2) };
         Plan {
@@ -285,11 +375,8 @@ mod tests {
                 change("c.example.com", Some(shape(3)), None),
             ],
             unchanged: 96,
-            leftovers: Vec::new(),
-            blocked: vec![BlockedRecord {
-                key: key("d.example.com"),
-                why: "a CNAME is in the way\ndelete it".into(),
-            }],
+            leftovers: vec![("example.com".into(), leftover())],
+            blocked: ["d.example.com", "e.example.com", "f.example.com"].map(blocked).into(),
             requests: 2,
         }
     }
@@ -310,12 +397,20 @@ example.com
       203.0.113.3, comment \"stayput\"
       because
 
-not possible
+blocked
   ! d.example.com A
-      a CNAME is in the way
-      delete it
+  ! f.example.com A
+      no zone
+      add it
+  ! e.example.com A
+      it belongs to another
 
-1 to create, 1 to update, 1 to delete, 1 not possible, 96 unchanged; 2 requests
+left over
+  ? old.example.com A  203.0.113.9
+      they carry this instance's mark, and no [[record]] names them: nothing is done to them
+      remove them in the dashboard, or take the name into the configuration
+
+1 to create, 1 to update, 1 to delete, 3 blocked, 1 left over, 96 unchanged; 2 requests
 ";
         assert_eq!(text(&plan(), Ink::Plain), expected);
     }
@@ -338,21 +433,20 @@ not possible
     }
 
     #[test]
-    fn a_script_gets_the_agreed_shape() {
-        let json = json(&plan());
-        assert_eq!(json["changes"][0]["before"], Value::Null);
-        assert_eq!(
-            json["changes"][1],
-            json!({
-                "zone": "example.com", "name": "b.example.com", "type": "A", "action": "update",
-                "before": {"content": "203.0.113.1", "proxied": false, "ttl": 1, "comment": "stayput", "tags": []},
-                "after": {"content": "203.0.113.2", "proxied": true, "ttl": 300, "comment": "stayput", "tags": []},
-                "why": "because",
-            })
+    fn a_program_gets_the_agreed_form_in_its_order() {
+        let mut plan = plan();
+        plan.changes.drain(..1);
+        plan.blocked.truncate(1);
+        let expected = concat!(
+            r#"{"format":1,"changes":[{"zone":"example.com","name":"b.example.com","type":"A","action":"update","#,
+            r#""before":{"content":"203.0.113.1","proxied":false,"ttl":1,"comment":"stayput","tags":[]},"#,
+            r#""after":{"content":"203.0.113.2","proxied":true,"ttl":300,"comment":"stayput","tags":[]},"#,
+            r#""why":"because"},{"zone":"example.com","name":"c.example.com","type":"A","action":"delete","#,
+            r#""before":{"content":"203.0.113.3","proxied":false,"ttl":1,"comment":"stayput","tags":[]},"#,
+            r#""after":null,"why":"because"}],"unchanged":96,"#,
+            r#""blocked":[{"name":"d.example.com","type":"A","why":"no zone\nadd it"}],"requests":2}"#,
         );
-        assert_eq!(json["unchanged"], 96);
-        assert_eq!(json["requests"], 2);
-        assert_eq!(json["refused"][0]["name"], "d.example.com");
+        assert_eq!(serde_json::to_string(&Document::of(&plan)).unwrap(), expected);
     }
 
     #[test]

@@ -1,17 +1,22 @@
 //! `stayput run`: the daemon.
 
 use crate::cli::exit::Exit;
+use crate::cli::show::Form;
 use crate::cli::{Everywhere, loading};
 use crate::daemon::{Audience, Job, Secrets};
 use crate::engine::Mode;
 
 /// Options of `run`.
-#[derive(clap::Args, Clone, Copy, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub struct Options {
     /// Against a simulated Cloudflare inside this process, with addresses that change by themselves
     #[cfg(feature = "sandbox")]
     #[arg(long)]
     sandbox: bool,
+    /// With --sandbox, something that goes wrong: NAME[:COUNT|:PERCENT%][=VALUE]; may be said again
+    #[cfg(feature = "sandbox")]
+    #[arg(long = "fault", value_name = "FAULT", requires = "sandbox")]
+    faults: Vec<crate::sandbox::Armed>,
 }
 
 /// Runs until it is stopped.
@@ -21,19 +26,20 @@ pub struct Options {
 pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit> {
     #[cfg(feature = "sandbox")]
     if options.sandbox {
-        let (job, _server) = super::sandbox::job(everywhere, Mode::Daemon)?;
+        let (job, _server) = super::sandbox::job(everywhere, Mode::Daemon, Form::Text, &options.faults)?;
         loading::run(job).await?;
         return Ok(Exit::Done);
     }
     let _ = options;
+    let config = loading::load(everywhere, Form::Text)?;
     let job = Job {
         mode: Mode::Daemon,
         audience: if loading::is_watched() { Audience::Person } else { Audience::Log },
-        config: loading::load(everywhere)?,
+        socket: loading::socket(&config),
+        config,
         reread: loading::reread(everywhere),
         memory: loading::memory(),
         secrets: Secrets::Real,
-        socket: loading::socket(),
     };
     loading::run(job).await?;
     Ok(Exit::Done)

@@ -1,4 +1,4 @@
-//! `stayput sandbox`, and `--sandbox` of `run`, `once` and `plan`: a simulated Cloudflare on loopback.
+//! `stayput sandbox`, and `--sandbox` of the commands that ask Cloudflare: a simulated one on loopback.
 //!
 //! With `--sandbox` the configuration is the user's own (or an example, where there is none), bent so
 //! that nothing leaves this machine: the API and the sources are the simulation's, the secret is made
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::cli::exit::Exit;
+use crate::cli::show::Form;
 use crate::cli::{Everywhere, loading, show};
 use crate::config::{self, Config};
 use crate::daemon::{Audience, Job, Memory, Secrets, signals::Signals};
@@ -70,14 +71,15 @@ pub async fn run(options: Options) -> Result<Exit, Exit> {
 ///
 /// # Errors
 /// The configuration is wrong, or there is no port.
-pub fn job(everywhere: &Everywhere, mode: Mode) -> Result<(Job, Server), Exit> {
+pub fn job(everywhere: &Everywhere, mode: Mode, form: Form, faults: &[Armed]) -> Result<(Job, Server), Exit> {
     let (mut config, origin) = if loading::is_nowhere(everywhere) {
         (example()?, "an example configuration")
     } else {
-        (loading::load(everywhere)?, "your configuration")
+        (loading::load(everywhere, form)?, "your configuration")
     };
     let options = WorldOptions { seed: crate::daemon::seed(), ..WorldOptions::default() };
-    let world = World::for_settings(&config.settings, options);
+    let mut world = World::for_settings(&config.settings, options);
+    faults.iter().for_each(|fault| world.faults.arm(fault.clone()));
     let server = serve(Arc::new(Mutex::new(world)), 0)?;
     tracing::info!(
         "sandbox: {origin} against a simulated Cloudflare inside this process; nothing leaves this machine"
@@ -98,10 +100,10 @@ pub fn job(everywhere: &Everywhere, mode: Mode) -> Result<(Job, Server), Exit> {
             stage.set(&mut config);
             Ok(config)
         }),
+        socket: loading::socket(&config),
         config,
         memory: Memory::None,
         secrets: Secrets::MadeUp,
-        socket: loading::socket(),
     };
     Ok((job, server))
 }

@@ -3,8 +3,10 @@
 //! Deliberately unknown: what is shown.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
+
+use serde::Serialize;
 
 use crate::cli::exit::Exit;
 use crate::engine::names::Ttl;
@@ -16,6 +18,35 @@ use crate::engine::names::Ttl;
 pub fn result(text: &str) -> Result<(), Exit> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|_| Exit::Unexpected)
+}
+
+/// Writes a JSON document as a result: indented for a person at a terminal, one line for a program.
+///
+/// # Errors
+/// As [`result`].
+pub fn json(document: &impl Serialize) -> Result<(), Exit> {
+    let text = match io::stdout().is_terminal() {
+        true => serde_json::to_string_pretty(document),
+        false => serde_json::to_string(document),
+    };
+    result(&(text.map_err(|_| Exit::Unexpected)? + "\n"))
+}
+
+/// What a result is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A person reads it.
+    Text,
+    /// A program does.
+    Json,
+}
+
+impl Form {
+    /// What `--json` asks for.
+    #[must_use]
+    pub fn asked(json: bool) -> Form {
+        if json { Form::Json } else { Form::Text }
+    }
 }
 
 /// Says something beside the result, on standard error. Nobody there to read it is no error.

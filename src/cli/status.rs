@@ -7,22 +7,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
 use crate::cli::exit::Exit;
 use crate::cli::show::{self, Ink, Tone};
 use crate::cli::{Everywhere, loading};
-use crate::daemon::socket::USUAL_PLACE;
-use crate::daemon::status::{Document, Record, Stamp, State};
+use crate::daemon::status::{Account, Address, Document, FORMAT, HEALTHY, Record, Stamp, State, Trouble};
 
 /// Options of `status`.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Options {
-    /// As JSON
+    /// Print it as JSON
     #[arg(long)]
     json: bool,
-    /// Say nothing and exit with 0 if the daemon answers and nothing has been refused or unknown for long
+    /// Say nothing and exit with 0, unless a record has not been as it should be for ten minutes, or no daemon answers
     #[arg(long, conflicts_with = "json")]
     healthy: bool,
 }
@@ -31,130 +31,241 @@ pub struct Options {
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A longer answer is not the daemon's, in bytes.
 const LONGEST: u64 = 16 * 1024 * 1024;
-/// What has been wrong for so long does not get well by itself.
-const LONG: Duration = Duration::from_secs(600);
 
 /// Asks, and shows the answer.
 ///
 /// # Errors
-/// No daemon answers.
+/// No daemon answers, or one that this version does not understand.
 pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit> {
-    let place = loading::socket().unwrap_or_else(|| PathBuf::from(USUAL_PLACE));
-    let asked = tokio::time::timeout(PATIENCE, ask(&place)).await;
-    let text = asked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(|error| {
-        show::aside(&unanswered(&place, &error));
+    let (place, text) = first_answer(loading::sockets(everywhere)).await.map_err(|silent| {
+        show::aside(&unanswered(&silent));
         Exit::Nothing
     })?;
-    let document: Document = serde_json::from_str(&text).map_err(|_| {
-        show::aside(&format!("stayput: what answers at {} is not this stayput\n", place.display()));
+    let answer = Answer::read(&text).map_err(|misfit| {
+        show::aside(&format!("stayput: {}\n", misfit.told(&place)));
         Exit::Unexpected
     })?;
-    let now = SystemTime::now();
     if options.healthy {
-        return Ok(verdict(&document, now));
+        return Ok(verdict(answer.health));
     }
     if options.json {
-        show::result(&format!("{text}\n"))?;
+        show::json(&answer.document)?;
     } else {
-        show::result(&page(&document, everywhere.ink(), now))?;
+        show::result(&page(&answer.document, Look { ink: everywhere.ink(), now: SystemTime::now() }))?;
     }
     Ok(Exit::Done)
+}
+
+/// A place at which nobody answers, and why not.
+type Silent = (PathBuf, io::Error);
+
+/// What the first daemon that answers says, and where it is.
+async fn first_answer(places: Vec<PathBuf>) -> Result<(PathBuf, String), Vec<Silent>> {
+    let mut silent = Vec::new();
+    for place in places {
+        let asked = tokio::time::timeout(PATIENCE, ask(&place)).await;
+        match asked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(text) => return Ok((place, text)),
+            Err(error) => silent.push((place, error)),
+        }
+    }
+    Err(silent)
 }
 
 async fn ask(place: &Path) -> io::Result<String> {
     let mut text = String::new();
     UnixStream::connect(place).await?.take(LONGEST).read_to_string(&mut text).await?;
-    Ok(text)
+    match text.is_empty() {
+        true => Err(io::Error::new(io::ErrorKind::WouldBlock, "it has too many to answer at the moment")),
+        false => Ok(text),
+    }
 }
 
-fn unanswered(place: &Path, error: &io::Error) -> String {
-    let remedy = match error.kind() {
-        io::ErrorKind::PermissionDenied => "ask as root, or as the user that it runs as",
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            "is it running? Under systemd it listens in its RuntimeDirectory; elsewhere set STAYPUT_SOCKET for both"
-        }
-        _ => "try again",
-    };
-    format!("stayput: no daemon answers at {} ({error}): {remedy}\n", place.display())
-}
-
-/// Whether all is as well as it can be; what is not is said.
-fn verdict(document: &Document, now: SystemTime) -> Exit {
-    let sick = document.records.iter().find(|record| {
-        let since = record.since.unwrap_or(document.since);
-        matches!(record.state, State::Refused | State::Unknown) && age(since, now) > LONG
+fn unanswered(silent: &[Silent]) -> String {
+    let mut text = "stayput: no daemon answers at ".to_owned();
+    for (index, (place, error)) in silent.iter().enumerate() {
+        let join = if index > 0 { ",\n  nor at " } else { "" };
+        let _infallible = write!(text, "{join}{} ({error})", place.display());
+    }
+    let is = |kind| silent.iter().any(|(_, error)| error.kind() == kind);
+    let absent = |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
+    text.push_str(if is(io::ErrorKind::PermissionDenied) {
+        ": ask as root, or as the user that it runs as\n"
+    } else if silent.iter().all(|(_, error)| absent(error.kind())) {
+        ": is it running? Its log says at the start where it answers\n"
+    } else {
+        ": try again\n"
     });
-    match sick {
-        None => Exit::Done,
-        Some(record) => {
-            let why = record.why.as_deref().unwrap_or("not known yet");
-            show::aside(&format!("{} {}: {why}\n", record.name, record.kind));
-            Exit::Partly
-        }
-    }
-}
-
-/// The answer for a person.
-fn page(document: &Document, ink: Ink, now: SystemTime) -> String {
-    let mut text = String::new();
-    let title = ink.paint(Tone::Strong, format!("stayput {}", document.version));
-    let _infallible = writeln!(text, "{title}, running for {}", span(age(document.since, now)));
-    for (family, address) in &document.addresses {
-        let family = if family == "ipv4" { "IPv4" } else { "IPv6" };
-        let _infallible = match address {
-            Some(address) => {
-                let by = address.sources.join(", ");
-                let by = if by.is_empty() { by } else { format!(" by {by}") };
-                let confirmed = format!("confirmed {}{by}", ago(address.confirmed_at, now));
-                writeln!(text, "{family}  {}  {}", address.value, ink.paint(Tone::Faint, confirmed))
-            }
-            None => writeln!(text, "{family}  {}", ink.paint(Tone::Notable, "not known")),
-        };
-    }
-    text.push('\n');
-    let widest = document.records.iter().map(|record| record.name.chars().count()).max().unwrap_or(0);
-    for record in &document.records {
-        write_record(&mut text, record, Look { widest, ink, now });
-    }
-    let api = &document.api;
-    let _infallible = write!(
-        text,
-        "\n{} of {} requests left; {} since the start, {} throttled, {} failed",
-        document.budget.left, document.budget.limit, api.requests, api.throttled, api.failed
-    );
-    if api.requests > 0 {
-        let _infallible = write!(text, ", {} ms on average", api.mean_ms);
-    }
-    text.push('\n');
-    if let Some(next) = document.next_look_at {
-        let _infallible = writeln!(text, "next look in {}", span(age(Stamp(now), next.0)));
-    }
     text
 }
 
-/// How the lines of a page look.
+/// What a daemon of this form says.
+struct Answer<'a> {
+    document: Document,
+    health: &'a str,
+}
+
+/// Why an answer cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+enum Misfit {
+    /// It is no document of a stayput.
+    Foreign,
+    /// The form of a stayput of this version is an older one, or the same with something missing.
+    Older(String),
+    /// The form of a stayput of this version is a newer one.
+    Newer(String, u32),
+}
+
+/// What every document has had, and will have.
+#[derive(Deserialize)]
+struct Head {
+    version: String,
+    format: Option<u32>,
+}
+
+impl Answer<'_> {
+    fn read(text: &str) -> Result<Answer<'_>, Misfit> {
+        let (first, health) = text.split_once('\n').unwrap_or((text, ""));
+        let Head { version, format } = serde_json::from_str(first).map_err(|_| Misfit::Foreign)?;
+        if let Some(newer) = format.filter(|format| *format > FORMAT) {
+            return Err(Misfit::Newer(version, newer));
+        }
+        let health = health.trim_end();
+        match serde_json::from_str(first) {
+            Ok(document) if !health.is_empty() => Ok(Answer { document, health }),
+            _ => Err(Misfit::Older(version)),
+        }
+    }
+}
+
+impl Misfit {
+    fn told(&self, place: &Path) -> String {
+        let (place, here) = (place.display(), env!("CARGO_PKG_VERSION"));
+        match self {
+            Misfit::Foreign => format!(
+                "what answers at {place} is no stayput: correct [status] socket or $STAYPUT_SOCKET, whichever names this place"
+            ),
+            Misfit::Older(version) => format!(
+                "the daemon at {place} is stayput {version}, and this is stayput {here}, which expects more of its answer: restart the daemon, so that both are of one version"
+            ),
+            Misfit::Newer(version, format) => format!(
+                "the daemon at {place} is stayput {version} and answers in format {format}; this is stayput {here}, which reads format {FORMAT}: ask with the newer program"
+            ),
+        }
+    }
+}
+
+/// Whether all is as well as it can be; what is not is said.
+fn verdict(health: &str) -> Exit {
+    if health == HEALTHY {
+        return Exit::Done;
+    }
+    show::aside(&format!("{health}\n"));
+    Exit::Partly
+}
+
+/// How a page looks, and when it is.
 #[derive(Clone, Copy)]
 struct Look {
-    widest: usize,
     ink: Ink,
     now: SystemTime,
 }
 
-fn write_record(text: &mut String, record: &Record, look: Look) {
+/// The answer for a person.
+fn page(document: &Document, look: Look) -> String {
+    let mut text = String::new();
+    let title = look.ink.paint(Tone::Strong, format!("stayput {}", document.version));
+    let _infallible = writeln!(text, "{title}, running for {}", span(age(document.since, look.now)));
+    write_address(&mut text, ("IPv4", "A"), (document.addresses.ipv4.as_ref(), document), look);
+    write_address(&mut text, ("IPv6", "AAAA"), (document.addresses.ipv6.as_ref(), document), look);
+    text.push('\n');
+    let widest = document.records.iter().map(|record| record.name.chars().count()).max().unwrap_or(0);
+    for record in &document.records {
+        write_record(&mut text, record, (widest, look));
+    }
+    for trouble in &document.troubles {
+        write_trouble(&mut text, trouble, look);
+    }
+    text.push('\n');
+    for account in &document.accounts {
+        let name = if document.accounts.len() > 1 { format!("{}: ", account.name) } else { String::new() };
+        let _infallible = writeln!(text, "{name}{}", spent(account));
+    }
+    if let Some(next) = document.next_look_at {
+        let _infallible = writeln!(text, "next look in {}", span(age(Stamp(look.now), next.0)));
+    }
+    text
+}
+
+/// A family that no record is of is not asked for, and not told of.
+fn write_address(
+    text: &mut String,
+    (family, kind): (&str, &str),
+    (address, document): (Option<&Address>, &Document),
+    look: Look,
+) {
+    let _infallible = match address {
+        Some(address) => {
+            let by = address.sources.join(", ");
+            let by = if by.is_empty() { by } else { format!(" by {by}") };
+            let confirmed = format!("confirmed {}{by}", ago(address.confirmed_at, look.now));
+            writeln!(text, "{family}  {}  {}", address.value, look.ink.paint(Tone::Faint, confirmed))
+        }
+        None if document.records.iter().any(|record| record.kind == kind) => {
+            writeln!(text, "{family}  {}", look.ink.paint(Tone::Notable, "not known"))
+        }
+        None => Ok(()),
+    };
+}
+
+fn write_record(text: &mut String, record: &Record, (widest, look): (usize, Look)) {
     let (word, tone) = match record.state {
         State::Current => ("current", Tone::Good),
-        State::Pending => ("pending", Tone::Notable),
-        State::Refused => ("refused", Tone::Bad),
+        State::Behind => ("behind", Tone::Notable),
+        State::Blocked => ("blocked", Tone::Bad),
         State::Unknown => ("unknown", Tone::Notable),
     };
-    let content = record.content.map_or_else(|| "-".to_owned(), |content| content.to_string());
-    let state = look.ink.paint(tone, word);
+    let mut content = record.content.map_or_else(|| "-".to_owned(), |content| content.to_string());
+    if let Some(wanted) = record.wanted.filter(|wanted| Some(*wanted) != record.content) {
+        let _infallible = write!(content, " → {wanted}");
+    }
+    // Painted after it is padded: the terminal does not count a colour's characters, the padding does.
+    let state = look.ink.paint(tone, format!("{word:7}"));
     let since = record.since.map(|since| format!("  since {}", ago(since, look.now))).unwrap_or_default();
-    let (name, kind, widest) = (&record.name, &record.kind, look.widest);
+    let (name, kind) = (&record.name, &record.kind);
     let _infallible = writeln!(text, "{name:widest$}  {kind:4}  {state}  {content}{since}");
     for line in record.why.iter().flat_map(|why| why.lines()) {
         let _infallible = writeln!(text, "    {}", look.ink.paint(Tone::Faint, line));
     }
+}
+
+fn write_trouble(text: &mut String, trouble: &Trouble, look: Look) {
+    let sign = look.ink.paint(Tone::Bad, "!");
+    let mut lines = trouble.text.lines();
+    let _infallible = writeln!(text, "\n{sign} {}", lines.next().unwrap_or_default());
+    for line in lines {
+        let _infallible = writeln!(text, "  {line}");
+    }
+    let mut words = format!("since {}", ago(trouble.since, look.now));
+    if trouble.tries > 0 {
+        let _infallible = write!(words, ", tried {}", show::count(trouble.tries as usize, "time"));
+    }
+    if let Some(next) = trouble.next_try_at {
+        let _infallible = write!(words, ", next try in {}", span(age(Stamp(look.now), next.0)));
+    }
+    let _infallible = writeln!(text, "  {}", look.ink.paint(Tone::Faint, words));
+}
+
+fn spent(account: &Account) -> String {
+    let (budget, api) = (&account.budget, &account.api);
+    let mut text = format!(
+        "{} of {} requests left; {} since the start, {} throttled, {} failed",
+        budget.left, budget.limit, api.requests, api.throttled, api.failed
+    );
+    if api.requests > 0 {
+        let _infallible = write!(text, ", {} ms on average", api.mean_ms);
+    }
+    text
 }
 
 /// How long ago; a clock that was set back makes it zero.
@@ -182,43 +293,59 @@ fn span(time: Duration) -> String {
 mod tests {
     use super::*;
 
-    const TEXT: &str = r#"{
+    const TEXT: &str = r#"{"format": 1,
         "version": "9.9.9", "since": "2026-01-01T00:00:00Z",
         "addresses": {
-            "ipv4": {"value": "93.184.216.34", "confirmed-at": "2026-01-02T03:00:00Z", "sources": ["ipify"]},
+            "ipv4": {"value": "93.184.216.34", "confirmed_at": "2026-01-02T03:00:00Z", "sources": ["ipify"]},
             "ipv6": null
         },
         "records": [
             {"name": "home.example.com", "type": "A", "state": "current", "content": "93.184.216.34",
-             "since": null, "why": null},
-            {"name": "nas.example.com", "type": "A", "state": "refused", "content": null,
-             "since": "2026-01-02T02:00:00Z", "why": "there is a CNAME\nremove it"}
+             "wanted": "93.184.216.34", "since": null, "why": null},
+            {"name": "home.example.com", "type": "AAAA", "state": "unknown", "content": null,
+             "wanted": null, "since": null, "why": "the IPv6 address is not known yet"},
+            {"name": "nas.example.com", "type": "A", "state": "blocked", "content": null,
+             "wanted": "93.184.216.34", "since": "2026-01-02T02:00:00Z", "why": "there is a CNAME\nremove it"},
+            {"name": "web.example.com", "type": "A", "state": "behind", "content": "93.184.216.35",
+             "wanted": "93.184.216.34", "since": "2026-01-02T03:02:00Z", "why": null}
         ],
-        "budget": {"limit": 300, "left": 297, "resets-at": null},
-        "api": {"requests": 3, "throttled": 0, "failed": 1, "mean-ms": 80},
-        "next-look-at": "2026-01-02T03:05:00Z"
+        "troubles": [
+            {"text": "Cloudflare's API does not answer", "since": "2026-01-02T03:02:00Z", "tries": 2,
+             "next_try_at": "2026-01-02T03:02:15Z"}
+        ],
+        "accounts": [
+            {"name": "cloudflare", "budget": {"limit": 300, "left": 297, "resets_at": null},
+             "api": {"requests": 3, "throttled": 0, "failed": 1, "mean_ms": 80}, "token_expires_at": null}
+        ],
+        "next_look_at": "2026-01-02T03:05:00Z", "history": []
     }"#;
 
     fn document() -> Document {
         serde_json::from_str(TEXT).unwrap()
     }
 
-    fn at(text: &str) -> SystemTime {
-        humantime::parse_rfc3339(text).unwrap()
+    fn at(ink: Ink, text: &str) -> Look {
+        Look { ink, now: humantime::parse_rfc3339(text).unwrap() }
     }
 
     #[test]
     fn the_page_says_what_is_known_and_what_comes() {
-        let page = page(&document(), Ink::Plain, at("2026-01-02T03:02:05Z"));
+        let page = page(&document(), at(Ink::Plain, "2026-01-02T03:02:05Z"));
         let expected = "\
 stayput 9.9.9, running for 1 d 3 h
 IPv4  93.184.216.34  confirmed 2 min 5 s ago by ipify
 IPv6  not known
 
 home.example.com  A     current  93.184.216.34
-nas.example.com   A     refused  -  since 1 h 2 min ago
+home.example.com  AAAA  unknown  -
+    the IPv6 address is not known yet
+nas.example.com   A     blocked  - → 93.184.216.34  since 1 h 2 min ago
     there is a CNAME
     remove it
+web.example.com   A     behind   93.184.216.35 → 93.184.216.34  since 5 s ago
+
+! Cloudflare's API does not answer
+  since 5 s ago, tried 2 times, next try in 10 s
 
 297 of 300 requests left; 3 since the start, 0 throttled, 1 failed, 80 ms on average
 next look in 2 min 55 s
@@ -227,32 +354,62 @@ next look in 2 min 55 s
     }
 
     #[test]
+    fn a_family_that_no_record_is_of_is_not_told_of_and_accounts_have_names_where_there_are_several() {
+        let mut document = document();
+        document.records.retain(|record| record.kind == "A");
+        let other = Account { name: "work".into(), ..document.accounts[0].clone() };
+        document.accounts.push(other);
+        let page = page(&document, at(Ink::Plain, "2026-01-02T03:02:05Z"));
+        assert!(!page.contains("IPv6"), "{page}");
+        assert!(page.contains("\ncloudflare: 297 of 300") && page.contains("\nwork: 297 of 300"), "{page}");
+    }
+
+    #[test]
     fn colour_adds_nothing_but_colour() {
-        let now = at("2026-01-02T03:02:05Z");
-        let coloured = page(&document(), Ink::Colored, now);
-        assert!(coloured.contains("\x1b[31mrefused\x1b[0m"));
+        let now = "2026-01-02T03:02:05Z";
+        let coloured = page(&document(), at(Ink::Colored, now));
+        assert!(coloured.contains("\x1b[31mblocked\x1b[0m"));
         let mut plain = coloured;
         for code in ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m"] {
             plain = plain.replace(code, "");
         }
-        assert_eq!(plain, page(&document(), Ink::Plain, now));
-    }
-
-    #[test]
-    fn only_what_has_been_wrong_for_long_is_sick() {
-        let mut document = document();
-        assert_eq!(verdict(&document, at("2026-01-02T02:09:00Z")), Exit::Done);
-        assert_eq!(verdict(&document, at("2026-01-02T02:11:00Z")), Exit::Partly);
-        document.records[1].state = State::Pending;
-        assert_eq!(verdict(&document, at("2026-02-02T02:11:00Z")), Exit::Done);
-        document.records[1] = Record { state: State::Unknown, since: None, ..document.records[1].clone() };
-        assert_eq!(verdict(&document, at("2026-01-01T00:09:00Z")), Exit::Done);
-        assert_eq!(verdict(&document, at("2026-01-01T00:11:00Z")), Exit::Partly);
+        assert_eq!(plain, page(&document(), at(Ink::Plain, now)));
     }
 
     #[test]
     fn a_clock_that_was_set_back_makes_nothing_negative() {
-        let page = page(&document(), Ink::Plain, at("1999-01-01T00:00:00Z"));
+        let page = page(&document(), at(Ink::Plain, "1999-01-01T00:00:00Z"));
         assert!(page.starts_with("stayput 9.9.9, running for 0 s\n"), "{page}");
+    }
+
+    #[test]
+    fn an_answer_of_another_version_or_of_something_else_is_called_what_it_is() {
+        let one_line = TEXT.replace('\n', " ");
+        let well = format!("{one_line}\nhealthy\n");
+        assert_eq!(Answer::read(&well).map(|answer| answer.health.to_owned()), Ok("healthy".into()));
+        let misfit = |text: &str| Answer::read(text).map(|_| ()).unwrap_err();
+        assert_eq!(misfit("SSH-2.0-OpenSSH_9.2"), Misfit::Foreign);
+        assert_eq!(misfit("{\"status\":\"ok\"}"), Misfit::Foreign);
+        assert_eq!(misfit("{\"version\":\"0.1.0\",\"records\":[]}"), Misfit::Older("0.1.0".into()));
+        assert_eq!(misfit(&one_line), Misfit::Older("9.9.9".into()), "it does not say whether it is well");
+        let newer = well.replace("\"format\": 1", "\"format\": 2");
+        let told = misfit(&newer).told(Path::new("/run/s"));
+        assert_eq!(misfit(&newer), Misfit::Newer("9.9.9".into(), 2));
+        assert!(
+            told.contains("stayput 9.9.9") && told.contains("format 2") && told.contains("newer program")
+        );
+    }
+
+    #[test]
+    fn who_does_not_answer_is_named_with_the_way_out() {
+        let error = |kind: io::ErrorKind| io::Error::from(kind);
+        let nobody = [
+            ("/a".into(), error(io::ErrorKind::NotFound)),
+            ("/b".into(), error(io::ErrorKind::ConnectionRefused)),
+        ];
+        let expected = "stayput: no daemon answers at /a (entity not found),\n  nor at /b (connection refused): is it running? Its log says at the start where it answers\n";
+        assert_eq!(unanswered(&nobody), expected);
+        let closed = [("/a".into(), error(io::ErrorKind::PermissionDenied))];
+        assert!(unanswered(&closed).ends_with("ask as root, or as the user that it runs as\n"));
     }
 }

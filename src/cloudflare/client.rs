@@ -6,6 +6,7 @@
 //! ask, what an answer means (`wire`).
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
@@ -42,6 +43,7 @@ pub struct Client {
     base: String,
     way: Way,
     http: reqwest::Client,
+    dated: OnceLock<i64>,
 }
 
 /// Why there is no client for an API.
@@ -99,6 +101,7 @@ impl Client {
             base: api.trim_end_matches('/').to_owned(),
             http: outbound::client(&way).map_err(BadApi::Setup)?,
             way,
+            dated: OnceLock::new(),
         })
     }
 
@@ -109,6 +112,12 @@ impl Client {
             // The old connections end by themselves within seconds.
             Err(trouble) => debug!(target: "stayput::api", %trouble, "connections are kept"),
         }
+    }
+
+    /// The `Date` of the first answer, in seconds since 1970: to judge this host's clock by.
+    #[must_use]
+    pub fn dated(&self) -> Option<i64> {
+        self.dated.get().copied()
     }
 
     /// Sends a request and waits for its answer, at most half a minute.
@@ -153,6 +162,9 @@ impl Client {
         })?;
         let status = response.status().as_u16();
         let headers = pairs(response.headers());
+        if let Some(date) = headers::first(&headers, "date").and_then(headers::http_date) {
+            self.dated.get_or_init(|| date);
+        }
         let cap = match response.status().is_success() {
             true => MOST_BYTES,
             false => MOST_ERROR_BYTES,

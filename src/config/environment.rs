@@ -94,10 +94,11 @@ impl Environment {
         self.ours.retain(|name, value| !is_link(name, value) && !is_handed(name));
     }
 
-    /// Whether it says nothing of a configuration; the token aside.
+    /// Whether it says nothing of a configuration; the token aside. Where the state and the socket are
+    /// is no part of one.
     #[must_use]
     pub fn is_silent(&self) -> bool {
-        self.ours.is_empty()
+        self.ours.keys().all(|name| [STATE, SOCKET].contains(&name.as_str()))
     }
 
     /// As [`from_toml`](super::from_toml), with advice that fits where the program runs.

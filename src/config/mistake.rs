@@ -191,7 +191,9 @@ impl Mistake {
         })
     }
 
-    fn place(&self) -> String {
+    /// `FILE:LINE:COLUMN`, or what it is about as a whole.
+    #[must_use]
+    pub fn place(&self) -> String {
         match &self.spot {
             Some(spot) => format!("{}:{}:{}", self.source, spot.line, spot.column),
             None => self.source.to_string(),

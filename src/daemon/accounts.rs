@@ -172,6 +172,12 @@ impl Accounts {
         }
     }
 
+    /// The `Date` of an answer, in seconds since 1970, if there was one.
+    #[must_use]
+    pub fn dated(&self) -> Option<i64> {
+        self.0.values().find_map(|account| account.client.dated())
+    }
+
     /// Opens new connections from now on: after an address change no old one works. A request that is
     /// under way keeps the old client to its end.
     pub fn forget_connections(&mut self) {

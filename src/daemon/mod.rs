@@ -22,7 +22,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::task::{JoinError, JoinSet};
@@ -116,6 +116,8 @@ pub struct Seen {
     pub heard: Vec<(SourceId, Result<IpAddr, Unheard>)>,
     /// What Cloudflare said.
     pub answers: Vec<(AccountName, Request, Answer)>,
+    /// The `Date` of one of its answers, in seconds since 1970.
+    pub dated: Option<i64>,
 }
 
 /// Why the loop did not begin, or broke off.
@@ -251,7 +253,7 @@ struct Loop {
     /// The requests that were said in the last line of the ledger.
     requests_said: u64,
     seen: Seen,
-    started_at: SystemTime,
+    started_at: Moment,
 }
 
 impl Loop {
@@ -294,25 +296,47 @@ impl Loop {
             acted_at: now,
             requests_said: 0,
             seen: Seen::default(),
-            started_at: SystemTime::now(),
+            started_at: now,
             job,
         })
     }
 
-    /// A daemon that cannot be asked works all the same.
+    /// A daemon that cannot be asked works all the same. Says where it is asked, or why it is not.
     fn open_socket(&self) -> Option<Socket> {
-        let path = self.job.socket.clone().filter(|_| self.job.mode == Mode::Daemon)?;
+        if self.job.mode != Mode::Daemon {
+            return None;
+        }
+        let Some(path) = self.job.socket.clone() else {
+            tracing::info!(
+                "`stayput status` has nowhere to ask: [status] socket or $STAYPUT_SOCKET gives it a place"
+            );
+            return None;
+        };
         let place = path.display().to_string();
-        Socket::listen(path)
-            .map_err(|error| tracing::warn!("no status is to be had at {place}: {error}"))
-            .ok()
+        match Socket::listen(path) {
+            Ok(socket) => {
+                tracing::info!("`stayput status` is answered at {place}");
+                Some(socket)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                tracing::warn!(
+                    "another stayput answers at {place} already, so this one has no status; [status] socket or $STAYPUT_SOCKET gives it a place of its own"
+                );
+                None
+            }
+            Err(error) => {
+                tracing::warn!("no status is to be had at {place}: {error}");
+                None
+            }
+        }
     }
 
-    /// What is known, for whoever asks.
+    /// What is known, for whoever asks: the document, and on the next line whether all is well.
     fn document(&self) -> String {
         let status = self.engine.status(clock::now());
+        let health = status::health(&status);
         let document = Document::of(status, self.started_at, Both::read());
-        serde_json::to_string(&document).unwrap_or_default()
+        format!("{}\n{health}\n", serde_json::to_string(&document).unwrap_or_default())
     }
 
     /// Does what the engine says, until it has nothing more to say for now.
@@ -459,6 +483,7 @@ impl Loop {
         if self.job.mode == Mode::Daemon {
             tracing::info!("stopped");
         }
+        self.seen.dated = self.accounts.dated();
         Ok(Outcome { engine: self.engine, seen: self.seen })
     }
 
@@ -551,6 +576,9 @@ impl Loop {
                 tracing::warn!("{warning}");
             }
             tracing::info!("the configuration was read again");
+            if config.socket != self.job.config.socket {
+                tracing::warn!("[status] socket has changed: it is heeded at the next start");
+            }
             self.disown_looks(&config);
             self.engine.reconfigure(hand_over(&mut config), now);
             self.job.config = *config;

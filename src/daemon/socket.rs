@@ -3,10 +3,10 @@
 //! Nothing is ever read from it, so nobody can ask for anything else. It never holds up the loop: few
 //! are served at a time, and each only for a while. Deliberately unknown: the document.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,19 +27,35 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The longest queue of those who wait to be accepted.
 const BACKLOG: i32 = 16;
 
-/// The place of the socket under the shipped unit.
+/// The place of the socket under the shipped unit, and of a daemon that root starts by hand.
 pub const USUAL_PLACE: &str = "/run/stayput/stayput.sock";
 
-/// Where the socket belongs: `$RUNTIME_DIRECTORY/stayput.sock` (the first folder of several), else
-/// `$STAYPUT_SOCKET`, else nowhere.
+/// The places that are named, the first of which a daemon takes: what the configuration says,
+/// `$STAYPUT_SOCKET`, and `stayput.sock` in the first folder of `$RUNTIME_DIRECTORY` and in
+/// `$XDG_RUNTIME_DIR`. [`USUAL_PLACE`] follows without being named.
 #[must_use]
-pub fn place(directory: Option<&OsStr>, socket: Option<&OsStr>) -> Option<PathBuf> {
-    let set = |value: &&OsStr| !value.is_empty();
-    if let Some(folders) = directory.filter(set) {
+pub fn places(stated: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let folder = |name: &str| {
+        let folders = set(name)?;
         let first = folders.as_bytes().split(|byte| *byte == b':').next()?;
-        return Some(Path::new(OsStr::from_bytes(first)).join("stayput.sock"));
-    }
-    socket.filter(set).map(PathBuf::from)
+        let first = Path::new(OsStr::from_bytes(first));
+        first.is_absolute().then(|| first.join("stayput.sock"))
+    };
+    let places = [
+        stated,
+        set("STAYPUT_SOCKET").map(PathBuf::from),
+        folder("RUNTIME_DIRECTORY"),
+        folder("XDG_RUNTIME_DIR"),
+    ];
+    places.into_iter().flatten().collect()
+}
+
+/// Where a daemon of this user listens: the first of `places`; without any, root has the usual place.
+#[must_use]
+pub fn place(places: Vec<PathBuf>) -> Option<PathBuf> {
+    let usual = || rustix::process::geteuid().is_root().then(|| PathBuf::from(USUAL_PLACE));
+    places.into_iter().next().or_else(usual)
 }
 
 /// The listening socket. Its file goes with it.
@@ -60,6 +76,9 @@ impl Socket {
     /// # Errors
     /// Another daemon listens there, something else is there, or the system refuses.
     pub fn listen(path: PathBuf) -> io::Result<Socket> {
+        if path == Path::new(USUAL_PLACE) {
+            make_folder(&path)?;
+        }
         remove_stale(&path)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -116,6 +135,15 @@ impl Drop for Socket {
     }
 }
 
+/// Makes the folder of the usual place as systemd makes it for the unit, if it is not there.
+fn make_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    match std::fs::DirBuilder::new().mode(0o755).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Removes a socket at which nobody listens.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let there = match std::fs::symlink_metadata(path) {
@@ -144,11 +172,19 @@ mod tests {
     }
 
     #[test]
-    fn the_place_is_systemds_folder_else_the_variable_else_nowhere() {
-        let os = OsStr::new;
-        assert_eq!(place(Some(os("/a:/b")), Some(os("/c/s"))), Some("/a/stayput.sock".into()));
-        assert_eq!(place(None, Some(os("/c/s"))), Some("/c/s".into()));
-        assert_eq!(place(Some(os("")), Some(os(""))), None);
+    fn the_places_have_an_order_and_what_is_empty_or_no_place_names_none() {
+        let all = |name: &str| match name {
+            "STAYPUT_SOCKET" => Some("c/s".into()),
+            "RUNTIME_DIRECTORY" => Some("/a:/b".into()),
+            "XDG_RUNTIME_DIR" => Some("/run/user/7".into()),
+            _ => None,
+        };
+        let expected = ["/stated", "c/s", "/a/stayput.sock", "/run/user/7/stayput.sock"].map(PathBuf::from);
+        assert_eq!(places(Some("/stated".into()), all), expected);
+        assert_eq!(place(expected.to_vec()), Some("/stated".into()));
+        let odd =
+            |name: &str| Some(if name == "XDG_RUNTIME_DIR" { "relative".into() } else { OsString::new() });
+        assert_eq!(places(None, odd), [PathBuf::new(); 0]);
     }
 
     #[test]

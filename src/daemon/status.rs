@@ -3,39 +3,54 @@
 //! No secret can pass here, because nothing here knows one. Deliberately unknown: sockets, and how a
 //! person is shown it.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use crate::daemon::clock::Both;
-use crate::engine::names::Family;
-use crate::engine::{self, RecordState};
+use crate::engine::names::{Family, Moment};
+use crate::engine::settings::AccountName;
+use crate::engine::{AddressStatus, BudgetStatus, RecordState, RecordStatus, Status, TroubleStatus};
+
+/// The number of the form of every JSON document: a change that would break a reader raises it.
+pub const FORMAT: u32 = 1;
 
 /// The document. Its form is fixed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Document {
+    /// [`FORMAT`].
+    pub format: u32,
     /// The daemon's version.
     pub version: String,
     /// When the daemon started.
     pub since: Stamp,
-    /// `ipv4` and `ipv6`, as far as they are on; `None`: not known.
-    pub addresses: BTreeMap<String, Option<Address>>,
+    /// What is believed.
+    pub addresses: Addresses,
     /// What is kept, sorted by name and type.
     pub records: Vec<Record>,
-    /// What is left of the budget; of all accounts together.
-    pub budget: Budget,
-    /// How requests fared since the start.
-    pub api: Api,
+    /// What is wrong, each thing once.
+    pub troubles: Vec<Trouble>,
+    /// Each credential, sorted by name.
+    pub accounts: Vec<Account>,
     /// When a source is asked next.
     pub next_look_at: Option<Stamp>,
+    /// The last changes: none are kept yet.
+    #[serde(skip_deserializing)]
+    pub history: Vec<()>,
+}
+
+/// The addresses of this host; `None`: not known, or not asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addresses {
+    /// The IPv4 address.
+    pub ipv4: Option<Address>,
+    /// The IPv6 address.
+    pub ipv6: Option<Address>,
 }
 
 /// An address that is believed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Address {
     /// The address.
     pub value: IpAddr,
@@ -57,6 +72,8 @@ pub struct Record {
     pub state: State,
     /// The address in the zone, if it is known.
     pub content: Option<IpAddr>,
+    /// The address that is wanted there, if it is known.
+    pub wanted: Option<IpAddr>,
     /// Since when it has been so, if that is known.
     pub since: Option<Stamp>,
     /// Why it is not current.
@@ -65,21 +82,46 @@ pub struct Record {
 
 /// How a name and type is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// As it should be.
     Current,
-    /// A change is about to be sent.
-    Pending,
+    /// What is wanted is known and not there yet.
+    Behind,
     /// Left alone until somebody acts.
-    Refused,
+    Blocked,
     /// The zone or the address is not known yet.
     Unknown,
 }
 
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// What, with the remedy.
+    pub text: String,
+    /// Since when.
+    pub since: Stamp,
+    /// How often it has been tried since then.
+    pub tries: u32,
+    /// When it is tried next, where that is known.
+    pub next_try_at: Option<Stamp>,
+}
+
+/// A credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// NAME of `[cloudflare.NAME]`; `cloudflare` for `[cloudflare]` itself.
+    pub name: String,
+    /// What is left to be spent.
+    pub budget: Budget,
+    /// How requests fared.
+    pub api: Api,
+    /// When the token ends: not known yet.
+    pub token_expires_at: Option<Stamp>,
+}
+
 /// Requests in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Budget {
     /// How many there may be.
     pub limit: u32,
@@ -91,7 +133,6 @@ pub struct Budget {
 
 /// Requests since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Api {
     /// All of them.
     pub requests: u64,
@@ -123,46 +164,91 @@ impl TryFrom<String> for Stamp {
 }
 
 impl Document {
-    /// What the engine knows, dated by the wall clock.
+    /// What the engine knows. Every instant is dated by the wall clock of now: a clock that was set since
+    /// makes no age wrong.
     #[must_use]
-    pub fn of(status: engine::Status, since: SystemTime, clocks: Both) -> Document {
+    pub fn of(status: Status, since: Moment, clocks: Both) -> Document {
         let stamp = |moment| Stamp(clocks.to_wall(moment));
-        let addresses = status.addresses.into_iter().map(|(family, address)| {
-            let address = address.map(|address| Address {
-                value: address.value,
-                confirmed_at: stamp(address.confirmed_at),
-                sources: address.sources.into_iter().map(String::from).collect(),
-            });
-            (key(family).to_owned(), address)
-        });
-        let records = status.records.into_iter().map(|record| Record {
+        let mut addresses = status.addresses;
+        let mut address = |family| Some(Address::of(addresses.remove(&family)??, clocks));
+        Document {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            since: stamp(since),
+            addresses: Addresses { ipv4: address(Family::V4), ipv6: address(Family::V6) },
+            records: status.records.into_iter().map(|record| Record::of(record, clocks)).collect(),
+            troubles: status.troubles.into_iter().map(|trouble| Trouble::of(trouble, clocks)).collect(),
+            accounts: status.budgets.iter().map(|(name, spent)| Account::of(name, spent, clocks)).collect(),
+            next_look_at: status.next_look_at.map(stamp),
+            history: Vec::new(),
+        }
+    }
+}
+
+/// Whether all is well, in one line.
+#[must_use]
+pub fn health(status: &Status) -> String {
+    match &status.ill {
+        None => HEALTHY.to_owned(),
+        Some(why) => format!("ill: {}", why.replace('\n', " ")),
+    }
+}
+
+/// What [`health`] says when all is well.
+pub const HEALTHY: &str = "healthy";
+
+impl Address {
+    fn of(address: AddressStatus, clocks: Both) -> Address {
+        Address {
+            value: address.value,
+            confirmed_at: Stamp(clocks.to_wall(address.confirmed_at)),
+            sources: address.sources.into_iter().map(String::from).collect(),
+        }
+    }
+}
+
+impl Record {
+    fn of(record: RecordStatus, clocks: Both) -> Record {
+        Record {
             name: record.key.name.to_string(),
             kind: record.key.family.record_type().to_owned(),
             state: record.state.into(),
             content: record.content,
-            since: record.since.map(stamp),
+            wanted: record.wanted,
+            since: record.since.map(|since| Stamp(clocks.to_wall(since))),
             why: record.why,
-        });
-        let budgets = || status.budgets.values();
-        let requests: u64 = budgets().map(|budget| budget.requests).sum();
-        let millis: u64 = budgets().map(|budget| budget.mean_millis.saturating_mul(budget.requests)).sum();
-        Document {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            since: Stamp(since),
-            addresses: addresses.collect(),
-            records: records.collect(),
+        }
+    }
+}
+
+impl Trouble {
+    fn of(trouble: TroubleStatus, clocks: Both) -> Trouble {
+        let stamp = |moment| Stamp(clocks.to_wall(moment));
+        Trouble {
+            text: trouble.text,
+            since: stamp(trouble.since),
+            tries: trouble.tries,
+            next_try_at: trouble.next_try_at.map(stamp),
+        }
+    }
+}
+
+impl Account {
+    fn of(name: &AccountName, spent: &BudgetStatus, clocks: Both) -> Account {
+        Account {
+            name: name.label().to_owned(),
             budget: Budget {
-                limit: budgets().map(|budget| budget.limit).sum(),
-                left: budgets().map(|budget| budget.left).sum(),
-                resets_at: budgets().filter_map(|budget| budget.resets_at).min().map(stamp),
+                limit: spent.limit,
+                left: spent.left,
+                resets_at: spent.resets_at.map(|at| Stamp(clocks.to_wall(at))),
             },
             api: Api {
-                requests,
-                throttled: budgets().map(|budget| budget.throttled).sum(),
-                failed: budgets().map(|budget| budget.failed).sum(),
-                mean_ms: millis.checked_div(requests).unwrap_or(0),
+                requests: spent.requests,
+                throttled: spent.throttled,
+                failed: spent.failed,
+                mean_ms: spent.mean_millis,
             },
-            next_look_at: status.next_look_at.map(stamp),
+            token_expires_at: None,
         }
     }
 }
@@ -171,30 +257,21 @@ impl From<RecordState> for State {
     fn from(state: RecordState) -> State {
         match state {
             RecordState::Current => State::Current,
-            RecordState::Behind => State::Pending,
-            RecordState::Blocked => State::Refused,
+            RecordState::Behind => State::Behind,
+            RecordState::Blocked => State::Blocked,
             RecordState::Unknown => State::Unknown,
         }
-    }
-}
-
-fn key(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "ipv4",
-        Family::V6 => "ipv6",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use std::collections::BTreeMap;
 
-    use crate::engine::names::{Key, Moment, Name};
-    use crate::engine::settings::AccountName;
-    use crate::engine::{AddressStatus, BudgetStatus, RecordStatus};
+    use crate::engine::names::{Key, Name};
 
-    fn status() -> engine::Status {
+    fn status() -> Status {
         let at = Moment::from_millis;
         let address = AddressStatus {
             value: [93, 184, 216, 34].into(),
@@ -205,7 +282,7 @@ mod tests {
             key: Key { name: Name::parse(name).unwrap(), family: Family::V4 },
             state,
             content: Some([93, 184, 216, 34].into()),
-            wanted: None,
+            wanted: Some([93, 184, 216, 34].into()),
             since: why.map(|_| at(3_000)),
             why: why.map(str::to_owned),
         };
@@ -218,60 +295,74 @@ mod tests {
             failed: 0,
             mean_millis,
         };
-        engine::Status {
+        Status {
             addresses: BTreeMap::from([(Family::V4, Some(address)), (Family::V6, None)]),
             records: vec![
                 record("home.example.com", RecordState::Current, None),
-                record("nas.example.com", RecordState::Blocked, Some("there is a CNAME")),
+                record("nas.example.com", RecordState::Blocked, Some("a CNAME is in the way")),
             ],
+            troubles: vec![TroubleStatus {
+                text: "nas.example.com A: a CNAME is in the way; delete it".into(),
+                since: at(3_000),
+                tries: 2,
+                next_try_at: Some(at(4_000)),
+            }],
             budgets: BTreeMap::from([
                 (AccountName::default(), budget(3, 100)),
-                (AccountName("other".into()), budget(1, 20)),
+                (AccountName("other".into()), budget(0, 0)),
             ]),
             next_look_at: Some(at(301_000)),
-            troubles: Vec::new(),
-            ill: None,
+            ill: Some("nas.example.com A is blocked:\na CNAME".into()),
         }
     }
 
     fn document() -> Document {
         let clocks = Both::at(SystemTime::UNIX_EPOCH, Moment::from_millis(0));
-        Document::of(status(), SystemTime::UNIX_EPOCH, clocks)
+        Document::of(status(), Moment::from_millis(0), clocks)
     }
 
     #[test]
     fn the_document_has_the_form_that_scripts_know() {
-        let expected = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "since": "1970-01-01T00:00:00Z",
-            "addresses": {
-                "ipv4": {
-                    "value": "93.184.216.34",
-                    "confirmed-at": "1970-01-01T00:00:01Z",
-                    "sources": ["ipify", "amazon"],
-                },
-                "ipv6": null,
-            },
-            "records": [
-                {
-                    "name": "home.example.com", "type": "A", "state": "current",
-                    "content": "93.184.216.34", "since": null, "why": null,
-                },
-                {
-                    "name": "nas.example.com", "type": "A", "state": "refused",
-                    "content": "93.184.216.34", "since": "1970-01-01T00:00:03Z", "why": "there is a CNAME",
-                },
-            ],
-            "budget": {"limit": 600, "left": 596, "resets-at": "1970-01-01T00:01:00Z"},
-            "api": {"requests": 4, "throttled": 2, "failed": 0, "mean-ms": 80},
-            "next-look-at": "1970-01-01T00:05:01Z",
-        });
-        assert_eq!(serde_json::to_value(document()).unwrap(), expected);
+        let expected = concat!(
+            r#"{"format":1,"version":""#,
+            env!("CARGO_PKG_VERSION"),
+            r#"","since":"1970-01-01T00:00:00Z","#,
+            r#""addresses":{"ipv4":{"value":"93.184.216.34","confirmed_at":"1970-01-01T00:00:01Z","#,
+            r#""sources":["ipify","amazon"]},"ipv6":null},"#,
+            r#""records":[{"name":"home.example.com","type":"A","state":"current","content":"93.184.216.34","#,
+            r#""wanted":"93.184.216.34","since":null,"why":null},"#,
+            r#"{"name":"nas.example.com","type":"A","state":"blocked","content":"93.184.216.34","#,
+            r#""wanted":"93.184.216.34","since":"1970-01-01T00:00:03Z","why":"a CNAME is in the way"}],"#,
+            r#""troubles":[{"text":"nas.example.com A: a CNAME is in the way; delete it","#,
+            r#""since":"1970-01-01T00:00:03Z","tries":2,"next_try_at":"1970-01-01T00:00:04Z"}],"#,
+            r#""accounts":[{"name":"cloudflare","#,
+            r#""budget":{"limit":300,"left":298,"resets_at":"1970-01-01T00:01:00Z"},"#,
+            r#""api":{"requests":3,"throttled":1,"failed":0,"mean_ms":100},"token_expires_at":null},"#,
+            r#"{"name":"other","budget":{"limit":300,"left":298,"resets_at":"1970-01-01T00:01:00Z"},"#,
+            r#""api":{"requests":0,"throttled":1,"failed":0,"mean_ms":0},"token_expires_at":null}],"#,
+            r#""next_look_at":"1970-01-01T00:05:01Z","history":[]}"#,
+        );
+        assert_eq!(serde_json::to_string(&document()).unwrap(), expected);
     }
 
     #[test]
     fn what_is_written_can_be_read() {
         let text = serde_json::to_string(&document()).unwrap();
         assert_eq!(serde_json::from_str::<Document>(&text).unwrap(), document());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_makes_no_age_wrong() {
+        let day = std::time::Duration::from_secs(86_400);
+        let later = SystemTime::UNIX_EPOCH + day * 20_783;
+        let minute = Moment::from_millis(60_000);
+        let document = Document::of(status(), Moment::from_millis(0), Both::at(later, minute));
+        assert_eq!(later.duration_since(document.since.0).unwrap().as_secs(), 60);
+    }
+
+    #[test]
+    fn health_is_one_line() {
+        assert_eq!(health(&status()), "ill: nas.example.com A is blocked: a CNAME");
+        assert_eq!(health(&Status { ill: None, ..status() }), HEALTHY);
     }
 }

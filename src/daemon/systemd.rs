@@ -170,9 +170,9 @@ pub fn line(status: &Status, clocks: Both) -> String {
     }
     let states = [
         (RecordState::Current, "current"),
-        (RecordState::Behind, "pending"),
-        (RecordState::Blocked, "refused"),
-        (RecordState::Unknown, "not yet known"),
+        (RecordState::Behind, "behind"),
+        (RecordState::Blocked, "blocked"),
+        (RecordState::Unknown, "unknown"),
     ];
     let counts: Vec<String> = states
         .into_iter()
@@ -288,7 +288,7 @@ mod tests {
         let clocks = Both::at(SystemTime::UNIX_EPOCH, Moment::from_millis(0));
         assert_eq!(
             line(&status, clocks),
-            "IPv4 203.0.113.7; IPv6 unknown; records: 2 current, 1 refused; next look at 1970-01-01T00:01:00Z"
+            "IPv4 203.0.113.7; IPv6 unknown; records: 2 current, 1 blocked; next look at 1970-01-01T00:01:00Z"
         );
     }
 }

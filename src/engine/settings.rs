@@ -46,6 +46,14 @@ pub enum Tunnel {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountName(pub Box<str>);
 
+impl AccountName {
+    /// What programs call it: NAME of `[cloudflare.NAME]`, and `cloudflare` for `[cloudflare]` itself.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        if self.0.is_empty() { "cloudflare" } else { &self.0 }
+    }
+}
+
 impl std::fmt::Display for AccountName {
     /// How a person finds it: `[cloudflare]` or `[cloudflare.NAME]`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -158,11 +158,12 @@ impl Home {
         self.write("stayput.toml", text)
     }
 
-    /// The program with this home's configuration and state.
+    /// The program with this home's configuration, state and socket.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = stayput(arguments);
         command.arg("--config").arg(self.path("stayput.toml"));
         command.env("STAYPUT_STATE", self.path("state.json"));
+        command.env("STAYPUT_SOCKET", self.path("stayput.sock"));
         command
     }
 

@@ -166,6 +166,22 @@ fn write() -> Request {
     Request::Batch { zone: ZoneId::parse(ZONE).unwrap(), batch: Batch { deletes, ..Batch::default() } }
 }
 
+#[test]
+fn the_date_of_the_first_answer_is_kept_whatever_it_says() {
+    run(async {
+        let dated = |date: &str| Reply::Keep(http("502 Bad Gateway", &format!("date: {date}\r\n"), "<html>"));
+        let first = dated("Sun, 06 Nov 1994 08:49:37 GMT");
+        let server = Server::start(vec![fine(), first, dated("Thu, 01 Jan 1970 00:00:00 GMT")]).await;
+        let client = client(&server.base);
+        let mut seen = vec![client.dated()];
+        for _ in 0..3 {
+            client.ask(&token(), &read()).await;
+            seen.push(client.dated());
+        }
+        assert_eq!(seen, [None, None, Some(784_111_777), Some(784_111_777)]);
+    });
+}
+
 /// How a read and a write fail on the same reply.
 fn failures(reply: impl Fn() -> Reply) -> [Failure; 2] {
     failures_within(Duration::from_secs(20), reply)
