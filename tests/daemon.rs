@@ -7,12 +7,12 @@ mod support;
 
 use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::json;
 use stayput::sandbox::{Kind, Token, TokenState};
-use support::{Cloud, ELSEWHERE, HERE, Home, Running, THERE, TOKEN, eventually};
+use support::{Cloud, ELSEWHERE, HERE, Home, Running, SLACK, Systemd, THERE, TOKEN, eventually};
 
 const TWO_NAMES: &str = "[[record]]\nname = [\"a.example.com\", \"b.example.com\"]\n";
 const SETTLED: &str = "2 of 2 records are current";
@@ -346,6 +346,52 @@ fn a_state_from_the_other_end_of_a_clock_costs_a_list_and_locks_no_budget() {
     daemon.wait_for(SETTLED, 1);
     daemon.stop();
     assert_eq!(cloud.count(Kind::ListRecords), lists + 1, "a list of 1970 is no list");
+}
+
+#[test]
+#[ignore = "needs strace(1), and the right to trace"]
+fn a_slow_disk_delays_the_requests_that_need_it_and_nothing_else() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    let mut systemd = Systemd::at(&home.path("notify"));
+    let run = home.command(&["run"]);
+    let trace = home.path("trace");
+    let mut command = Command::new("strace");
+    // As a grandchild, so that signals go to the program itself.
+    command.args(["-D", "-f", "-o"]).arg(&trace);
+    command.args(["-e", "trace=fsync", "-e", "inject=fsync:delay_enter=1500000"]);
+    command.arg(run.get_program()).args(run.get_args()).env_clear().env("PATH", "/usr/bin:/bin");
+    command.env("STAYPUT_STATE", home.path("state.json")).env("STAYPUT_SOCKET", home.path("socket"));
+    command.env("NOTIFY_SOCKET", home.path("notify"));
+    let daemon = Running::start(command);
+    daemon.wait_for(SETTLED, 1);
+    eventually(|| threads(daemon.pid()) == 1, || "a thread is left when nothing is to be saved".into());
+    let syncs = || std::fs::read_to_string(&trace).unwrap().matches("fsync(").count();
+    let before = syncs();
+    cloud.move_to(THERE);
+    daemon.signal(Signal::USR1);
+    eventually(|| threads(daemon.pid()) > 1, || "nothing is saved".into());
+    let begin = Instant::now();
+    let mut status = Command::new(env!("CARGO_BIN_EXE_stayput"));
+    status.args(["status", "--json"]).env_clear().env("STAYPUT_SOCKET", home.path("socket"));
+    assert!(support::finish(status).status.success());
+    let looks = cloud.looks();
+    daemon.signal(Signal::USR1);
+    eventually(|| cloud.looks() > looks, || "it does not look".into());
+    daemon.signal(Signal::HUP);
+    systemd.wait_for("RELOADING=1", 1);
+    systemd.wait_for("READY=1", 2);
+    assert!(begin.elapsed() < Duration::from_millis(1500) + SLACK, "{:?}", begin.elapsed());
+    assert_eq!(cloud.count(Kind::Batch), 1, "the write does not leave before its mark is on disk");
+    cloud.wait_for_records(&[&format!("a.example.com {THERE}"), &format!("b.example.com {THERE}")]);
+    let saves = (syncs() - before).div_ceil(2);
+    assert!(saves <= 3, "{saves} saves before one batch");
+    daemon.stop();
+}
+
+/// The threads of a process.
+fn threads(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
 }
 
 #[test]

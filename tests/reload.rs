@@ -175,6 +175,25 @@ fn a_hundred_hangups_are_one_reload_or_two() {
 }
 
 #[test]
+fn hangups_that_change_nothing_say_nothing_of_a_state_that_cannot_be_written() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    // Not even root can make a file there.
+    let mut command = home.command(&["run"]);
+    command.env("STAYPUT_STATE", "/sys/state.json");
+    let daemon = Running::start(command);
+    daemon.wait_for(SETTLED, 1);
+    for reload in 1..=2 {
+        daemon.signal(Signal::HUP);
+        daemon.wait_for("was read again", reload);
+    }
+    sleep(Duration::from_millis(300));
+    let log = daemon.stop();
+    assert_eq!(log.matches("state.json").count(), 1, "{log}");
+    assert!(log.contains("/sys/state.json cannot be written (") && !log.contains("remove"), "{log}");
+}
+
+#[test]
 fn a_reload_while_a_batch_is_under_way_is_answered_and_sends_it_no_second_time() {
     let (cloud, home) = (Cloud::start(), Home::new());
     home.configure(&cloud, TWO_NAMES);

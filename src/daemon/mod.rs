@@ -1,6 +1,6 @@
 //! The one loop: it waits, tells the engine what happened, and does what the engine says.
 //!
-//! One place waits, for finished work, a signal or the time; what came of it is a value, and one
+//! One place waits, for finished work, a save, a signal or the time; what came of it is a value, and one
 //! function decides. At most one look is under way for a source and one request for an account.
 //! Deliberately unknown: why anything is to be done. `run`, `once`, `plan` and `check` are this loop
 //! with engines in different modes.
@@ -15,7 +15,7 @@ pub mod systemd;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
@@ -44,7 +44,7 @@ use accounts::{Accounts, Locked, Readings, Renewal};
 use clock::{Alarm, Both};
 use signals::{Arrived, Signals};
 use socket::Socket;
-use state::StateFile;
+use state::saving::{self, Saved, Saver};
 use status::Document;
 use systemd::Supervisor;
 
@@ -171,6 +171,7 @@ pub async fn run(job: Job) -> Result<Outcome, Broken> {
             biased;
             arrived = signals.next() => Happening::Signal(arrived),
             Some(work) = shell.work.join_next() => Happening::Finished(Box::new(work)),
+            saved = saved(&mut shell.state) => Happening::Saved(saved),
             () = told(&mut news) => Happening::WayOut,
             stream = asked(&mut socket) => Happening::Asked(stream),
             () = alarm.rings_at(due) => Happening::Due,
@@ -190,6 +191,14 @@ async fn told(news: &mut Option<Events>) {
     }
 }
 
+/// Returns when a save has ended, or never.
+async fn saved(state: &mut Option<Saver>) -> Saved {
+    match state {
+        Some(state) => state.saved().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Returns when somebody asks what is known, or never.
 async fn asked(socket: &mut Option<Socket>) -> UnixStream {
     match socket {
@@ -202,6 +211,7 @@ async fn asked(socket: &mut Option<Socket>) -> UnixStream {
 enum Happening {
     Signal(Arrived),
     Finished(Box<Result<Work, JoinError>>),
+    Saved(Saved),
     /// A route appeared, or moved.
     WayOut,
     /// Somebody wants to know what is known.
@@ -220,6 +230,15 @@ enum Work {
     Secret(AccountName, Result<Reading, SecretError>),
     /// SIGHUP: the new configuration, if it is one, and all secrets.
     Reload(Option<Box<Config>>, Readings),
+}
+
+/// A request that waits for the disk.
+struct Waiting {
+    /// The snapshot that must be on disk before it leaves.
+    snapshot: u64,
+    since: Moment,
+    account: AccountName,
+    request: Request,
 }
 
 /// How far a reload is.
@@ -243,7 +262,9 @@ struct Loop {
     generations: BTreeMap<Family, u64>,
     looking: BTreeSet<SourceId>,
     writing: BTreeSet<AccountName>,
-    state: Option<StateFile>,
+    state: Option<Saver>,
+    /// Requests that leave when a snapshot is on disk, in the order of their snapshots.
+    waiting: VecDeque<Waiting>,
     supervisor: Supervisor,
     reload: Reload,
     /// The program is to end, at the latest at this instant.
@@ -289,7 +310,8 @@ impl Loop {
             generations: BTreeMap::new(),
             looking: BTreeSet::new(),
             writing: BTreeSet::new(),
-            state: opened.file,
+            state: opened.saver,
+            waiting: VecDeque::new(),
             supervisor: Supervisor::from_environment(now),
             reload: Reload::Idle,
             end_by: None,
@@ -346,10 +368,14 @@ impl Loop {
         if self.reload_at().is_some_and(|due| due <= now) {
             self.begin_reload();
         }
+        if self.save_limit().is_some_and(|limit| limit <= now) {
+            self.give_up_state();
+        }
         if self.end_by.is_none() || self.job.mode == Mode::Daemon {
             self.carry_out(now);
         }
         self.save_if_needed(now);
+        self.send_waiting();
         self.tell(now);
         self.supervisor.beat(now);
     }
@@ -358,11 +384,7 @@ impl Loop {
         while let Some(command) = self.engine.next_command(now) {
             match command {
                 Command::Look(source) => self.look(source),
-                Command::Ask(account, request) => {
-                    // What is on disk must not claim more than what is certain once this has left.
-                    self.save_if_needed(now);
-                    self.ask(account, request);
-                }
+                Command::Ask(account, request) => self.let_wait(account, request, now),
                 Command::RereadSecret(account) => self.reread_secret(account),
             }
         }
@@ -378,6 +400,7 @@ impl Loop {
                 self.engine.handle(Event::LookNow, now);
             }
             Happening::Signal(arrived) => self.obey(arrived, now),
+            Happening::Saved(saved) => self.take_in_save(saved),
             Happening::Finished(work) => match *work {
                 Ok(work) => self.take_in(work, now),
                 Err(error) if error.is_panic() => return Err(Broken::Panicked),
@@ -451,7 +474,10 @@ impl Loop {
     fn stop(&mut self, now: Moment) {
         let grace = match self.job.config.settings.on_exit {
             OnExit::Delete if self.job.mode == Mode::Daemon => GRACE_TO_DELETE,
-            _ => GRACE,
+            _ => {
+                self.waiting.clear();
+                GRACE
+            }
         };
         self.end_by = Some(now + grace);
         if matches!(self.reload, Reload::Called(..)) {
@@ -467,16 +493,14 @@ impl Loop {
         let now = clock::now();
         match self.end_by {
             Some(end_by) if end_by <= now => true,
-            Some(_) if self.job.mode != Mode::Daemon => self.writing.is_empty(),
-            Some(_) => self.engine.settled(now) && self.writing.is_empty(),
-            None => self.job.mode != Mode::Daemon && self.engine.settled(now),
+            Some(_) if self.job.mode != Mode::Daemon => self.writing.is_empty() && self.is_saved(),
+            Some(_) => self.engine.settled(now) && self.writing.is_empty() && self.is_saved(),
+            None => self.job.mode != Mode::Daemon && self.engine.settled(now) && self.is_saved(),
         }
     }
 
     fn end(mut self) -> Result<Outcome, Broken> {
-        let now = clock::now();
-        self.save_if_needed(now);
-        self.tell(now);
+        self.tell(clock::now());
         if self.job.mode != Mode::Daemon && self.end_by.is_some() {
             return Err(Broken::Stopped);
         }
@@ -489,8 +513,13 @@ impl Loop {
 
     /// When the loop must turn again by itself.
     fn wake_at(&self) -> Option<Moment> {
-        let due =
-            [self.engine.wake_at(clock::now()), self.supervisor.beat_at(), self.reload_at(), self.end_by];
+        let due = [
+            self.engine.wake_at(clock::now()),
+            self.supervisor.beat_at(),
+            self.reload_at(),
+            self.save_limit(),
+            self.end_by,
+        ];
         // An engine that is always due would keep the processor busy for nothing.
         let soonest = self.acted_at + Duration::from_millis(1);
         due.into_iter().flatten().min().map(|due| due.max(soonest))
@@ -581,6 +610,7 @@ impl Loop {
             }
             self.disown_looks(&config);
             self.engine.reconfigure(hand_over(&mut config), now);
+            self.waiting.retain(|waiting| self.accounts.get(&waiting.account).is_some());
             self.job.config = *config;
         }
         for account in self.accounts.changed_since(&before) {
@@ -605,15 +635,55 @@ impl Loop {
     }
 
     fn save_if_needed(&mut self, now: Moment) {
-        if !self.engine.unsaved() {
+        if !self.engine.unsaved() || self.state.as_ref().is_some_and(|state| state.saving_since().is_some()) {
             return;
         }
         let snapshot = self.engine.snapshot(now);
-        let Some(state) = &mut self.state else {
-            return;
-        };
-        if let Err(trouble) = state.save(&snapshot, Both::read()) {
+        if let Some(state) = &mut self.state {
+            state.begin(state::shape::write(&snapshot, Both::read()), now);
+        }
+    }
+
+    fn take_in_save(&mut self, saved: Saved) {
+        let result = self.state.as_mut().map(|state| state.take_in(saved));
+        if let Some(Err(trouble)) = result {
             tracing::warn!("{trouble}");
+        }
+    }
+
+    /// Whether nothing is left to be saved.
+    fn is_saved(&self) -> bool {
+        !self.engine.unsaved() && self.state.as_ref().is_none_or(|state| state.saving_since().is_none())
+    }
+
+    /// When the disk has had its time.
+    fn save_limit(&self) -> Option<Moment> {
+        let saving = self.state.as_ref()?.saving_since();
+        let waiting = self.waiting.front().map(|waiting| waiting.since);
+        saving.into_iter().chain(waiting).min().map(|since| since + saving::LONGEST)
+    }
+
+    fn give_up_state(&mut self) {
+        if let Some(state) = self.state.take() {
+            tracing::warn!("{}", state.give_up());
+        }
+    }
+
+    /// Keeps a request back until the disk claims no more than what is certain once it has left.
+    fn let_wait(&mut self, account: AccountName, request: Request, now: Moment) {
+        let unsaved = self.engine.unsaved();
+        let snapshot =
+            self.state.as_ref().map_or(0, |state| if unsaved { state.next() } else { state.newest() });
+        self.waiting.push_back(Waiting { snapshot, since: now, account, request });
+    }
+
+    fn send_waiting(&mut self) {
+        let may_leave =
+            |waiting: &Waiting| self.state.as_ref().is_none_or(|state| state.has_ended(waiting.snapshot));
+        let ready = self.waiting.iter().take_while(|waiting| may_leave(waiting)).count();
+        let ready: Vec<Waiting> = self.waiting.drain(..ready).collect();
+        for Waiting { account, request, .. } in ready {
+            self.ask(account, request);
         }
     }
 

@@ -2,8 +2,10 @@
 //!
 //! It is never required. Whatever is wrong with it is said once and the daemon goes on without: a file
 //! that cannot be believed is worth less than none. Written whole beside the old one and renamed, so
-//! that it is never torn. Deliberately unknown: what the engine makes of it, and any secret.
+//! that it is never torn; no link is followed at its place. Deliberately unknown: what the engine makes
+//! of it, and any secret.
 
+pub mod saving;
 pub mod shape;
 
 use std::ffi::OsStr;
@@ -14,23 +16,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, FlockOperation};
+use rustix::fs::{Access, FlockOperation, Mode, OFlags};
 
 use crate::daemon::clock::Both;
 use crate::engine::Snapshot;
+use saving::Saver;
 
 /// A larger file is not read, and not written.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
-
-/// Where the state is kept, and the lock that keeps a second instance out.
-#[derive(Debug)]
-pub struct StateFile {
-    path: PathBuf,
-    /// The file as it is now, locked; `None` where there is none yet.
-    held: Option<File>,
-    /// A write failed and was said; nothing is said again until one works.
-    failing: bool,
-}
 
 /// What is wrong with the state, for the log. None of it stops the daemon.
 #[derive(Debug)]
@@ -41,16 +34,26 @@ pub enum Trouble {
     Unreadable(PathBuf, io::Error),
     /// There is something else at this place, such as a device, which must not be replaced by a file.
     NoFile(PathBuf),
+    /// There is a symbolic link at this place: what is read and replaced would lie elsewhere.
+    Link(PathBuf),
     /// The file belongs to another user, who could have written anything.
     Foreign(PathBuf, u32),
+    /// Others than its owner can write the file; its permission bits.
+    Open(PathBuf, u32),
     /// The file is no state of ours; why.
     Garbage(PathBuf, String),
-    /// The folder cannot be written: what is in the file may be stale by the next start.
+    /// The folder cannot be written, and there is no file yet.
     ReadOnly(PathBuf, io::Error),
+    /// The folder cannot be written: what is in the file may be stale by the next start.
+    Frozen(PathBuf, io::Error),
     /// The file could not be written.
     Unwritten(PathBuf, io::Error),
     /// As before, and the old file could not be removed either.
     Stale(PathBuf, io::Error),
+    /// A save takes too long: the state was given up and the old file removed.
+    Slow(PathBuf),
+    /// As before, but the old file is still there.
+    SlowAndStale(PathBuf),
 }
 
 impl fmt::Display for Trouble {
@@ -67,10 +70,20 @@ impl fmt::Display for Trouble {
             Trouble::NoFile(path) => {
                 write!(f, "{} is not a file; going on without state", path.display())
             }
+            Trouble::Link(path) => write!(
+                f,
+                "{} is a symbolic link and is not followed; going on without state (name the file itself in STAYPUT_STATE, or remove the link)",
+                path.display()
+            ),
             Trouble::Foreign(path, uid) => write!(
                 f,
                 "the state in {} belongs to user {uid} and is not believed; starting afresh (chown it to this user, or remove it)",
                 path.display()
+            ),
+            Trouble::Open(path, mode) => write!(
+                f,
+                "the state in {path} can be written by other users (mode {mode:04o}) and is not believed; starting afresh (chmod go-w {path})",
+                path = path.display()
             ),
             Trouble::Garbage(path, why) => {
                 write!(f, "the state in {} is not usable ({why}); starting afresh", path.display())
@@ -78,6 +91,11 @@ impl fmt::Display for Trouble {
             Trouble::ReadOnly(path, error) => write!(
                 f,
                 "{} cannot be written ({error}); going on, but every start will ask Cloudflare afresh",
+                path.display()
+            ),
+            Trouble::Frozen(path, error) => write!(
+                f,
+                "the state in {} cannot be replaced ({error}); going on without it, and every start will ask Cloudflare afresh (remove the file before its folder can be written again)",
                 path.display()
             ),
             Trouble::Unwritten(path, error) => write!(
@@ -90,6 +108,18 @@ impl fmt::Display for Trouble {
                 "the state could not be written to {} ({error}), nor the old one removed; remove it before the next start",
                 path.display()
             ),
+            Trouble::Slow(path) => write!(
+                f,
+                "the disk takes longer than {} s to save the state in {}; going on without state until the next start, which asks Cloudflare afresh (see whether the disk fails or is overloaded; a folder in memory, such as one below /run, does for the state)",
+                saving::LONGEST.as_secs(),
+                path.display()
+            ),
+            Trouble::SlowAndStale(path) => write!(
+                f,
+                "the disk takes longer than {} s to save the state in {path}; going on without state (see whether the disk fails or is overloaded). The old state could not be removed either: remove {path} before the next start",
+                saving::LONGEST.as_secs(),
+                path = path.display()
+            ),
         }
     }
 }
@@ -97,8 +127,8 @@ impl fmt::Display for Trouble {
 /// What was found at the start.
 #[derive(Debug, Default)]
 pub struct Opened {
-    /// The file to write to; `None`: memory only.
-    pub file: Option<StateFile>,
+    /// What writes the file; `None`: memory only.
+    pub saver: Option<Saver>,
     /// What it held.
     pub remembered: Option<Snapshot>,
     /// What is wrong, if something is.
@@ -121,114 +151,63 @@ pub fn place(directory: Option<&OsStr>, file: Option<&OsStr>) -> Option<PathBuf>
 /// Opens, locks and reads the state file.
 #[must_use]
 pub fn open(path: PathBuf, clocks: Both) -> Opened {
-    if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
-        return nothing_but(None, Some(Trouble::NoFile(path)));
+    match std::fs::symlink_metadata(&path) {
+        Ok(there) if there.is_symlink() => return nothing_but(None, Trouble::Link(path)),
+        Ok(there) if !there.is_file() => return nothing_but(None, Trouble::NoFile(path)),
+        _ => {}
     }
     let writable = folder_is_writable(&path);
     let file = match lock(&path) {
         Ok(Locked::Held(file)) => file,
         Ok(Locked::Missing) => return begin_without(path, writable),
-        Ok(Locked::InUse) => return nothing_but(None, Some(Trouble::InUse(path))),
+        Ok(Locked::InUse) => return nothing_but(None, Trouble::InUse(path)),
         Err(error) => {
-            let trouble = Trouble::Unreadable(path.clone(), error);
-            return nothing_but(writable.is_ok().then(|| hold(path, None)), Some(trouble));
+            let saver = writable.is_ok().then(|| Saver::new(path.clone(), None));
+            return nothing_but(saver, Trouble::Unreadable(path, error));
         }
     };
     let (mut remembered, mut trouble) = match read(&file, &path, clocks) {
         Ok(snapshot) => (snapshot, None),
         Err(trouble) => (None, Some(trouble)),
     };
-    if let Err(error) = writable {
-        if let Some(snapshot) = &mut remembered {
-            doubt(snapshot);
-        }
-        trouble.get_or_insert(Trouble::ReadOnly(path.clone(), error));
+    let mut saver = Saver::new(path.clone(), Some(file));
+    if let (Err(error), None) = (writable, &trouble) {
+        saver = saver.already_failing();
+        trouble = Some(match &mut remembered {
+            Some(snapshot) => {
+                doubt(snapshot);
+                Trouble::Frozen(path, error)
+            }
+            None => Trouble::ReadOnly(path, error),
+        });
     }
-    let mut held = hold(path, Some(file));
-    held.failing = matches!(trouble, Some(Trouble::ReadOnly(..)));
-    Opened { file: Some(held), remembered, trouble }
+    Opened { saver: Some(saver), remembered, trouble }
 }
 
 /// Reads the state file and leaves it alone: a running daemon may hold it. What cannot be read is
 /// simply not known.
 #[must_use]
 pub fn look(path: &Path, clocks: Both) -> Opened {
-    let is_file = std::fs::metadata(path).is_ok_and(|there| there.is_file());
-    let file = is_file.then(|| File::open(path).ok()).flatten();
+    let is_file = std::fs::symlink_metadata(path).is_ok_and(|there| there.is_file());
+    let file = is_file.then(|| open_itself(path).ok()).flatten();
     let read = file.and_then(|file| read(&file, path, clocks).ok());
     Opened { remembered: read.flatten(), ..Opened::default() }
 }
 
-impl StateFile {
-    /// Replaces the file by `snapshot`. Where that fails, the old file is removed, because what it says
-    /// would no longer be true at the next start.
-    ///
-    /// # Errors
-    /// What is wrong, the first time that it is.
-    pub fn save(&mut self, snapshot: &Snapshot, clocks: Both) -> Result<(), Trouble> {
-        let error = match self.replace(&shape::write(snapshot, clocks)) {
-            Ok(file) => {
-                self.held = Some(file);
-                self.failing = false;
-                return Ok(());
-            }
-            Err(error) => error,
-        };
-        let gone = match std::fs::remove_file(&self.path) {
-            Ok(()) => true,
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        };
-        if std::mem::replace(&mut self.failing, true) {
-            return Ok(());
-        }
-        let path = self.path.clone();
-        Err(if gone { Trouble::Unwritten(path, error) } else { Trouble::Stale(path, error) })
-    }
-
-    /// Writes the text beside the file and renames it over the file; the new file is locked.
-    fn replace(&self, text: &[u8]) -> io::Result<File> {
-        if text.len() > MOST_BYTES {
-            return Err(io::Error::other("it would be larger than 8 MiB"));
-        }
-        let beside = beside(&self.path);
-        let written =
-            write_new(&beside, text).and_then(|file| std::fs::rename(&beside, &self.path).map(|()| file));
-        match written {
-            Ok(file) => {
-                sync_folder(&self.path)?;
-                Ok(file)
-            }
-            Err(error) => {
-                // What is left of the attempt may be what fills the disk.
-                let _gone = std::fs::remove_file(&beside);
-                Err(error)
-            }
-        }
-    }
-}
-
-fn hold(path: PathBuf, held: Option<File>) -> StateFile {
-    StateFile { path, held, failing: false }
-}
-
-fn nothing_but(file: Option<StateFile>, trouble: Option<Trouble>) -> Opened {
-    Opened { file, remembered: None, trouble }
+fn nothing_but(saver: Option<Saver>, trouble: Trouble) -> Opened {
+    Opened { saver, remembered: None, trouble: Some(trouble) }
 }
 
 /// There is no file yet: an empty one is put there to hold the lock.
 fn begin_without(path: PathBuf, writable: io::Result<()>) -> Opened {
-    if let Err(error) = writable {
-        let trouble = Trouble::ReadOnly(path.clone(), error);
-        return nothing_but(Some(hold(path, None)), Some(trouble));
-    }
-    let made = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-    match made.and_then(|_| lock(&path)) {
-        Ok(Locked::Held(file)) => nothing_but(Some(hold(path, Some(file))), None),
-        Ok(Locked::InUse) => nothing_but(None, Some(Trouble::InUse(path))),
-        Ok(Locked::Missing) => nothing_but(Some(hold(path, None)), None),
+    let make = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    match writable.and_then(|()| make()).and_then(|_| lock(&path)) {
+        Ok(Locked::Held(file)) => Opened { saver: Some(Saver::new(path, Some(file))), ..Opened::default() },
+        Ok(Locked::Missing) => Opened { saver: Some(Saver::new(path, None)), ..Opened::default() },
+        Ok(Locked::InUse) => nothing_but(None, Trouble::InUse(path)),
         Err(error) => {
-            let trouble = Trouble::ReadOnly(path.clone(), error);
-            nothing_but(Some(hold(path, None)), Some(trouble))
+            let saver = Saver::new(path.clone(), None).already_failing();
+            nothing_but(Some(saver), Trouble::ReadOnly(path, error))
         }
     }
 }
@@ -242,7 +221,7 @@ enum Locked {
 /// Opens and locks the file that is at `path` now.
 fn lock(path: &Path) -> io::Result<Locked> {
     for _ in 0..8 {
-        let file = match File::open(path) {
+        let file = match open_itself(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Locked::Missing),
             Err(error) => return Err(error),
@@ -254,7 +233,7 @@ fn lock(path: &Path) -> io::Result<Locked> {
         }
         // The holder may have renamed a new file into place between our open and our lock.
         let opened = file.metadata()?;
-        match std::fs::metadata(path) {
+        match std::fs::symlink_metadata(path) {
             Ok(there) if (there.dev(), there.ino()) == (opened.dev(), opened.ino()) => {
                 return Ok(Locked::Held(file));
             }
@@ -264,14 +243,15 @@ fn lock(path: &Path) -> io::Result<Locked> {
     Ok(Locked::InUse)
 }
 
+/// Opens what is at `path` for reading: neither what a link there leads to, nor by waiting for a pipe.
+fn open_itself(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, OFlags::RDONLY | flags, Mode::empty())?.into())
+}
+
 /// What the file holds; `None` where it is empty, as a first start leaves it.
 fn read(file: &File, path: &Path, clocks: Both) -> Result<Option<Snapshot>, Trouble> {
     let unreadable = |error| Trouble::Unreadable(path.to_owned(), error);
-    let owner = file.metadata().map_err(unreadable)?.uid();
-    let me = rustix::process::geteuid().as_raw();
-    if owner != me && owner != 0 {
-        return Err(Trouble::Foreign(path.to_owned(), owner));
-    }
     let mut bytes = Vec::new();
     let most = u64::try_from(MOST_BYTES).unwrap_or(u64::MAX);
     file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -281,6 +261,14 @@ fn read(file: &File, path: &Path, clocks: Both) -> Result<Option<Snapshot>, Trou
     }
     if bytes.is_empty() {
         return Ok(None);
+    }
+    let about = file.metadata().map_err(unreadable)?;
+    let (owner, mode) = (about.uid(), about.mode() & 0o7777);
+    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+        return Err(Trouble::Foreign(path.to_owned(), owner));
+    }
+    if mode & 0o022 != 0 {
+        return Err(Trouble::Open(path.to_owned(), mode));
     }
     shape::read(&bytes, clocks).map(Some).map_err(garbage)
 }
@@ -324,6 +312,10 @@ fn folder_is_writable(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::access(folder(path), mode)?)
 }
 
+fn is_there(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
+}
+
 /// Makes the rename last: without it a power cut may bring the old file back.
 fn sync_folder(path: &Path) -> io::Result<()> {
     match File::open(folder(path))?.sync_all() {
@@ -345,10 +337,18 @@ mod tests {
         Both::at(wall, Moment::from_millis(1_000_000))
     }
 
+    /// Saves as the loop does.
+    fn save(saver: &mut Saver, snapshot: &Snapshot) -> Result<(), Trouble> {
+        saver.begin(shape::write(snapshot, clocks()), clocks().moment());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let saved = runtime.block_on(saver.saved());
+        saver.take_in(saved)
+    }
+
     fn saved(path: &Path) -> Snapshot {
         let snapshot = shape::tests::full();
-        let mut file = open(path.to_owned(), clocks()).file.unwrap();
-        file.save(&snapshot, clocks()).unwrap();
+        let mut saver = open(path.to_owned(), clocks()).saver.unwrap();
+        save(&mut saver, &snapshot).unwrap();
         snapshot
     }
 
@@ -397,9 +397,9 @@ mod tests {
             let opened = open(path.clone(), clocks());
             assert!(matches!(opened.trouble, Some(Trouble::Garbage(..))));
             assert_eq!(opened.remembered, None);
-            let mut file = opened.file.unwrap();
-            file.save(&shape::tests::full(), clocks()).unwrap();
-            drop(file);
+            let mut saver = opened.saver.unwrap();
+            save(&mut saver, &shape::tests::full()).unwrap();
+            drop(saver);
             assert!(open(path.clone(), clocks()).remembered.is_some());
         }
     }
@@ -417,15 +417,15 @@ mod tests {
     fn a_second_instance_is_kept_out_before_and_after_a_save() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        let mut first = open(path.clone(), clocks()).file.unwrap();
+        let mut first = open(path.clone(), clocks()).saver.unwrap();
         for _ in 0..2 {
             let second = open(path.clone(), clocks());
             assert!(matches!(second.trouble, Some(Trouble::InUse(_))));
-            assert!(second.file.is_none() && second.remembered.is_none());
-            first.save(&shape::tests::full(), clocks()).unwrap();
+            assert!(second.saver.is_none() && second.remembered.is_none());
+            save(&mut first, &shape::tests::full()).unwrap();
         }
         drop(first);
-        assert!(open(path, clocks()).file.is_some());
+        assert!(open(path, clocks()).saver.is_some());
     }
 
     #[test]
@@ -433,22 +433,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         saved(&path);
-        let mut file = open(path.clone(), clocks()).file.unwrap();
+        let mut saver = open(path.clone(), clocks()).saver.unwrap();
         // A folder of that name cannot be replaced by a file, not even by root.
         let obstacle = beside(&path);
         std::fs::create_dir(&obstacle).unwrap();
         let snapshot = shape::tests::full();
-        assert!(matches!(file.save(&snapshot, clocks()), Err(Trouble::Unwritten(..))));
+        assert!(matches!(save(&mut saver, &snapshot), Err(Trouble::Unwritten(..))));
         assert!(!path.exists(), "a stale copy would be believed");
         for _ in 0..5 {
-            assert!(file.save(&snapshot, clocks()).is_ok(), "said once");
+            assert!(save(&mut saver, &snapshot).is_ok(), "said once");
             assert!(!path.exists());
         }
         std::fs::remove_dir(&obstacle).unwrap();
-        assert!(file.save(&snapshot, clocks()).is_ok());
+        assert!(save(&mut saver, &snapshot).is_ok());
         assert!(path.exists(), "it recovers by itself");
         std::fs::create_dir(&obstacle).unwrap();
-        assert!(file.save(&snapshot, clocks()).is_err(), "another fault is said anew");
+        assert!(save(&mut saver, &snapshot).is_err(), "another fault is said anew");
     }
 
     #[test]
@@ -456,17 +456,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         saved(&path);
-        let mut file = open(path.clone(), clocks()).file.unwrap();
+        let mut saver = open(path.clone(), clocks()).saver.unwrap();
         // What is a folder now can be neither replaced by a file nor removed like one, not even by root.
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
         let snapshot = shape::tests::full();
-        let trouble = file.save(&snapshot, clocks()).unwrap_err();
+        let trouble = save(&mut saver, &snapshot).unwrap_err();
         assert!(matches!(trouble, Trouble::Stale(..)), "{trouble:?}");
         let said = trouble.to_string();
         assert!(said.contains(path.to_str().unwrap()) && said.contains("remove it before the next start"));
         for _ in 0..5 {
-            assert!(file.save(&snapshot, clocks()).is_ok(), "said once");
+            assert!(save(&mut saver, &snapshot).is_ok(), "said once");
         }
         let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
         assert_eq!(left, [path], "nothing half written is left beside it");
@@ -485,7 +485,7 @@ mod tests {
         let said = opened.trouble.unwrap().to_string();
         assert!(said.contains("belongs to user 65532 and is not believed"), "{said}");
         assert_eq!(opened.remembered, None);
-        opened.file.unwrap().save(&snapshot, clocks()).unwrap();
+        save(&mut opened.saver.unwrap(), &snapshot).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().uid(), 0, "it is replaced by one of ours");
         assert_eq!(open(path, clocks()).remembered, Some(snapshot));
     }
@@ -498,8 +498,8 @@ mod tests {
         std::fs::write(beside(&path), "{\"vers").unwrap();
         let mut opened = open(path.clone(), clocks());
         assert_eq!(opened.remembered, Some(snapshot.clone()));
-        let file = opened.file.as_mut().unwrap();
-        file.save(&snapshot, clocks()).unwrap();
+        let saver = opened.saver.as_mut().unwrap();
+        save(saver, &snapshot).unwrap();
         assert!(!beside(&path).exists());
     }
 
@@ -509,7 +509,7 @@ mod tests {
         for path in ["/dev/null", folder.path().to_str().unwrap()] {
             let opened = open(path.into(), clocks());
             assert!(matches!(opened.trouble, Some(Trouble::NoFile(_))));
-            assert!(opened.file.is_none(), "it would be replaced by a file");
+            assert!(opened.saver.is_none(), "it would be replaced by a file");
         }
     }
 
@@ -518,5 +518,94 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let opened = open(folder.path().join("no/state.json"), clocks());
         assert!(matches!(opened.trouble, Some(Trouble::ReadOnly(..))));
+    }
+
+    #[test]
+    fn a_link_is_said_and_neither_read_nor_followed_nor_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, target) = (folder.path().join("state.json"), folder.path().join("target"));
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        for dangles in [true, false] {
+            if !dangles {
+                saved(&target);
+            }
+            let before = std::fs::read(&target).ok();
+            let opened = open(path.clone(), clocks());
+            assert!(matches!(opened.trouble, Some(Trouble::Link(_))), "{:?}", opened.trouble);
+            assert!(opened.saver.is_none() && opened.remembered.is_none());
+            let said = opened.trouble.unwrap().to_string();
+            assert!(said.contains("is a symbolic link and is not followed"), "{said}");
+            assert_eq!(look(&path, clocks()).remembered, None);
+            assert_eq!(std::fs::read(&target).ok(), before, "nothing is made or changed where it leads");
+            assert!(std::fs::symlink_metadata(&path).unwrap().is_symlink());
+        }
+    }
+
+    #[test]
+    fn a_link_at_the_place_of_the_new_file_is_replaced_and_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, target) = (folder.path().join("state.json"), folder.path().join("target"));
+        std::fs::write(&target, "precious").unwrap();
+        std::os::unix::fs::symlink(&target, beside(&path)).unwrap();
+        let snapshot = saved(&path);
+        assert_eq!(open(path, clocks()).remembered, Some(snapshot));
+        assert_eq!(std::fs::read(target).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_file_with_a_second_name_is_replaced_and_never_written_into() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("state.json"), folder.path().join("other"));
+        std::fs::write(&other, "precious").unwrap();
+        std::fs::hard_link(&other, &path).unwrap();
+        let opened = open(path.clone(), clocks());
+        assert!(matches!(opened.trouble, Some(Trouble::Garbage(..))), "{:?}", opened.trouble);
+        let snapshot = shape::tests::full();
+        save(&mut opened.saver.unwrap(), &snapshot).unwrap();
+        assert_eq!(std::fs::read(other).unwrap(), b"precious");
+        assert_eq!(open(path, clocks()).remembered, Some(snapshot));
+    }
+
+    #[test]
+    fn a_state_that_others_can_write_is_not_believed_and_the_remedy_is_named() {
+        for mode in [0o666, 0o664, 0o620, 0o602] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("state.json");
+            let snapshot = saved(&path);
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+            assert_eq!(look(&path, clocks()).remembered, None);
+            let opened = open(path.clone(), clocks());
+            assert!(matches!(opened.trouble, Some(Trouble::Open(..))), "{:?}", opened.trouble);
+            assert_eq!(opened.remembered, None);
+            let said = opened.trouble.unwrap().to_string();
+            let remedy = format!(
+                "(mode {mode:04o}) and is not believed; starting afresh (chmod go-w {}",
+                path.display()
+            );
+            assert!(said.contains(&remedy), "{said}");
+            save(&mut opened.saver.unwrap(), &snapshot).unwrap();
+            let opened = open(path, clocks());
+            assert_eq!(opened.remembered, Some(snapshot), "it is replaced by one that only we can write");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).unwrap();
+        assert!(open(path, clocks()).trouble.is_none(), "there is nothing to believe in an empty file");
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_written_is_said_once_however_often_it_is_tried() {
+        let folder = tempfile::tempdir().unwrap();
+        let places =
+            [folder.path().join("no/state.json"), "/proc/state.json".into(), "/sys/state.json".into()];
+        for path in places {
+            let opened = open(path.clone(), clocks());
+            assert!(matches!(opened.trouble, Some(Trouble::ReadOnly(..))), "{:?}", opened.trouble);
+            let mut saver = opened.saver.unwrap();
+            for _ in 0..3 {
+                assert!(save(&mut saver, &shape::tests::full()).is_ok(), "{} is said again", path.display());
+            }
+        }
     }
 }
