@@ -18,7 +18,7 @@ COPY benches benches
 COPY config config
 COPY src src
 RUN packaging/static "${TARGETARCH:-amd64}$TARGETVARIANT" \
-    && install -D target/static/stayput-* /image/stayput \
+    && install -D "target/static/stayput-${TARGETARCH:-amd64}$TARGETVARIANT" /image/stayput \
     && mkdir -m 1777 /image/tmp \
     && install -d -o 65532 -g 65532 -m 1777 /image/state
 
