@@ -115,6 +115,9 @@ fn configuration(report: &mut Report, config: &Config) {
         let words = format!("{place}: {}\n{}", warning.what(), warning.remedy());
         report.line(Mark::Warn, (STEP, &place), &words);
     }
+    if let Some(words) = config.told_authorities() {
+        report.line(Mark::Ok, (STEP, "ca-file"), &words);
+    }
     // Where too few are left, a warning of the configuration names them.
     let enough = |sources: &[Source]| address::needed(sources, settings.agree) == settings.agree;
     for (family, sources) in settings.sources.iter().filter(|(_, sources)| enough(sources)) {
@@ -374,7 +377,9 @@ async fn explain(report: &mut Report, config: &Config, seen: &Seen) {
         let Some(access) = config.accounts.get(account) else {
             continue;
         };
-        let (Ok(client), Ok(reading)) = (Client::new(&access.api), access.login.read().await) else {
+        let (Ok(client), Ok(reading)) =
+            (Client::new(&access.api, &config.authorities), access.login.read().await)
+        else {
             continue;
         };
         let answer = client.ask(&reading.credential, &Request::Verify(None)).await;
