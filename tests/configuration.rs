@@ -247,6 +247,21 @@ fn everything_that_is_written_arrives() {
 }
 
 #[test]
+fn the_zone_itself_is_written_as_in_the_dashboard() {
+    let config = good(
+        "[[record]]\nname = [\"@\", \"home.example.com\"]\nzone = \"example.com\"\n\
+         [[record]]\nname = \"@\"\nzone = \"example.org\"\nzone-id = \"372e67954025e0ba6aaa6d586b9e0b59\"\n",
+    );
+    let names: Vec<String> = config.settings.records.keys().map(ToString::to_string).collect();
+    let expected = ["example.com A", "example.com AAAA", "example.org A", "example.org AAAA"];
+    for name in expected {
+        assert!(names.contains(&name.to_owned()), "{names:?}");
+    }
+    let twice = "[[record]]\nname = [\"@\", \"example.com\"]\nzone = \"example.com\"\n";
+    assert!(parse(twice).unwrap_err().to_string().contains("is the same name as \"@\""));
+}
+
+#[test]
 fn the_engines_sources_are_those_that_are_asked() {
     for path in toml_files("tests/config/good") {
         let config = said_of(&path).1.unwrap();

@@ -183,7 +183,7 @@ keys! {
         "A STUN server (not yet in this version).";
 
     NAME = Record "name", Kind::OneOrMore, Preset::Required("\"home.example.com\""),
-        "The name, or a list of names; the zone is found by itself. \"*.example.com\" works.";
+        "The name, or a list of names; the zone is found by itself. \"*.example.com\" works; \"@\" beside zone is the zone itself.";
     TYPES = Record "types", Kind::Types, Preset::Unset("[\"A\", \"AAAA\"]"),
         "The record types; unset: of every family that [address] has on.";
     ZONE = Record "zone", Kind::Text, Preset::Unset("\"example.com\""),
