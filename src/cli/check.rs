@@ -83,7 +83,7 @@ async fn work(mut report: Report, job: Job) -> Result<Exit, Exit> {
         return report.end(Exit::Configuration);
     }
     report.print()?;
-    let Outcome { engine, seen } = match loading::run(job).await {
+    let Outcome { engine, seen } = match loading::run(job, Form::Text).await {
         Ok(outcome) => outcome,
         Err(exit) => return report.end(exit),
     };
@@ -154,10 +154,8 @@ async fn secrets(report: &mut Report, config: &Config, origin: Secrets) -> bool 
             }
             Err(error) => {
                 let error = error.to_string();
-                let words = match error.rsplit_once(": ") {
-                    Some((what, remedy)) => format!("{name}: {what}\n{remedy}"),
-                    None => format!("{name}: {error}"),
-                };
+                let (what, remedy) = loading::parted(&error);
+                let words = format!("{name}: {what}\n{}", remedy.unwrap_or_default());
                 report.line(Mark::Fail(Exit::Configuration), about, &words);
                 all = false;
             }
@@ -175,7 +173,7 @@ fn clock(report: &mut Report, now: SystemTime, seen: &Seen) {
         Some(dated) => {
             let skew = now.duration_since(dated).unwrap_or_else(|early| early.duration());
             let date = humantime::format_rfc3339_seconds(dated);
-            (skew > MOST_SKEW).then(|| format!("Cloudflare dates its answers {date}"))
+            (skew > MOST_SKEW).then(|| format!("the API dates its answers {date}"))
         }
         None if now < SystemTime::UNIX_EPOCH + WRITTEN_AFTER => {
             Some("this program was written later, so no certificate is accepted".into())
