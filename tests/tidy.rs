@@ -22,12 +22,10 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
             "detect::Source",
             "detect::BuiltIn",
             "cloudflare::credential",
-            "outbound::Authorities",
-            "outbound::BadPem",
         ],
     ),
     ("sandbox", &["engine::names", "engine::ranges", "engine::settings"]),
-    ("daemon", &["engine", "detect", "cloudflare", "report", "config", "outbound::Authorities"]),
+    ("daemon", &["engine", "detect", "cloudflare", "report", "config"]),
     ("cli", &["engine", "detect", "cloudflare", "report", "config", "daemon", "sandbox"]),
 ];
 

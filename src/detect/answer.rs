@@ -57,15 +57,16 @@ pub fn parse_trace(body: &[u8], host: &str, family: Family) -> Result<IpAddr, Un
     if let Some(other) = values("h").find(|h| !without_port(h).eq_ignore_ascii_case(host)) {
         return Err(Unheard::WrongHost(excerpt(other.as_bytes(), EXCERPT)));
     }
+    let mut addresses = values("ip");
+    let address = match (addresses.next().map(str::parse), addresses.next()) {
+        (Some(Ok(address)), None) => of_family(address, family)?,
+        _ => return Err(not_an_address(body)),
+    };
     // Besides "on" there is "plus", and who knows what comes next.
     if values("warp").chain(values("gateway")).any(|value| value != "off") {
-        return Err(Unheard::Warp);
+        return Err(Unheard::Warp(address));
     }
-    let mut addresses = values("ip");
-    match (addresses.next().map(str::parse), addresses.next()) {
-        (Some(Ok(address)), None) => of_family(address, family),
-        _ => Err(not_an_address(body)),
-    }
+    Ok(address)
 }
 
 /// The address, if it is of the family that was asked for.
@@ -199,7 +200,7 @@ mod tests {
     #[test]
     fn a_trace_through_warp_or_gateway_is_of_cloudflares_exit() {
         for (off, on) in [("warp=off", "warp=on"), ("warp=off", "warp=plus"), ("gateway=off", "gateway=on")] {
-            assert_eq!(v4(&TRACE.replace(off, on)), Err(Unheard::Warp));
+            assert_eq!(v4(&TRACE.replace(off, on)), Err(Unheard::Warp("91.7.1.2".parse().unwrap())));
         }
     }
 

@@ -5,7 +5,7 @@
 //! the same, and otherwise changes nothing. Deliberately unknown: how a source is asked, and what is
 //! done with the address.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub enum Unheard {
     /// A trace that was answered for another host: the connection was intercepted.
     WrongHost(String),
     /// A trace with `warp=on` or `gateway=on`: the address is Cloudflare's exit, not ours.
-    Warp,
+    Warp(IpAddr),
     /// A file or a command of the configuration failed; how.
     Local(String),
     /// An address that must not be published; why.
@@ -85,8 +85,9 @@ impl fmt::Display for Unheard {
             Unheard::WrongHost(host) => {
                 write!(f, "the answer is for another host, {host}: the connection is intercepted")
             }
-            Unheard::Warp => f.write_str(
-                "the connection goes through Cloudflare WARP or Gateway, so the address is not this host's",
+            Unheard::Warp(address) => write!(
+                f,
+                "the connection goes through Cloudflare WARP or Gateway, so {address} is not this host's"
             ),
             Unheard::Local(why) => f.write_str(why),
             Unheard::NotPublic(address, why) => write!(f, "{address} is not published: {why}"),
@@ -120,6 +121,8 @@ pub enum Outcome {
         /// Until when.
         until: Moment,
     },
+    /// Enough operators agree on a new address, but a trace says that it is a tunnel's.
+    Tunnelled(IpAddr),
     /// Addresses were heard, but not the same from enough operators.
     Unconfirmed(Vec<Heard>),
     /// Nothing usable was heard.
@@ -170,6 +173,8 @@ pub struct Watch {
     looks: u64,
     concluded: bool,
     no_route: bool,
+    /// The host does not have the family: nothing is asked.
+    missing: bool,
     holds: Holds,
 }
 
@@ -210,6 +215,7 @@ impl Watch {
             looks: 0,
             concluded: false,
             no_route: false,
+            missing: false,
             holds: Holds::default(),
         }
     }
@@ -238,9 +244,11 @@ impl Watch {
         self.holds.flaps.held_until
     }
 
-    /// Ends the hold of a line that goes back and forth: somebody knows that what is published is wrong.
-    pub fn release(&mut self) {
+    /// Ends the hold of a line that goes back and forth, and looks: somebody knows that what is published
+    /// is wrong, or wants to see.
+    pub fn try_again(&mut self, now: Moment) {
         self.holds.flaps.release();
+        self.look_now(now);
     }
 
     /// What is believed.
@@ -249,10 +257,24 @@ impl Watch {
         self.believed.as_ref()
     }
 
-    /// Whether a look has ended since the start, whichever way.
+    /// Whether there is nothing to wait for: a look has ended since the start, whichever way.
     #[must_use]
     pub fn has_concluded(&self) -> bool {
-        self.concluded && self.round.is_none()
+        self.missing || self.concluded && self.round.is_none()
+    }
+
+    /// The host does not have this family: it is not looked at until [`Watch::resume`].
+    pub fn suspend(&mut self) {
+        self.missing = true;
+        self.round = None;
+        self.again = false;
+        self.misses = 0;
+    }
+
+    /// The host has this family: it is looked at at once.
+    pub fn resume(&mut self, now: Moment) {
+        self.missing = false;
+        self.look_now(now);
     }
 
     /// Whether a look is going on.
@@ -280,11 +302,11 @@ impl Watch {
         self.no_route
     }
 
-    /// When it wants to ask next; `None` while it waits for an answer.
+    /// When it wants to ask next; `None` while it waits for an answer, or the family is missing.
     #[must_use]
     pub fn wants_at(&self) -> Option<Moment> {
         let asking = self.round.as_ref().and_then(|round| round.asking);
-        asking.is_none().then_some(self.next_at)
+        (asking.is_none() && !self.missing).then_some(self.next_at)
     }
 
     /// A hint that the address may have changed.
@@ -299,6 +321,9 @@ impl Watch {
 
     /// The source to ask now, if it is time and none is being asked.
     pub fn next_source(&mut self, now: Moment) -> Option<usize> {
+        if self.missing {
+            return None;
+        }
         if self.round.is_none() {
             if now < self.next_at {
                 return None;
@@ -334,6 +359,14 @@ impl Watch {
             Ok(_) => {
                 sentinel.trouble.reset();
                 sentinel.cooling = None;
+                self.holds.tunnelled &= !sentinel.source.trace;
+            }
+            // It did answer, and it is the one that will say when the tunnel is gone.
+            Err(Unheard::Warp(_)) => {
+                sentinel.trouble.reset();
+                sentinel.cooling = None;
+                sentinel.source.trace = true;
+                self.holds.tunnelled = true;
             }
             Err(_) => sentinel.cooling = Some(now + sentinel.trouble.next(dice)),
         }
@@ -359,10 +392,8 @@ impl Watch {
                 round.suspicious = true;
             }
         }
-        if self.round.as_ref()?.suspicious {
-            if let Some(agreed) = self.agreed() {
-                return Some(self.accept(agreed, now));
-            }
+        if let Some(agreed) = self.agreed().filter(|_| !self.awaits_trace()) {
+            return Some(self.accept(agreed, now));
         }
         if !self.order(now).is_empty() {
             return None;
@@ -375,21 +406,32 @@ impl Watch {
         })
     }
 
-    /// The address that enough operators say in this look.
+    /// The address that enough operators say in this look, if there is a suspicion. Of two, the one that
+    /// more of them say, or the one that is believed.
     fn agreed(&self) -> Option<IpAddr> {
-        let answers = &self.round.as_ref()?.answers;
-        let mut votes: BTreeMap<IpAddr, Vec<&str>> = BTreeMap::new();
-        for (index, answer) in answers {
-            let (Ok(address), Some(sentinel)) = (answer, self.sources.get(*index)) else {
-                continue;
-            };
-            let operators = votes.entry(*address).or_default();
-            if !operators.contains(&&*sentinel.source.operator) {
-                operators.push(&sentinel.source.operator);
+        let round = self.round.as_ref().filter(|round| round.suspicious)?;
+        let mut votes: BTreeMap<IpAddr, BTreeSet<&str>> = BTreeMap::new();
+        for (index, answer) in &round.answers {
+            if let (Ok(address), Some(sentinel)) = (answer, self.sources.get(*index)) {
+                votes.entry(*address).or_default().insert(&sentinel.source.operator);
             }
         }
-        let (address, _) = votes.into_iter().find(|(_, operators)| operators.len() >= self.need)?;
-        Some(address)
+        let old = self.believed.as_ref().map(|believed| believed.address);
+        let weight =
+            |(address, operators): &(IpAddr, BTreeSet<&str>)| (operators.len(), Some(*address) == old);
+        let (address, operators) = votes.into_iter().max_by_key(weight)?;
+        (operators.len() >= self.need).then_some(address)
+    }
+
+    /// Whether what is agreed on would be news, and no trace has yet been asked whether it is a tunnel's.
+    fn awaits_trace(&self) -> bool {
+        let Some(round) = &self.round else { return false };
+        if self.agreed().is_none_or(|agreed| self.believed().is_some_and(|b| b.address == agreed)) {
+            return false;
+        }
+        let mut traces = self.sources.iter().enumerate().filter(|(_, sentinel)| sentinel.source.trace);
+        let mut said = traces.clone().filter_map(|(index, _)| round.answers.get(&index));
+        !said.any(Result::is_ok) && traces.any(|(index, _)| !round.answers.contains_key(&index))
     }
 
     fn accept(&mut self, agreed: IpAddr, now: Moment) -> Outcome {
@@ -403,6 +445,9 @@ impl Watch {
                 Some((index, says)) => Outcome::Dissent { index, says },
                 None => Outcome::Same,
             };
+        }
+        if self.holds.tunnelled {
+            return Outcome::Tunnelled(agreed);
         }
         if let Some(Err(until)) = old.map(|_| self.holds.flaps.admit(agreed, now)) {
             return Outcome::Held { address: agreed, until };
@@ -438,7 +483,7 @@ impl Watch {
                 self.believed = Some(Believed { address: *to, confirmed_at: now, said: heard });
                 self.misses = 0;
             }
-            Outcome::Held { .. } => self.misses = 0,
+            Outcome::Held { .. } | Outcome::Tunnelled(_) => self.misses = 0,
             Outcome::Unconfirmed(_) | Outcome::Silence(_) => self.misses += 1,
         }
         let of_the_clock = round.answers.values().any(|answer| matches!(answer, Err(Unheard::Clock(_))));
@@ -482,9 +527,14 @@ impl Watch {
                 answer.is_ok() && self.sources.get(*other).is_some_and(|s| s.source.operator == *operator)
             })
         };
+        let awaits_trace = self.awaits_trace();
+        let may_tell = |index: &usize| match awaits_trace {
+            true => self.sources[*index].source.trace,
+            false => !operator_answered(*index),
+        };
         let mut order: Vec<usize> = (0..count)
             .map(|step| (step + turn) % count)
-            .filter(|index| !round.answers.contains_key(index) && !operator_answered(*index))
+            .filter(|index| !round.answers.contains_key(index) && may_tell(index))
             .collect();
         let believed = self.believed.as_ref();
         order.sort_by_key(|index| {
@@ -499,7 +549,9 @@ impl Watch {
                 None => 1,
                 Some(false) => 2,
             };
-            (cooling, honesty)
+            // Only a trace says when the tunnel is gone.
+            let lifts = self.holds.tunnelled && sentinel.source.trace;
+            (!lifts, cooling, honesty)
         });
         order
     }

@@ -21,6 +21,7 @@ pub mod settings;
 #[cfg(test)]
 mod tests;
 pub mod upkeep;
+mod watching;
 pub mod zone;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -28,7 +29,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use account::{Account, Busy, Due, Effect, Placed};
-use address::{Outcome, SourceId, Unheard, Watch};
+use address::{Holds, SourceId, Unheard, Watch};
 use failure::{Class, Failure};
 use gathering::Gathering;
 use names::{Family, Key, Moment, ZoneId};
@@ -36,7 +37,7 @@ use notice::{Bulletin, Notice, Topic, Trouble};
 pub use outlook::*;
 use pace::Saving;
 use request::{Answer, Found, Request};
-use settings::{AccountName, CredentialId, OnExit, Settings};
+use settings::{AccountName, CredentialId, OnExit, Settings, Tunnel};
 use upkeep::{Reaction, Reason, Upkeep, Writing};
 use zone::{Copy, Goal, Mark, Operation};
 
@@ -118,6 +119,10 @@ pub struct Engine {
     /// Families whose belief has been confirmed since the start.
     confirmed: BTreeSet<Family>,
     gathering: Gathering,
+    /// The families that the host does not have; see [`Event::Missing`].
+    missing: BTreeSet<Family>,
+    /// Those of them that were said to be left alone.
+    said_missing: BTreeSet<Family>,
     accounts: BTreeMap<AccountName, Account>,
     /// When requests left for accounts that are not in the settings any more, in case they come back.
     retired: BTreeMap<AccountName, Vec<Moment>>,
@@ -145,6 +150,8 @@ impl Engine {
             watches: BTreeMap::new(),
             confirmed: BTreeSet::new(),
             gathering: Gathering::default(),
+            missing: BTreeSet::new(),
+            said_missing: BTreeSet::new(),
             accounts: BTreeMap::new(),
             retired: BTreeMap::new(),
             rereads: BTreeMap::new(),
@@ -176,6 +183,11 @@ impl Engine {
         for (family, believed) in snapshot.addresses {
             if let Some(watch) = self.watches.get_mut(&family) {
                 watch.remember(believed);
+            }
+        }
+        for (family, holds) in snapshot.holds {
+            if let Some(watch) = self.watches.get_mut(&family) {
+                watch.remember_holds(holds, now);
             }
         }
         for memory in snapshot.zones {
@@ -218,6 +230,7 @@ impl Engine {
             }
         }
         self.apply(settings, now);
+        self.tell_missing(now);
         for account in self.accounts.values_mut() {
             account.hurry(now);
         }
@@ -230,6 +243,9 @@ impl Engine {
         // A family that no record is of is of no interest.
         let wanted: BTreeSet<Family> = settings.records.keys().map(|key| key.family).collect();
         settings.sources.retain(|family, _| wanted.contains(family));
+        if settings.tunnel == Tunnel::Allow {
+            settings.sources.values_mut().flatten().for_each(|source| source.trace = false);
+        }
         self.mark = Mark::of(settings.owner.as_deref());
         let same = settings.every == self.settings.every && settings.agree == self.settings.agree;
         self.watches.retain(|family, _| settings.sources.contains_key(family));
@@ -242,18 +258,22 @@ impl Engine {
                 watch.remember_holds(before.holds().clone(), first);
                 before.believed().into_iter().for_each(|believed| watch.remember(believed.clone()));
             }
+            if self.missing.contains(family) {
+                watch.suspend();
+            }
             self.watches.insert(*family, watch);
         }
         // Made anew at once: a tree that grew by single entries has half of its places empty.
         settings.records = settings.records.into_iter().collect();
         self.settings = settings;
-        let Settings { records, sources, accounts, .. } = &self.settings;
+        let Settings { records, sources, accounts, tunnel, .. } = &self.settings;
         self.bulletin.forget(|topic| match topic {
             Topic::Record(key) => records.contains_key(key),
             Topic::Place(account, name) => {
                 records.iter().any(|(key, wanted)| key.name == *name && wanted.account == *account)
             }
-            Topic::Address(family) => sources.contains_key(family),
+            Topic::Address(family) | Topic::Flaps(family) => sources.contains_key(family),
+            Topic::Tunnel(family) => sources.contains_key(family) && *tunnel == Tunnel::Hold,
             Topic::Zone(account, _) | Topic::Permission(account, _) => accounts.contains_key(account),
             Topic::Credential(account)
             | Topic::Api(account)
@@ -281,7 +301,8 @@ impl Engine {
         match event {
             Event::Heard(source, answer) => self.heard(source, answer, now),
             Event::Answered(account, answer) => self.answered(&account, answer, now),
-            Event::Missing(_) | Event::WayOutGone(_) => {}
+            Event::Missing(missing) => self.note_missing(missing, now),
+            Event::WayOutGone(family) => self.way_out_gone(family, now),
             Event::SecretChanged(name, _) => {
                 if let Some(account) = self.accounts.get_mut(&name) {
                     account.trust_again(now);
@@ -293,7 +314,7 @@ impl Engine {
                 self.accounts.values_mut().for_each(Account::reconnect);
             }
             Event::RefreshNow => {
-                self.watches.values_mut().for_each(|watch| watch.look_now(now));
+                self.watches.values_mut().for_each(|watch| watch.try_again(now));
                 for account in self.accounts.values_mut() {
                     account.zones_mut().for_each(Upkeep::doubt);
                     account.hurry(now);
@@ -307,71 +328,6 @@ impl Engine {
                 self.compare_all(now);
             }
         }
-    }
-
-    fn heard(&mut self, source: SourceId, answer: Result<IpAddr, Unheard>, now: Moment) {
-        let SourceId { family, index } = source;
-        let allow = &self.settings.allow;
-        let answer = answer.and_then(|address| match ranges::publishable(address, allow) {
-            _ if Family::of(address) != family => Err(Unheard::WrongFamily(address)),
-            Ok(()) => Ok(address),
-            Err(why) => Err(Unheard::NotPublic(address, why)),
-        });
-        let Some(watch) = self.watches.get_mut(&family) else {
-            return;
-        };
-        let Some(outcome) = watch.heard(index, answer, now, &mut self.dice) else {
-            return;
-        };
-        let keeps = watch.believed().map(|believed| believed.address);
-        let no_route = watch.has_no_route();
-        let topic = Topic::Address(family);
-        match outcome {
-            Outcome::Same => self.bulletin.clear(&topic, now),
-            Outcome::Dissent { index, says } => {
-                self.bulletin.clear(&topic, now);
-                let source = self.label_of(family, index);
-                if let Some(others) = keeps {
-                    self.bulletin.say(Notice::Dissent { source, says, others });
-                }
-            }
-            Outcome::Changed { from, to } => {
-                self.bulletin.clear(&topic, now);
-                let said = self.watches.get(&family).and_then(Watch::believed).map(|believed| &believed.said);
-                let agreeing = said.into_iter().flatten().filter(|(_, says)| **says == to);
-                let said_by = agreeing.map(|(label, _)| label.clone()).collect();
-                self.bulletin.say(Notice::Address { family, from, to, said_by });
-                self.unsaved = true;
-            }
-            Outcome::Held { address, until } => {
-                let wait = now.until(until);
-                let trouble = Trouble::Flapping { family, keeps, address, wait };
-                self.bulletin.raise(topic, trouble, now);
-                return;
-            }
-            Outcome::Unconfirmed(heard) => {
-                let sources = self.settings.sources.get(&family).map_or(&[][..], Vec::as_slice);
-                let need = address::needed(sources, self.settings.agree);
-                self.bulletin.raise(topic, Trouble::Unconfirmed { family, keeps, heard, need }, now);
-                return;
-            }
-            Outcome::Silence(heard) => {
-                self.bulletin.raise(topic, Trouble::Silence { family, keeps, heard, no_route }, now);
-                return;
-            }
-        }
-        let news = matches!(outcome, Outcome::Changed { .. });
-        if self.confirmed.insert(family) || news {
-            self.compare_all(now);
-        }
-        if news {
-            self.gathering.begin(family, &mut self.watches, now);
-        }
-    }
-
-    fn label_of(&self, family: Family, index: usize) -> Box<str> {
-        let source = self.settings.sources.get(&family).and_then(|sources| sources.get(index));
-        source.map_or_else(|| "a source".into(), |source| source.label.clone())
     }
 
     fn answered(&mut self, name: &AccountName, answer: Answer, now: Moment) {
@@ -724,7 +680,8 @@ impl Engine {
         }
         if !self.said_settled && self.start.mode != Mode::Plan && self.is_quiet(now) {
             self.said_settled = true;
-            let states = self.states();
+            let mut states = self.states();
+            states.retain(|key, _| !self.is_without(key.family));
             let current = states.values().filter(|(state, _)| *state == RecordState::Current).count();
             let requests = self.accounts.values().map(|account| account.budget(now).requests).sum();
             self.bulletin.say(Notice::Settled { current, all: states.len(), requests });
@@ -782,6 +739,9 @@ impl Engine {
         for (family, watch) in &self.watches {
             if let Some(believed) = watch.believed() {
                 snapshot.addresses.insert(*family, believed.clone());
+            }
+            if *watch.holds() != Holds::default() {
+                snapshot.holds.insert(*family, watch.holds().clone());
             }
         }
         for (name, account) in &mut self.accounts {

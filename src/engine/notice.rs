@@ -58,7 +58,11 @@ pub enum Notice {
         says: IpAddr,
         /// What the others say.
         others: IpAddr,
+        /// How often that was so since it was last said.
+        times: u32,
     },
+    /// The host does not have this family.
+    Missing(Family),
     /// A batch was carried out.
     Written {
         /// The zone.
@@ -84,6 +88,8 @@ pub enum Notice {
     },
     /// Something is wrong.
     Trouble(Trouble),
+    /// Something that comes and goes is wrong again, for so manieth time since it was last said.
+    Again(Trouble, u32),
     /// It still is.
     StillWrong(Trouble, Duration),
     /// It is well again, after so long.
@@ -121,10 +127,26 @@ pub enum Trouble {
         family: Family,
         /// What stays published.
         keeps: Option<IpAddr>,
-        /// What waits.
+        /// What is held.
         address: IpAddr,
-        /// How long.
+        /// Until when.
+        until: Moment,
+        /// How long that is.
         wait: Duration,
+    },
+    /// A trace says that the address is a tunnel's.
+    Tunnelled {
+        /// The family.
+        family: Family,
+        /// What stays published.
+        keeps: Option<IpAddr>,
+    },
+    /// The host had this family, and has it no longer.
+    Lost {
+        /// The family.
+        family: Family,
+        /// What stays published.
+        keeps: Option<IpAddr>,
     },
     /// A record cannot be kept as the zone is.
     Obstacle(Key, Obstacle),
@@ -162,6 +184,10 @@ pub enum Trouble {
 pub enum Topic {
     /// Learning an address.
     Address(Family),
+    /// A line that goes back and forth.
+    Flaps(Family),
+    /// A tunnel on the way to the sources.
+    Tunnel(Family),
     /// A record.
     Record(Key),
     /// Finding the zone of a name.
@@ -189,6 +215,10 @@ pub enum Topic {
 pub struct Bulletin {
     queue: Vec<Notice>,
     wrong: BTreeMap<Topic, Ongoing>,
+    /// Troubles that come and go; what lasts for [`Recurrence::FIRST_SILENCE`] is said all the same.
+    recurring: BTreeMap<Topic, Recurrence>,
+    /// The same for each source that the others deny.
+    dissents: BTreeMap<Box<str>, Recurrence>,
 }
 
 #[derive(Clone, Debug)]
@@ -198,6 +228,8 @@ struct Ongoing {
     said: Vec<Trouble>,
     since: Moment,
     remind_at: Moment,
+    /// Whether its beginning was said.
+    told: bool,
 }
 
 impl Bulletin {
@@ -208,35 +240,55 @@ impl Bulletin {
 
     /// Something is wrong: said when it is new or of a kind that it has not been yet, and rarely again.
     pub fn raise(&mut self, topic: Topic, trouble: Trouble, now: Moment) {
-        match self.wrong.get_mut(&topic) {
-            Some(ongoing) if ongoing.said.iter().any(|said| said.is_like(&trouble)) => {
-                ongoing.trouble = trouble;
-                if ongoing.remind_at <= now {
-                    ongoing.remind_at = now + LATER_REMINDERS;
-                    let still = Notice::StillWrong(ongoing.trouble.clone(), now.since(ongoing.since));
-                    self.queue.push(still);
-                }
+        let Some(ongoing) = self.wrong.get_mut(&topic) else {
+            self.begin(topic, trouble, now);
+            return;
+        };
+        ongoing.trouble = trouble.clone();
+        let known = ongoing.said.iter().any(|said| said.is_like(&trouble));
+        if !known {
+            if ongoing.said.len() == MOST_KINDS {
+                ongoing.said.remove(0);
             }
-            other => {
-                let (since, mut said) = match other {
-                    Some(ongoing) => (ongoing.since, std::mem::take(&mut ongoing.said)),
-                    None => (now, Vec::new()),
-                };
-                if said.len() == MOST_KINDS {
-                    said.remove(0);
-                }
-                said.push(trouble.clone());
-                self.queue.push(Notice::Trouble(trouble.clone()));
-                let remind_at = now + FIRST_REMINDER;
-                self.wrong.insert(topic, Ongoing { trouble, said, since, remind_at });
-            }
+            ongoing.said.push(trouble.clone());
+        }
+        if !known && ongoing.told {
+            ongoing.remind_at = now + FIRST_REMINDER;
+            self.queue.push(Notice::Trouble(trouble));
+        } else if ongoing.remind_at <= now {
+            ongoing.remind_at = now + if ongoing.told { LATER_REMINDERS } else { FIRST_REMINDER };
+            ongoing.told = true;
+            self.queue.push(Notice::StillWrong(trouble, now.since(ongoing.since)));
         }
     }
 
-    /// It is well; said if it was not.
+    fn begin(&mut self, topic: Topic, trouble: Trouble, now: Moment) {
+        let times = match topic {
+            Topic::Address(_) => self.recurring.entry(topic.clone()).or_default().count(now),
+            _ => Some(1),
+        };
+        match times {
+            Some(1) => self.queue.push(Notice::Trouble(trouble.clone())),
+            Some(times) => self.queue.push(Notice::Again(trouble.clone(), times)),
+            None => {}
+        }
+        let told = times.is_some();
+        let remind_at = now + if told { FIRST_REMINDER } else { Recurrence::FIRST_SILENCE };
+        let said = vec![trouble.clone()];
+        self.wrong.insert(topic, Ongoing { trouble, said, since: now, remind_at, told });
+    }
+
+    /// It is well; said if it was said that it was not.
     pub fn clear(&mut self, topic: &Topic, now: Moment) {
-        if let Some(ongoing) = self.wrong.remove(topic) {
+        if let Some(ongoing) = self.wrong.remove(topic).filter(|ongoing| ongoing.told) {
             self.queue.push(Notice::Well(ongoing.trouble, now.since(ongoing.since)));
+        }
+    }
+
+    /// A source says one thing, the others another.
+    pub fn tell_dissent(&mut self, source: &str, (says, others): (IpAddr, IpAddr), now: Moment) {
+        if let Some(times) = self.dissents.entry(source.into()).or_default().count(now) {
+            self.queue.push(Notice::Dissent { source: source.into(), says, others, times });
         }
     }
 
@@ -268,16 +320,58 @@ impl Bulletin {
     }
 }
 
+/// Something that happens again and again: said twice, and then at growing intervals with how often it was.
+#[derive(Clone, Debug, Default)]
+struct Recurrence {
+    /// How often it was said since it last was calm.
+    said: u32,
+    /// How often it happened since it was last said.
+    unsaid: u32,
+    last: Option<Moment>,
+    quiet_until: Option<Moment>,
+}
+
+impl Recurrence {
+    const CALM: Duration = Duration::from_secs(3600);
+    const IN_FULL: u32 = 2;
+    /// Each silence is twice as long as the one before,
+    const FIRST_SILENCE: Duration = Duration::from_secs(600);
+    /// but no longer than this.
+    const LONGEST_SILENCE: Duration = Duration::from_secs(86_400);
+
+    /// Counts once more. `Some`: it is to be said, with how often it was.
+    fn count(&mut self, now: Moment) -> Option<u32> {
+        if self.last.is_none_or(|last| now.since(last) >= Recurrence::CALM) {
+            *self = Recurrence::default();
+        }
+        self.last = Some(now);
+        self.unsaid = self.unsaid.saturating_add(1);
+        if self.quiet_until.is_some_and(|until| until > now) {
+            return None;
+        }
+        self.said = self.said.saturating_add(1);
+        self.quiet_until = self.said.checked_sub(Recurrence::IN_FULL).map(|silences| {
+            let longer = 1_u32.checked_shl(silences).unwrap_or(u32::MAX);
+            now + Recurrence::FIRST_SILENCE.saturating_mul(longer).min(Recurrence::LONGEST_SILENCE)
+        });
+        Some(std::mem::take(&mut self.unsaid))
+    }
+}
+
 impl Notice {
     /// How much it matters.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
             Notice::Dissent { .. } | Notice::Listed { .. } => Severity::Detail,
-            Notice::Address { .. } | Notice::Written { .. } | Notice::Settled { .. } | Notice::Well(..) => {
-                Severity::News
+            Notice::Address { .. }
+            | Notice::Missing(_)
+            | Notice::Written { .. }
+            | Notice::Settled { .. }
+            | Notice::Well(..) => Severity::News,
+            Notice::Trouble(trouble) | Notice::Again(trouble, _) | Notice::StillWrong(trouble, _) => {
+                trouble.severity()
             }
-            Notice::Trouble(trouble) | Notice::StillWrong(trouble, _) => trouble.severity(),
         }
     }
 }
@@ -288,6 +382,8 @@ impl Trouble {
             Trouble::Silence { .. }
             | Trouble::Unconfirmed { .. }
             | Trouble::Flapping { .. }
+            | Trouble::Tunnelled { .. }
+            | Trouble::Lost { .. }
             | Trouble::OddZone(_)
             | Trouble::Api(..)
             | Trouble::Throttled(..)
@@ -312,6 +408,8 @@ impl Trouble {
             | (Trouble::Credential(_, one, _), Trouble::Credential(_, two, _)) => {
                 one.remedy() == two.remedy()
             }
+            // Each hold is a trouble of its own.
+            (Trouble::Flapping { until: one, .. }, Trouble::Flapping { until: two, .. }) => one == two,
             (one, two) => discriminant(one) == discriminant(two),
         }
     }
@@ -319,10 +417,13 @@ impl Trouble {
     /// What it is about, for the message that it is well again.
     fn subject(&self) -> String {
         match self {
-            Trouble::Silence { family, .. } | Trouble::Unconfirmed { family, .. } => {
+            Trouble::Silence { family, .. }
+            | Trouble::Unconfirmed { family, .. }
+            | Trouble::Lost { family, .. } => {
                 format!("the {family} address is known")
             }
-            Trouble::Flapping { family, .. } => format!("the {family} address is steady"),
+            Trouble::Flapping { family, .. } => format!("no {family} address is held back any more"),
+            Trouble::Tunnelled { family, .. } => format!("{family} goes through no tunnel"),
             Trouble::Obstacle(key, _) | Trouble::Parked(key, _) => {
                 format!("{key} is as it should be")
             }
@@ -354,9 +455,20 @@ impl fmt::Display for Notice {
                     [some @ .., last] => write!(f, " ({} and {last} agree)", some.join(", ")),
                 }
             }
-            Notice::Dissent { source, says, others } => {
-                write!(f, "{source} says {says}, but enough others say {others}; nothing changes")
+            Notice::Dissent { source, says, others, times } => {
+                write!(f, "{source} says {says}, but enough others say {others}; nothing changes")?;
+                if *times > 1 {
+                    write!(f, " (it dissented {times} times since this was last said)")
+                } else {
+                    Ok(())
+                }
             }
+            Notice::Missing(family) => write!(
+                f,
+                "this host has no {family}: its {} records are left alone; if that is meant, {} = [] under [address] says so, and a container may need host networking for {family}",
+                family.record_type(),
+                key_of(*family)
+            ),
             Notice::Written { zone, operations } => written(f, zone, operations),
             Notice::Listed { zone, records } => {
                 write!(f, "{zone}: listed, {records} A and AAAA records under our names")
@@ -370,6 +482,9 @@ impl fmt::Display for Notice {
                 count(*requests, "request")
             ),
             Notice::Trouble(trouble) => write!(f, "{trouble}"),
+            Notice::Again(trouble, times) => {
+                write!(f, "again, {times} times since this was last said: {trouble}")
+            }
             Notice::StillWrong(trouble, age) => write!(f, "for {} now: {trouble}", rounded(*age)),
             Notice::Well(trouble, age) => {
                 write!(f, "well again after {}: {}", rounded(*age), trouble.subject())
@@ -428,7 +543,7 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Trouble::Silence { family, keeps, no_route: true, .. } => {
-                write!(f, "no {family} route in this network namespace{}", kept(*family, *keeps))?;
+                write!(f, "no {family} route in this network namespace{}", kept(*keeps))?;
                 write!(
                     f,
                     " (in a container, {family} may need host networking; to do without, set {} = [] under [address])",
@@ -436,23 +551,29 @@ impl fmt::Display for Trouble {
                 )
             }
             Trouble::Silence { family, keeps, heard, .. } => {
-                write!(f, "the {family} address cannot be learned{}", kept(*family, *keeps))?;
+                write!(f, "the {family} address cannot be learned{}", kept(*keeps))?;
                 each(f, heard)
             }
             Trouble::Unconfirmed { family, keeps, heard, need } => {
-                write!(
-                    f,
-                    "no {family} address that {} agree on{}",
-                    count(*need, "operator"),
-                    kept(*family, *keeps)
-                )?;
+                write!(f, "no {family} address that {} agree on{}", count(*need, "operator"), kept(*keeps))?;
                 each(f, heard)
             }
-            Trouble::Flapping { family, keeps, address, wait } => write!(
+            Trouble::Flapping { family, keeps, address, wait, .. } => write!(
                 f,
-                "the {family} address goes back and forth; {address} is published if it stays for {}{}",
+                "the {family} address goes back and forth: {address} is held back for {}{}; SIGUSR1 ends the hold",
                 rounded(*wait),
-                kept(*family, *keeps)
+                kept(*keeps)
+            ),
+            Trouble::Tunnelled { family, keeps } => write!(
+                f,
+                "{family} goes through Cloudflare WARP or Gateway (a trace says so), so the address that is seen is not this host's: \
+                 nothing new is published for {family}{}; switch WARP off on this host, or set tunnel = \"allow\" under [address] to publish that address",
+                kept(*keeps)
+            ),
+            Trouble::Lost { family, keeps } => write!(
+                f,
+                "this host has lost {family}: it has no {family} address and no default route, and the other family has both{}; it is looked at again once it is back",
+                kept(*keeps)
             ),
             Trouble::Obstacle(key, obstacle) => write!(f, "{key}: {obstacle}"),
             Trouble::Parked(key, Reason::Refused(failure)) => {
@@ -549,10 +670,10 @@ fn remedy(f: &mut fmt::Formatter<'_>, failure: &Failure) -> fmt::Result {
     }
 }
 
-fn kept(family: Family, keeps: Option<IpAddr>) -> String {
+fn kept(keeps: Option<IpAddr>) -> String {
     match keeps {
         Some(address) => format!("; {address} stays published"),
-        None => format!("; {} records are left alone", family.record_type()),
+        None => "; the records stay as they are".to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::account::Account;
-use super::address::{Believed, Watch};
+use super::address::{Believed, Holds, Watch};
 use super::names::{Family, Key, Moment, Name, Record, RecordId, Ttl, ZoneId};
 use super::notice::Topic;
 use super::request::{Batch, Patch, Post};
@@ -191,6 +191,8 @@ pub struct BudgetStatus {
 pub struct Snapshot {
     /// The addresses that are believed.
     pub addresses: BTreeMap<Family, Believed>,
+    /// What keeps new addresses from being published.
+    pub holds: BTreeMap<Family, Holds>,
     /// The zones that are kept.
     pub zones: Vec<ZoneMemory>,
     /// When requests left, for each account; those still to come count as now when they are read.
@@ -252,12 +254,12 @@ impl Engine {
         if self.accounts.values().any(refused) {
             return Verdict::Refused;
         }
-        let known = self.watches.values().any(|watch| watch.believed().is_some());
-        // A family that this host does not have is no failure, if there is another one.
-        let missing = |key: &Key| known && self.watches.get(&key.family).is_some_and(Watch::has_no_route);
         let states = self.states();
-        let counted: Vec<RecordState> =
-            states.iter().filter(|(key, _)| !missing(key)).map(|(_, (state, _))| *state).collect();
+        let counted: Vec<RecordState> = states
+            .iter()
+            .filter(|(key, _)| !self.is_without(key.family))
+            .map(|(_, (state, _))| *state)
+            .collect();
         let good = |state: &RecordState| match state {
             RecordState::Current => true,
             RecordState::Behind => self.start.mode == Mode::Plan,
@@ -314,11 +316,7 @@ impl Engine {
             return (RecordState::Blocked, Some(why));
         }
         if self.goal(key) == Goal::Leave {
-            let why = topic(Topic::Address(key.family));
-            return (
-                RecordState::Unknown,
-                why.or_else(|| Some(format!("the {} address is not known yet", key.family))),
-            );
+            return (RecordState::Unknown, Some(self.why_unknown(key.family)));
         }
         if zone.difference().current.contains(key) {
             return (RecordState::Current, None);

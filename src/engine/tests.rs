@@ -3,6 +3,7 @@
 //! `tests/simulation.rs` has the months of faults; here are single cases, each told in a few lines.
 
 mod hardship;
+mod lines;
 
 use super::*;
 use failure::ApiError;
@@ -92,6 +93,8 @@ struct Rig {
     answering: usize,
     /// Why a look fails where there is no address.
     unheard: Unheard,
+    /// Sources that say something of their own, by their place.
+    strange: BTreeMap<usize, Result<IpAddr, Unheard>>,
     looked: Vec<SourceId>,
     zones: Vec<Zone>,
     records: BTreeMap<RecordId, (ZoneId, Record)>,
@@ -124,6 +127,7 @@ impl Rig {
             address_v6: None,
             answering: usize::MAX,
             unheard: Unheard::TimedOut,
+            strange: BTreeMap::new(),
             looked: Vec::new(),
             zones: zones.iter().enumerate().map(zone).collect(),
             records: BTreeMap::new(),
@@ -183,7 +187,8 @@ impl Rig {
                     Family::V6 => self.address_v6,
                 };
                 let address = address.filter(|_| source.index < self.answering);
-                let answer = address.ok_or_else(|| self.unheard.clone());
+                let usual = || address.ok_or_else(|| self.unheard.clone());
+                let answer = self.strange.get(&source.index).cloned().unwrap_or_else(usual);
                 self.engine.handle(Event::Heard(source, answer), self.now);
             }
             Command::RereadSecret(account) => self.rereads.push(account),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
-use super::names::{Key, Name, Record, RecordId, Ttl};
+use super::names::{Family, Key, Name, Record, RecordId, Ttl};
 use super::request::{Batch, Listed, Patch, Post, Written};
 use super::settings::{Beside, Options};
 
@@ -54,6 +54,24 @@ impl Copy {
     fn share_name(&self, record: &mut Record) {
         if let Some(name) = self.names.get(&record.name) {
             record.name = name.clone();
+        }
+    }
+
+    /// Our records of a family.
+    pub fn ours<'a>(&'a self, family: Family, mark: &'a Mark) -> impl Iterator<Item = &'a Record> {
+        let ours = move |record: &&Record| {
+            Family::of(record.content) == family && self.whose(record, mark) == Whose::Ours
+        };
+        self.records.values().filter(ours)
+    }
+
+    fn whose(&self, record: &Record, mark: &Mark) -> Whose {
+        match record.comment.as_deref().and_then(Mark::in_comment) {
+            Some(found) if found == mark.as_str() => Whose::Ours,
+            // Also what was adopted: somebody has handed it over since.
+            Some(_) => Whose::Theirs,
+            None if self.adopted.contains(&record.id) => Whose::Ours,
+            None => Whose::Nobodys,
         }
     }
 
@@ -269,14 +287,7 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     fn whose(&self, record: &Record) -> Whose {
-        let marked = record.comment.as_deref().and_then(Mark::in_comment);
-        match marked {
-            Some(mark) if mark == self.mark.as_str() => Whose::Ours,
-            // Also what was adopted: somebody has handed it over since.
-            Some(_) => Whose::Theirs,
-            None if self.copy.adopted.contains(&record.id) => Whose::Ours,
-            None => Whose::Nobodys,
-        }
+        self.copy.whose(record, self.mark)
     }
 
     fn only(&self, whose: Whose) -> Vec<&'a Record> {

@@ -243,6 +243,7 @@ pub(super) mod tests {
                 AccountName::default(),
                 vec![Moment::from_millis(1), Moment::from_millis(2)],
             )]),
+            ..Snapshot::default()
         }
     }
 

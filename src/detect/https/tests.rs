@@ -111,10 +111,7 @@ const LIMIT: Duration = Duration::from_millis(600);
 /// A detector in a hurry. Only for looks that are to end at the limit: on a busy machine the others
 /// may need more.
 fn hasty() -> Detector {
-    Detector {
-        limits: Limits { connect: LIMIT / 2, total: LIMIT },
-        web: Clients::new(&Authorities::default()),
-    }
+    Detector { limits: Limits { connect: LIMIT / 2, total: LIMIT }, web: Clients::default() }
 }
 
 fn source(url: &str) -> Source {
@@ -122,7 +119,7 @@ fn source(url: &str) -> Source {
 }
 
 async fn ask_url(url: &str, family: Family) -> Result<IpAddr, Unheard> {
-    Detector::new(&Authorities::default()).ask(&source(url), family).await
+    Detector::new().ask(&source(url), family).await
 }
 
 fn home() -> Result<IpAddr, Unheard> {
@@ -196,7 +193,10 @@ async fn a_trace_that_is_not_ours_is_refused() {
     let ask = async |body: &str| Server::with_body(body).await.ask_v4().await;
     let elsewhere = ask("h=1.1.1.1\nip=91.7.1.2\nwarp=off\n").await;
     assert_eq!(elsewhere, Err(Unheard::WrongHost("1.1.1.1".to_owned())));
-    assert_eq!(ask("h=127.0.0.1\nip=91.7.1.2\nwarp=on\n").await, Err(Unheard::Warp));
+    assert_eq!(
+        ask("h=127.0.0.1\nip=91.7.1.2\nwarp=on\n").await,
+        Err(Unheard::Warp("91.7.1.2".parse().unwrap()))
+    );
     assert!(is_no_address(&ask("h=127.0.0.1\nip=91.7.1.2\nip=91.7.1.3\n").await, "h=127.0.0.1 ip="));
 }
 
@@ -301,7 +301,7 @@ async fn each_look_has_a_connection_of_its_own() {
         while peer.hear().await && peer.say(answer("200 OK", "", "91.7.1.2").as_bytes()).await {}
     })
     .await;
-    let detector = Detector::new(&Authorities::default());
+    let detector = Detector::new();
     for looks in 1..=4 {
         assert_eq!(detector.ask(&source(&server.url), Family::V4).await, home());
         assert_eq!(server.connections(), looks);

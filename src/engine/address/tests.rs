@@ -17,7 +17,7 @@ fn sources(operators: &[&str]) -> Vec<Source> {
     let source = |(index, operator): (usize, &&str)| Source {
         label: format!("{operator}{index}").into(),
         operator: (*operator).into(),
-        trace: false,
+        trace: operator.starts_with("trace"),
     };
     operators.iter().enumerate().map(source).collect()
 }
@@ -39,12 +39,17 @@ impl Rig {
 
     /// One look, in which each source gives its answer; `None` is a failure.
     fn look(&mut self, seconds: i64, answers: &[Option<u8>]) -> Outcome {
+        let answers: Vec<_> = answers.iter().map(|answer| answer.map(ip).ok_or(Unheard::TimedOut)).collect();
+        self.hear(seconds, &answers)
+    }
+
+    fn hear(&mut self, seconds: i64, answers: &[Result<IpAddr, Unheard>]) -> Outcome {
         self.watch.look_now(at(seconds));
         self.asked.clear();
         loop {
             let index = self.watch.next_source(at(seconds)).expect("it asks until it has concluded");
             self.asked.push(index);
-            let answer = answers[index].map(ip).ok_or(Unheard::TimedOut);
+            let answer = answers[index].clone();
             if let Some(outcome) = self.watch.heard(index, answer, at(seconds), &mut self.dice) {
                 return outcome;
             }
@@ -179,7 +184,74 @@ fn a_flapping_address_is_published_a_few_times_an_hour_at_most() {
     assert!((3..=60).contains(&changes), "{changes} in a day");
 }
 
+#[test]
+fn a_trace_is_asked_before_anything_new_is_believed_and_before_nothing_else() {
+    let mut rig = Rig::new(&["a", "b", "trace"], 2);
+    rig.look(0, &[Some(1); 3]);
+    assert_eq!(rig.asked, [0, 1, 2]);
+    rig.look(300, &[Some(1); 3]);
+    assert_eq!(rig.asked, [0]);
+    let exit = [Ok(ip(9)), Ok(ip(9)), Err(Unheard::Warp(ip(9)))];
+    assert_eq!(rig.hear(600, &exit), Outcome::Tunnelled(ip(9)));
+    rig.look(900, &[Some(1), Some(1), None]);
+    assert!(rig.watch.holds().tunnelled && rig.asked[0] == 2, "it is the one that can lift the veto");
+    assert_eq!(rig.look(1200, &[Some(2), Some(2), None]), Outcome::Tunnelled(ip(2)));
+    assert!(matches!(rig.look(1500, &[Some(2); 3]), Outcome::Changed { .. }));
+}
+
+#[test]
+fn of_two_addresses_that_enough_say_the_believed_one_stays() {
+    let mut rig = Rig::new(&["a", "trace"], 1);
+    rig.look(0, &[Some(1); 2]);
+    assert_eq!(rig.look(300, &[Some(9), Some(1)]), Outcome::Dissent { index: 0, says: ip(9) });
+}
+
+#[test]
+fn a_family_that_is_missing_is_not_asked_for_until_it_is_back() {
+    let mut rig = Rig::new(&["a", "b"], 2);
+    let first = rig.watch.next_source(at(0)).unwrap();
+    rig.watch.suspend();
+    assert_eq!(rig.watch.heard(first, Ok(ip(1)), at(1), &mut rig.dice), None);
+    rig.watch.look_now(at(2));
+    assert_eq!((rig.watch.next_source(at(2)), rig.watch.wants_at()), (None, None));
+    assert!(rig.watch.has_concluded());
+    rig.watch.resume(at(60));
+    assert!(matches!(rig.look(60, &[Some(1); 2]), Outcome::Changed { .. }));
+}
+
 proptest! {
+    /// Whoever agrees, in whatever order they are asked: while the last trace that was heard is of a tunnel,
+    /// and in a look in which no trace was asked, nothing new is believed.
+    #[test]
+    fn nothing_is_believed_against_a_trace(
+        looks in prop::collection::vec(prop::collection::vec((0_u8..4, prop::bool::weighted(0.3)), 4), 1..40),
+        agree in 1_usize..4,
+        places in Just(["a", "b", "trace", "trace2"]).prop_shuffle(),
+    ) {
+        let mut rig = Rig::new(&places, agree);
+        let is_trace = |index: &usize| places[*index].starts_with("trace");
+        let mut tunnelled = false;
+        for (turn, answers) in looks.iter().enumerate() {
+            let before = rig.believes();
+            let answer = |(index, (address, warp)): (usize, &(u8, bool))| match (address, warp) {
+                (0, _) => Err(Unheard::TimedOut),
+                (address, true) if is_trace(&index) => Err(Unheard::Warp(ip(*address))),
+                (address, _) => Ok(ip(*address)),
+            };
+            let answers: Vec<_> = answers.iter().enumerate().map(answer).collect();
+            rig.hear(i64::try_from(turn).unwrap() * 4000, &answers);
+            let traces: Vec<usize> = rig.asked.iter().copied().filter(is_trace).collect();
+            for trace in &traces {
+                match answers[*trace] {
+                    Ok(_) => tunnelled = false,
+                    Err(Unheard::Warp(_)) => tunnelled = true,
+                    Err(_) => {}
+                }
+            }
+            prop_assert!(rig.believes() == before || !tunnelled && !traces.is_empty());
+        }
+    }
+
     /// Whatever each source says or fails to say, an address that fewer operators than needed
     /// say in that very look is never believed.
     #[test]

@@ -1,0 +1,203 @@
+//! What the looks come to: what is believed from now on, what is said of it, and which families this
+//! host does not have.
+//!
+//! Deliberately unknown: how a look goes, which is `address`; and what is done with an address.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::address::{self, Outcome, SourceId, Unheard, Watch};
+use super::names::{Family, Moment};
+use super::notice::{Notice, Topic, Trouble};
+use super::settings::Tunnel;
+use super::upkeep::Upkeep;
+use super::{Engine, ranges};
+
+impl Engine {
+    pub(super) fn heard(&mut self, source: SourceId, answer: Result<IpAddr, Unheard>, now: Moment) {
+        let SourceId { family, index } = source;
+        let answer = self.judged(family, answer);
+        let Some(watch) = self.watches.get_mut(&family) else {
+            return;
+        };
+        let before = (watch.hold_until(), watch.holds().tunnelled);
+        let Some(outcome) = watch.heard(index, answer, now, &mut self.dice) else {
+            return;
+        };
+        self.unsaved |= before != (watch.hold_until(), watch.holds().tunnelled);
+        self.tell_holds(family, &outcome, now);
+        let news = matches!(outcome, Outcome::Changed { .. });
+        let confirms = news || matches!(outcome, Outcome::Same | Outcome::Dissent { .. });
+        self.tell_outcome(family, outcome, now);
+        if confirms && self.confirmed.insert(family) || news {
+            self.compare_all(now);
+        }
+        if news {
+            self.unsaved = true;
+            self.gathering.begin(family, &mut self.watches, now);
+        }
+    }
+
+    /// Only an address that may be published is an answer.
+    fn judged(&self, family: Family, answer: Result<IpAddr, Unheard>) -> Result<IpAddr, Unheard> {
+        let address = match answer {
+            Err(Unheard::Warp(address)) if self.settings.tunnel == Tunnel::Allow => address,
+            answer => answer?,
+        };
+        if Family::of(address) != family {
+            return Err(Unheard::WrongFamily(address));
+        }
+        match ranges::publishable(address, &self.settings.allow) {
+            Ok(()) => Ok(address),
+            Err(why) => Err(Unheard::NotPublic(address, why)),
+        }
+    }
+
+    fn tell_outcome(&mut self, family: Family, outcome: Outcome, now: Moment) {
+        let trouble = match outcome {
+            Outcome::Same | Outcome::Held { .. } | Outcome::Tunnelled(_) => None,
+            Outcome::Dissent { index, says } => {
+                self.tell_dissent(family, index, says, now);
+                None
+            }
+            Outcome::Changed { from, to } => {
+                let said = self.watches.get(&family).and_then(Watch::believed).map(|believed| &believed.said);
+                let agreeing = said.into_iter().flatten().filter(|(_, says)| **says == to);
+                let said_by = agreeing.map(|(label, _)| label.clone()).collect();
+                self.bulletin.say(Notice::Address { family, from, to, said_by });
+                None
+            }
+            Outcome::Unconfirmed(heard) => {
+                let sources = self.settings.sources.get(&family).map_or(&[][..], Vec::as_slice);
+                let need = address::needed(sources, self.settings.agree);
+                Some(Trouble::Unconfirmed { family, keeps: self.published(family), heard, need })
+            }
+            Outcome::Silence(heard) => {
+                let no_route = self.watches.get(&family).is_some_and(Watch::has_no_route);
+                Some(Trouble::Silence { family, keeps: self.published(family), heard, no_route })
+            }
+        };
+        match trouble {
+            Some(trouble) => self.bulletin.raise(Topic::Address(family), trouble, now),
+            None => self.bulletin.clear(&Topic::Address(family), now),
+        }
+    }
+
+    fn tell_dissent(&mut self, family: Family, index: usize, says: IpAddr, now: Moment) {
+        let source = self.settings.sources.get(&family).and_then(|sources| sources.get(index));
+        let others = self.watches.get(&family).and_then(Watch::believed).map(|believed| believed.address);
+        if let (Some(source), Some(others)) = (source, others) {
+            self.bulletin.tell_dissent(&source.label, (says, others), now);
+        }
+    }
+
+    /// Says what keeps a new address from being published, and that it no longer does.
+    fn tell_holds(&mut self, family: Family, outcome: &Outcome, now: Moment) {
+        let Some(watch) = self.watches.get(&family) else { return };
+        let (hold, tunnelled) = (watch.hold_until(), watch.holds().tunnelled);
+        if let Outcome::Held { address, until } = *outcome {
+            let keeps = self.published(family);
+            let trouble = Trouble::Flapping { family, keeps, address, until, wait: now.until(until) };
+            self.bulletin.raise(Topic::Flaps(family), trouble, now);
+        } else if hold.is_none_or(|until| until <= now) {
+            self.bulletin.clear(&Topic::Flaps(family), now);
+        }
+        if tunnelled {
+            let trouble = Trouble::Tunnelled { family, keeps: self.published(family) };
+            self.bulletin.raise(Topic::Tunnel(family), trouble, now);
+        } else {
+            self.bulletin.clear(&Topic::Tunnel(family), now);
+        }
+    }
+
+    // --- families that the host does not have ---
+
+    pub(super) fn note_missing(&mut self, missing: BTreeSet<Family>, now: Moment) {
+        let before = std::mem::replace(&mut self.missing, missing);
+        let mut doubted = false;
+        for (family, watch) in &mut self.watches {
+            match (before.contains(family), self.missing.contains(family)) {
+                (false, true) => {
+                    watch.suspend();
+                    doubted |= self.confirmed.remove(family);
+                }
+                (true, false) => watch.resume(now),
+                _ => {}
+            }
+        }
+        self.tell_missing(now);
+        if doubted {
+            self.compare_all(now);
+        }
+    }
+
+    /// Says once that a family is left alone, or that it was lost.
+    pub(super) fn tell_missing(&mut self, now: Moment) {
+        for family in self.missing.clone() {
+            if !self.watches.contains_key(&family) {
+                continue;
+            }
+            if self.is_lost(family) {
+                let trouble = Trouble::Lost { family, keeps: self.published(family) };
+                self.bulletin.raise(Topic::Address(family), trouble, now);
+                continue;
+            }
+            self.bulletin.forget(|topic| *topic != Topic::Address(family));
+            if self.said_missing.insert(family) {
+                self.bulletin.say(Notice::Missing(family));
+            }
+        }
+    }
+
+    /// Whether the host does not have this family and, as far as is remembered, never had: no failure.
+    #[must_use]
+    pub fn is_without(&self, family: Family) -> bool {
+        self.missing.contains(&family)
+            && self.watches.get(&family).is_none_or(|watch| watch.believed().is_none())
+    }
+
+    /// Whether the host had this family and has it no longer.
+    #[must_use]
+    pub fn is_lost(&self, family: Family) -> bool {
+        self.missing.contains(&family) && !self.is_without(family)
+    }
+
+    pub(super) fn way_out_gone(&mut self, family: Family, now: Moment) {
+        if let Some(watch) = self.watches.get_mut(&family) {
+            watch.try_again(now);
+        }
+    }
+
+    /// Why no address of a family is wanted anywhere.
+    pub(super) fn why_unknown(&self, family: Family) -> String {
+        let topics = [Topic::Address(family), Topic::Tunnel(family), Topic::Flaps(family)];
+        match topics.iter().find_map(|topic| self.bulletin.wrong(topic)) {
+            Some(trouble) => trouble.to_string(),
+            None if self.is_without(family) => format!("this host has no {family}"),
+            None => format!("the {family} address is not known yet"),
+        }
+    }
+
+    /// When something is tried again that is wrong with an address.
+    #[must_use]
+    pub fn next_try_at(&self, topic: &Topic) -> Option<Moment> {
+        match topic {
+            Topic::Address(family) | Topic::Tunnel(family) => self.watches.get(family)?.wants_at(),
+            Topic::Flaps(family) => self.watches.get(family)?.hold_until(),
+            _ => None,
+        }
+    }
+
+    /// The one address that all our records of a family hold, by what Cloudflare has said. `None`: there
+    /// are several, or none, or it is not known.
+    fn published(&self, family: Family) -> Option<IpAddr> {
+        let zones = || self.accounts.values().flat_map(super::account::Account::zones);
+        if !zones().all(Upkeep::is_believed) {
+            return None;
+        }
+        let copies = zones().filter_map(Upkeep::copy);
+        let mut contents = copies.flat_map(|copy| copy.ours(family, &self.mark)).map(|record| record.content);
+        let first = contents.next()?;
+        contents.all(|content| content == first).then_some(first)
+    }
+}
