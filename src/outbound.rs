@@ -1,7 +1,7 @@
 //! The one way out of the process: how HTTP clients are made, what their errors mean, and how an
 //! answer is read without trusting its length.
 //!
-//! Everybody who speaks HTTP gets the same rules: HTTP/1.1, TLS with the built-in roots, no proxy
+//! Everybody who speaks HTTP gets the same rules: HTTP/1.1, TLS with the roots of `authorities`, no proxy
 //! (also none from the environment), no redirect, no cookie, no repetition behind our back, and a
 //! limit on every wait. Deliberately unknown: who is asked and what the answers mean.
 
@@ -9,8 +9,8 @@ use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -18,6 +18,10 @@ use rustix::io::Errno;
 use rustls::CertificateError;
 
 use crate::engine::names::Family;
+
+mod authorities;
+
+pub use authorities::{Authorities, BadPem};
 
 /// What we call ourselves in each request.
 pub const USER_AGENT: &str = concat!("stayput/", env!("CARGO_PKG_VERSION"));
@@ -48,25 +52,8 @@ pub enum Pool {
 ///
 /// # Errors
 /// [`Trouble::Setup`] if TLS cannot be set up, which no network can cause.
-pub fn client(way: &Way) -> Result<reqwest::Client, Trouble> {
-    static TLS: OnceLock<Result<rustls::ClientConfig, Trouble>> = OnceLock::new();
-    let tls = TLS.get_or_init(|| {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        trusting(roots)
-    });
-    tls.clone().and_then(|tls| build(way, tls))
-}
-
-fn trusting(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, Trouble> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Trouble::Setup(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(tls)
+pub fn client(way: &Way, authorities: &Authorities) -> Result<reqwest::Client, Trouble> {
+    build(way, authorities.tls()?)
 }
 
 fn build(way: &Way, tls: rustls::ClientConfig) -> Result<reqwest::Client, Trouble> {
@@ -239,6 +226,9 @@ fn fault_of_certificate(error: &CertificateError) -> String {
         CertificateError::NotValidForNameContext { expected, presented } => {
             let presented = excerpt(presented.join(", ").as_bytes(), CAUSE_CHARACTERS);
             format!("it is not for {} but for {presented}", expected.to_str())
+        }
+        CertificateError::BadSignature => {
+            "the authority that it names did not sign it (there may be two of that name)".to_owned()
         }
         CertificateError::Revoked => "it has been revoked".to_owned(),
         // What a certificate is refused for that signed itself, as `openssl req -x509` makes them.

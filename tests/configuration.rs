@@ -247,6 +247,21 @@ fn everything_that_is_written_arrives() {
 }
 
 #[test]
+fn the_zone_itself_is_written_as_in_the_dashboard() {
+    let config = good(
+        "[[record]]\nname = [\"@\", \"home.example.com\"]\nzone = \"example.com\"\n\
+         [[record]]\nname = \"@\"\nzone = \"example.org\"\nzone-id = \"372e67954025e0ba6aaa6d586b9e0b59\"\n",
+    );
+    let names: Vec<String> = config.settings.records.keys().map(ToString::to_string).collect();
+    let expected = ["example.com A", "example.com AAAA", "example.org A", "example.org AAAA"];
+    for name in expected {
+        assert!(names.contains(&name.to_owned()), "{names:?}");
+    }
+    let twice = "[[record]]\nname = [\"@\", \"example.com\"]\nzone = \"example.com\"\n";
+    assert!(parse(twice).unwrap_err().to_string().contains("is the same name as \"@\""));
+}
+
+#[test]
 fn the_engines_sources_are_those_that_are_asked() {
     for path in toml_files("tests/config/good") {
         let config = said_of(&path).1.unwrap();
@@ -448,13 +463,85 @@ fn uncommenting_the_reference_changes_nothing() {
     assert_eq!(config, good("[[record]]\nname = \"home.example.com\"\n"));
 }
 
+fn ca_file(path: &Path) -> Result<Config, Mistakes> {
+    parse(&format!("ca-file = \"{}\"\n[[record]]\nname = \"home.example.com\"\n", path.display()))
+}
+
+#[test]
+fn the_authorities_of_ca_file_are_counted_and_named() {
+    let path = repository("tests/config/authority.pem");
+    let config = ca_file(&path).unwrap();
+    assert_eq!((config.authorities.added(), config.ca_file.as_ref()), (1, Some(&path)));
+    assert_ne!(config, good("[[record]]\nname = \"home.example.com\"\n"));
+    let folder = tempfile::tempdir().unwrap();
+    let twice = folder.path().join("two.pem");
+    let pem = fs::read_to_string(&path).unwrap();
+    fs::write(&twice, format!("What follows is ours.\n{pem}\r\n# and\n{pem}")).unwrap();
+    let config = ca_file(&twice).unwrap();
+    assert_eq!(
+        config.told_authorities().unwrap(),
+        format!("the 2 certificate authorities in {} are trusted beside the built-in ones", twice.display())
+    );
+    assert_eq!(good("[[record]]\nname = \"home.example.com\"\n").told_authorities(), None);
+}
+
+#[test]
+fn a_ca_file_without_an_authority_is_a_mistake_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    let said = |path: &Path| {
+        let mistakes = ca_file(path).unwrap_err();
+        assert_eq!(mistakes.len(), 1, "{mistakes}");
+        let mistake = mistakes.iter().next().unwrap();
+        assert_eq!(mistake.line(), Some(1));
+        (mistake.what().to_owned(), mistake.remedy().to_owned())
+    };
+    let (what, remedy) = said(&path);
+    assert!(what.contains(&format!("{} cannot be read: No such file", path.display())), "{what}");
+    assert_eq!(remedy, "name the file that has them, or take ca-file out");
+    assert!(said(folder.path()).0.contains("it is no file"));
+    assert!(said(Path::new("/dev/null")).0.contains("it is no file"), "not even opened: it might be a pipe");
+    assert!(said(Path::new("ca.pem")).1.starts_with("write the whole path"));
+
+    let pem = fs::read_to_string(repository("tests/config/authority.pem")).unwrap();
+    let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    let half = &pem[..pem.len() / 2];
+    let broken = pem.replacen("MII", "M!I", 1);
+    let other = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (content, expected) in [
+        ("", "the file is empty"),
+        (" \n", "the file is empty"),
+        ("hello", "there is no certificate in PEM in the file"),
+        (key, "there is no certificate in PEM in the file"),
+        ("0\u{82}", "there is no certificate in PEM in the file"),
+        (half, "certificate 1 in the file cannot be read: its last line is missing"),
+        (&broken, "certificate 1 in the file cannot be read: there are characters in it that are no base64"),
+        (&format!("{pem}{other}"), "certificate 2 in the file cannot be read: "),
+    ] {
+        fs::write(&path, content).unwrap();
+        let (what, remedy) = said(&path);
+        assert!(what.starts_with(expected), "{content:?}: {what}");
+        assert!(remedy.contains("-----BEGIN CERTIFICATE-----"), "{remedy}");
+    }
+    fs::write(&path, [0x30, 0x82, 1, 10, 0xff]).unwrap();
+    let (what, remedy) = said(&path);
+    assert!(what.contains("(DER), not in PEM"), "{what}");
+    assert!(remedy.contains("openssl x509 -inform der -in "), "{remedy}");
+    fs::write(&path, vec![b'x'; (1 << 20) + 1]).unwrap();
+    assert!(said(&path).0.contains("is longer than 1 MiB"));
+}
+
 #[test]
 fn every_example_of_the_reference_is_accepted() {
     let examples: Vec<&&Key> =
         keys::ALL.iter().filter(|key| matches!(key.preset, Preset::Unset(_))).collect();
     assert!(examples.len() >= 20, "only {} examples", examples.len());
     for key in examples {
-        let line = format!("{} = {}", key.name, key.example());
+        let line = match key.name {
+            // The one example that must be there to be accepted.
+            "ca-file" => format!("ca-file = \"{}\"", repository("tests/config/authority.pem").display()),
+            _ => format!("{} = {}", key.name, key.example()),
+        };
         let record = "[[record]]\nname = \"home.example.com\"";
         let text = match (key.place, key.name) {
             (Place::Top, _) => format!("{line}\n{record}"),

@@ -15,6 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use stayput::detect::{Detector, Source};
 use stayput::engine::address::Unheard;
 use stayput::engine::names::Family;
+use stayput::outbound::Authorities;
 
 /// Present in the process that a test starts to be alone; the value is its server's URL.
 const ALONE: &str = "STAYPUT_TEST_ALONE";
@@ -61,7 +62,7 @@ impl Asker {
     fn new() -> Asker {
         Asker {
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
-            detector: Detector::new(),
+            detector: Detector::new(&Authorities::default()),
         }
     }
 

@@ -15,6 +15,7 @@ use stayput::cloudflare::credential::{Credential, Login, Origin};
 use stayput::cloudflare::secret::{Kind, Secret};
 use stayput::engine::names::{AccountId, RecordId, ZoneId};
 use stayput::engine::request::{Answer, Batch, Request};
+use stayput::outbound::Authorities;
 
 const TOKEN: &str = "Qm3xW8_pL2kT9-vR5sY1nB7cD4fG6hJ0aZEuXiOw";
 const KEY: &str = "cfk_0aB1cD2eF3gH4iJ5kL6mN7oP8qR9sT0uV1wX2yZ3a1b2c3d4";
@@ -221,7 +222,7 @@ fn no_answer_of_a_server_brings_the_secret_back() {
             for bytes in replies(&echo) {
                 run(async {
                     let base = serve(bytes).await;
-                    let client = Client::new(&base).unwrap();
+                    let client = Client::new(&base, &Authorities::default()).unwrap();
                     for request in requests() {
                         let answer = client.ask(&credential, &request).await;
                         let said = everything_said(&client, &credential, &answer);
@@ -254,7 +255,7 @@ fn each_request_is_one_line_at_debug() {
     run(async {
         let body = r#"{"success":true,"errors":[],"result":[]}"#;
         let base = serve(reply("200 OK", "", body)).await;
-        let client = Client::new(&base).unwrap();
+        let client = Client::new(&base, &Authorities::default()).unwrap();
         let zone = ZoneId::parse("0123456789abcdef0123456789abcdef").unwrap();
         let request = Request::Records { zone, name: None, page: 77, per_page: 100 };
         client.ask(&token(), &request).await.outcome.unwrap();
@@ -284,7 +285,7 @@ fn a_failed_connection_does_not_tell_the_secret() {
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", gone.local_addr().unwrap());
         drop(gone);
-        let client = Client::new(&base).unwrap();
+        let client = Client::new(&base, &Authorities::default()).unwrap();
         let answer = client.ask(&token(), &requests()[2]).await;
         assert!(answer.outcome.is_err());
         let said = everything_said(&client, &token(), &answer);

@@ -1,8 +1,11 @@
-//! What is shipped beside the program and made from its command line: the man page and the completions.
+//! What is shipped beside the program and made from its command line: the man page and the completions,
+//! and the JSON documents that the page shows.
 //!
-//! `STAYPUT_BLESS=1 cargo test --test shipped` writes them.
+//! `STAYPUT_BLESS=1 cargo test --test shipped` writes the page and the completions.
 #![cfg(feature = "sandbox")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +14,8 @@ use clap::Command;
 use clap_complete::{Generator, Shell, generate};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
+use serde_json::{Value, json};
+use support::{Cloud, ELSEWHERE, Home, Running, finish, stdout};
 
 fn packaging(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(path)
@@ -88,9 +93,104 @@ fn man_page() -> String {
     for command in commands(&whole) {
         describe(&mut page, &command);
     }
+    documents(&mut page);
     page.to_writer(&mut text).unwrap();
     text.extend(fs::read(packaging("man/sections.roff")).unwrap());
     String::from_utf8(text).unwrap()
+}
+
+/// What each document is of, its example in `packaging/json`, and what is to be known of it.
+const DOCUMENTS: [(&str, &str, &str); 5] = [
+    (
+        "stayput plan --json",
+        "plan",
+        "An action is create (before is null), update or delete (after is null); a ttl of 1 is automatic.",
+    ),
+    (
+        "stayput status --json",
+        "status",
+        "A record is current, behind (what is wanted is known and not there yet), blocked (left alone until \
+         somebody acts) or unknown. An address is null while it is not known, or if no record is of its family. The \
+         account cloudflare is that of [cloudflare] itself. history has no entries in this version.",
+    ),
+    ("stayput check --json", "check", "A state is ok, warn or fail."),
+    ("stayput detect --json", "detect", "A family that is off is null."),
+    (
+        "a wrong configuration",
+        "mistakes",
+        "Instead of any of these, with exit status 78. A mistake that is about no place of a file has null there.",
+    ),
+];
+
+fn example(name: &str) -> String {
+    fs::read_to_string(packaging(&format!("json/{name}.json"))).unwrap()
+}
+
+fn documents(page: &mut Roff) {
+    page.control("SH", ["JSON"]);
+    let words = "A document begins with its format, a number that is raised by a change that would break a reader; \
+        what is added does not raise it. It is indented on a terminal, and one line in a pipe. Times are in UTC. What \
+        is not known, or not there, is null.";
+    page.text([roman(words)]);
+    for (of, name, words) in DOCUMENTS {
+        page.control("SS", [of]);
+        page.text([roman(words)]);
+        page.control("PP", []);
+        page.control("nf", []);
+        for line in example(name).lines() {
+            page.text([roman(line)]);
+        }
+        page.control("fi", []);
+    }
+}
+
+/// Whether two documents have the same keys, and values of the same kinds. Null is of every kind, and so
+/// is what a list would hold that is empty.
+fn is_like(one: &Value, two: &Value) -> bool {
+    match (one, two) {
+        (Value::Null, _) | (_, Value::Null) => true,
+        (Value::Object(one), Value::Object(two)) => {
+            one.keys().eq(two.keys()) && one.iter().all(|(key, value)| is_like(value, &two[key]))
+        }
+        (Value::Array(one), Value::Array(two)) => {
+            one.iter().all(|one| two.iter().all(|two| is_like(one, two)))
+        }
+        (one, two) => std::mem::discriminant(one) == std::mem::discriminant(two),
+    }
+}
+
+#[test]
+fn the_documents_of_the_man_page_are_those_that_the_program_prints() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.add(&json!({"type": "A", "name": "home", "content": ELSEWHERE}));
+    cloud.add(&json!({"type": "CNAME", "name": "nas", "content": "example.net"}));
+    home.configure(&cloud, "[[record]]\nname = [\"home.example.com\", \"nas.example.com\"]\n");
+    let printed = |arguments: &[&str]| stdout(&finish(home.command(arguments)));
+    let mut found = vec![
+        ("plan", &["changes", "blocked"][..], printed(&["plan", "--json"])),
+        ("check", &["steps"], printed(&["check", "--json"])),
+        ("detect", &[], printed(&["detect", "--json"])),
+    ];
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for("1 of 2 records are current", 1);
+    found.push(("status", &["records", "accounts"], printed(&["status", "--json"])));
+    daemon.stop();
+    home.write("stayput.toml", "[address]\nevry = \"5m\"\n");
+    found.push(("mistakes", &["mistakes"], printed(&["plan", "--json"])));
+    assert_eq!(found.len(), DOCUMENTS.len());
+    for (name, lists, text) in found {
+        assert!(text.starts_with("{\"format\":1,"), "{name}: {text}");
+        assert!(example(name).trim_start().starts_with("{\n  \"format\": 1,"), "{name}");
+        let (shown, printed): (Value, Value) =
+            (serde_json::from_str(&example(name)).unwrap(), serde_json::from_str(&text).unwrap());
+        assert!(is_like(&shown, &printed), "{name} is printed as\n{printed:#}");
+        for list in lists {
+            assert!(
+                printed[list].as_array().is_some_and(|list| !list.is_empty()),
+                "{name} has no {list}: {text}"
+            );
+        }
+    }
 }
 
 /// A command: what it does, and the options that are its own.

@@ -22,10 +22,12 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
             "detect::Source",
             "detect::BuiltIn",
             "cloudflare::credential",
+            "outbound::Authorities",
+            "outbound::BadPem",
         ],
     ),
     ("sandbox", &["engine::names", "engine::ranges", "engine::settings"]),
-    ("daemon", &["engine", "detect", "cloudflare", "report", "config"]),
+    ("daemon", &["engine", "detect", "cloudflare", "report", "config", "outbound::Authorities"]),
     ("cli", &["engine", "detect", "cloudflare", "report", "config", "daemon", "sandbox"]),
 ];
 

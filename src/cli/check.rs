@@ -83,7 +83,7 @@ async fn work(mut report: Report, job: Job) -> Result<Exit, Exit> {
         return report.end(Exit::Configuration);
     }
     report.print()?;
-    let Outcome { engine, seen } = match loading::run(job).await {
+    let Outcome { engine, seen } = match loading::run(job, Form::Text).await {
         Ok(outcome) => outcome,
         Err(exit) => return report.end(exit),
     };
@@ -114,6 +114,9 @@ fn configuration(report: &mut Report, config: &Config) {
         let place = warning.place();
         let words = format!("{place}: {}\n{}", warning.what(), warning.remedy());
         report.line(Mark::Warn, (STEP, &place), &words);
+    }
+    if let Some(words) = config.told_authorities() {
+        report.line(Mark::Ok, (STEP, "ca-file"), &words);
     }
     // Where too few are left, a warning of the configuration names them.
     let enough = |sources: &[Source]| address::needed(sources, settings.agree) == settings.agree;
@@ -151,10 +154,8 @@ async fn secrets(report: &mut Report, config: &Config, origin: Secrets) -> bool 
             }
             Err(error) => {
                 let error = error.to_string();
-                let words = match error.rsplit_once(": ") {
-                    Some((what, remedy)) => format!("{name}: {what}\n{remedy}"),
-                    None => format!("{name}: {error}"),
-                };
+                let (what, remedy) = loading::parted(&error);
+                let words = format!("{name}: {what}\n{}", remedy.unwrap_or_default());
                 report.line(Mark::Fail(Exit::Configuration), about, &words);
                 all = false;
             }
@@ -172,7 +173,7 @@ fn clock(report: &mut Report, now: SystemTime, seen: &Seen) {
         Some(dated) => {
             let skew = now.duration_since(dated).unwrap_or_else(|early| early.duration());
             let date = humantime::format_rfc3339_seconds(dated);
-            (skew > MOST_SKEW).then(|| format!("Cloudflare dates its answers {date}"))
+            (skew > MOST_SKEW).then(|| format!("the API dates its answers {date}"))
         }
         None if now < SystemTime::UNIX_EPOCH + WRITTEN_AFTER => {
             Some("this program was written later, so no certificate is accepted".into())
@@ -380,7 +381,9 @@ async fn explain(report: &mut Report, config: &Config, seen: &Seen) {
         let Some(access) = config.accounts.get(account) else {
             continue;
         };
-        let (Ok(client), Ok(reading)) = (Client::new(&access.api), access.login.read().await) else {
+        let (Ok(client), Ok(reading)) =
+            (Client::new(&access.api, &config.authorities), access.login.read().await)
+        else {
             continue;
         };
         let answer = client.ask(&reading.credential, &Request::Verify(None)).await;

@@ -83,7 +83,7 @@ async fn ask(everywhere: &Everywhere, options: Options, config: &Config) -> Resu
 }
 
 async fn ask_all(config: &Config) -> Vec<Finding> {
-    let detector = Arc::new(Detector::new());
+    let detector = Arc::new(Detector::new(&config.authorities));
     let mut asking = JoinSet::new();
     for (family, sources) in &config.sources {
         for (index, source) in sources.iter().enumerate() {

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::cli::Everywhere;
 use crate::cli::exit::Exit;
@@ -69,7 +70,12 @@ pub fn defaults() -> Result<Config, Exit> {
 #[derive(Serialize)]
 struct Wrong {
     format: u32,
-    mistakes: Vec<serde_json::Value>,
+    mistakes: Vec<Value>,
+}
+
+/// Tells programs what is wrong. The exit is [`Exit::Configuration`] if they take it.
+fn tell(mistakes: Vec<Value>) -> Exit {
+    show::json(&Wrong { format: FORMAT, mistakes }).err().unwrap_or(Exit::Configuration)
 }
 
 /// As [`read`]; the mistakes are shown on standard error, or as JSON on standard output.
@@ -83,10 +89,7 @@ pub fn load(everywhere: &Everywhere, form: Form) -> Result<Config, Exit> {
             show::aside(&mistakes.render(ink));
             Exit::Configuration
         }
-        Form::Json => {
-            let wrong = Wrong { format: FORMAT, mistakes: mistakes.as_json() };
-            show::json(&wrong).err().unwrap_or(Exit::Configuration)
-        }
+        Form::Json => tell(mistakes.as_json()),
     })
 }
 
@@ -133,16 +136,27 @@ pub fn sockets(everywhere: &Everywhere) -> Vec<PathBuf> {
 /// Runs the loop to its end.
 ///
 /// # Errors
-/// The exit code of a loop that could not begin or broke off; it is said on standard error.
-pub async fn run(job: Job) -> Result<Outcome, Exit> {
+/// The exit code of a loop that could not begin or broke off; it is said on standard error, or as JSON
+/// where a secret cannot be had.
+pub async fn run(job: Job, form: Form) -> Result<Outcome, Exit> {
     let mode = job.mode;
-    daemon::run(job).await.map_err(|broken| {
-        let exit = exit_of(&broken, mode);
-        if exit != Exit::Done {
-            tracing::error!("{broken}");
+    daemon::run(job).await.map_err(|broken| match exit_of(&broken, mode) {
+        Exit::Done => Exit::Done,
+        Exit::Configuration if form == Form::Json => {
+            let words = broken.to_string();
+            let (text, remedy) = parted(&words);
+            tell(vec![json!({"file": null, "line": null, "column": null, "text": text, "remedy": remedy})])
         }
-        exit
+        exit => {
+            tracing::error!("{broken}");
+            exit
+        }
     })
+}
+
+/// What is wrong with a secret, and what to do about it.
+pub fn parted(words: &str) -> (&str, Option<&str>) {
+    words.rsplit_once(": ").map_or((words, None), |(text, remedy)| (text, Some(remedy)))
 }
 
 fn exit_of(broken: &Broken, mode: Mode) -> Exit {

@@ -23,7 +23,7 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
     #[cfg(feature = "sandbox")]
     if options.sandbox {
         let (job, _server) = super::sandbox::job(everywhere, Mode::Once, Form::Text, &[])?;
-        return Ok(loading::run(job).await?.engine.verdict().into());
+        return Ok(loading::run(job, Form::Text).await?.engine.verdict().into());
     }
     let _ = options;
     let job = Job {
@@ -35,5 +35,5 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
         secrets: Secrets::Real,
         socket: None,
     };
-    Ok(loading::run(job).await?.engine.verdict().into())
+    Ok(loading::run(job, Form::Text).await?.engine.verdict().into())
 }

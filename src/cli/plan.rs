@@ -51,7 +51,7 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
 }
 
 async fn make(everywhere: &Everywhere, options: Options, job: Job) -> Result<Exit, Exit> {
-    let engine = loading::run(job).await?.engine;
+    let engine = loading::run(job, Form::asked(options.json)).await?.engine;
     let plan = engine.plan();
     if options.json {
         show::json(&Document::of(&plan))?;

@@ -27,7 +27,7 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
     #[cfg(feature = "sandbox")]
     if options.sandbox {
         let (job, _server) = super::sandbox::job(everywhere, Mode::Daemon, Form::Text, &options.faults)?;
-        loading::run(job).await?;
+        loading::run(job, Form::Text).await?;
         return Ok(Exit::Done);
     }
     let _ = options;
@@ -41,6 +41,6 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
         memory: loading::memory(),
         secrets: Secrets::Real,
     };
-    loading::run(job).await?;
+    loading::run(job, Form::Text).await?;
     Ok(Exit::Done)
 }

@@ -1,12 +1,14 @@
 //! Sends requests to the API, within limits, and logs them without the secret.
 //!
-//! One connection serves a burst of requests and is closed a few seconds after. Nothing is repeated
-//! here, no redirect is followed, no proxy is used. Whatever goes wrong becomes a
+//! One connection serves a burst of requests and is closed a few seconds after. Where a write was
+//! lost, every later one has a connection of its own. Nothing is repeated here, no redirect is
+//! followed, no proxy is used. Whatever goes wrong becomes a
 //! [`Failure`] that says whether the request may have taken effect. Deliberately unknown: when to
 //! ask, what an answer means (`wire`).
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
@@ -19,7 +21,7 @@ use super::wire::{self, HttpAnswer, HttpRequest};
 use super::{headers, verdict};
 use crate::engine::failure::{Class, Failure};
 use crate::engine::request::{Answer, Request};
-use crate::outbound::{self, Pool, Sent, Trouble, Unread, Way};
+use crate::outbound::{self, Authorities, Pool, Sent, Trouble, Unread, Way};
 
 /// The limit for look-up, connection and TLS.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -42,8 +44,12 @@ const AUTH_KEY: HeaderName = HeaderName::from_static("x-auth-key");
 pub struct Client {
     base: String,
     way: Way,
-    http: reqwest::Client,
+    authorities: Authorities,
+    http: Mutex<reqwest::Client>,
     dated: OnceLock<i64>,
+    /// A write was left without an answer: something on the way may drop what is sent over a kept
+    /// connection, and it is not known what.
+    lost_a_write: AtomicBool,
 }
 
 /// Why there is no client for an API.
@@ -79,13 +85,13 @@ impl Client {
     ///
     /// # Errors
     /// [`BadApi`], for a base that no request could or should be sent to.
-    pub fn new(api: &str) -> Result<Client, BadApi> {
+    pub fn new(api: &str, authorities: &Authorities) -> Result<Client, BadApi> {
         let way =
             Way { family: None, pool: Pool::Idle(IDLE_LIMIT), connect: CONNECT_LIMIT, total: TOTAL_LIMIT };
-        Client::by(way, api)
+        Client::by(way, api, authorities)
     }
 
-    fn by(way: Way, api: &str) -> Result<Client, BadApi> {
+    fn by(way: Way, api: &str, authorities: &Authorities) -> Result<Client, BadApi> {
         let url = Url::parse(api).map_err(|_| BadApi::NotABase)?;
         let bare = url.query().is_none()
             && url.fragment().is_none()
@@ -99,16 +105,25 @@ impl Client {
         }
         Ok(Client {
             base: api.trim_end_matches('/').to_owned(),
-            http: outbound::client(&way).map_err(BadApi::Setup)?,
+            http: outbound::client(&way, authorities).map_err(BadApi::Setup)?.into(),
             way,
             dated: OnceLock::new(),
+            authorities: authorities.clone(),
+            lost_a_write: AtomicBool::new(false),
         })
     }
 
-    /// Drops the connections that are kept: they were made from an address that may be gone.
-    pub fn forget_connections(&mut self) {
-        match outbound::client(&self.way) {
-            Ok(http) => self.http = http,
+    /// Whether it accepts the certificates of these authorities, and of no others.
+    #[must_use]
+    pub fn trusts(&self, authorities: &Authorities) -> bool {
+        self.authorities == *authorities
+    }
+
+    /// Drops the connections that are kept, after an address change for instance: they were made
+    /// from an address that may be gone. A request that is under way goes on.
+    pub fn forget_connections(&self) {
+        match outbound::client(&self.way, &self.authorities) {
+            Ok(http) => *self.http.lock().unwrap_or_else(PoisonError::into_inner) = http,
             // The old connections end by themselves within seconds.
             Err(trouble) => debug!(target: "stayput::api", %trouble, "connections are kept"),
         }
@@ -122,6 +137,9 @@ impl Client {
 
     /// Sends a request and waits for its answer, at most half a minute.
     pub async fn ask(&self, credential: &Credential, request: &Request) -> Answer {
+        if request.writes() && self.lost_a_write.load(Ordering::Relaxed) {
+            self.forget_connections();
+        }
         let started = Instant::now();
         let http = wire::encode(request);
         let mask = Mask::of([credential.secret().expose()]);
@@ -131,6 +149,9 @@ impl Client {
         match exchange {
             Ok(received) => received.judge(request, took, &mask),
             Err(unanswered) => {
+                if request.writes() && unanswered.sent == Sent::Maybe {
+                    self.lost_a_write.store(true, Ordering::Relaxed);
+                }
                 let failure = unanswered.judge(request, &mask);
                 Answer { limits: Vec::new(), retry_after: None, took, outcome: Err(failure) }
             }
@@ -147,9 +168,10 @@ impl Client {
             .map_err(|why| Unanswered { trouble: Trouble::Setup(why.to_owned()), sent: Sent::Never })?;
         log_request(request, &headers, mask);
         let url = format!("{}{}", self.base, request.path);
+        let http = self.http.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let built = match request.method {
-            "POST" => self.http.post(url),
-            _ => self.http.get(url),
+            "POST" => http.post(url),
+            _ => http.get(url),
         };
         let built = built.headers(headers);
         let built = match &request.body {

@@ -270,6 +270,11 @@ fn api(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Stri
     }
     let host = url.host_str().unwrap_or_default();
     let path = url.path().trim_end_matches('/');
+    if host == "dash.cloudflare.com" {
+        let what = "this is the dashboard, which is for browsers, and not the API".into();
+        findings.mistake(at, what, format!("write api = {}, or leave it out", key.example()));
+        return None;
+    }
     if host == "api.cloudflare.com" && path != "/client/v4" {
         let what = "this is not the base of Cloudflare's API".into();
         findings.mistake(at, what, format!("write api = {}, or leave it out", key.example()));

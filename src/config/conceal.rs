@@ -135,13 +135,23 @@ fn hide_value(text: &str, start: usize, parts: &mut Vec<Range<usize>>) -> usize 
     // What else stands on the line, a comment too, may be the secret before, or a part of this one.
     let after = slice(text, &(end..text.len()));
     let ends = after.trim_start_matches([' ', '\t']);
-    let end = if ends.is_empty() || ends.starts_with(['\n', '\r', ',', '}']) {
+    let goes_on = ends.strip_prefix(',').is_some_and(is_next_key);
+    let end = if ends.is_empty() || ends.starts_with(['\n', '\r', '}']) || goes_on {
         end
     } else {
         end + after.find('\n').unwrap_or(after.len())
     };
     parts.push(start..end);
     end
+}
+
+/// Whether a key follows, or the end of the table; after a comma there may also be a second secret.
+fn is_next_key(text: &str) -> bool {
+    let next = text.trim_start_matches([' ', '\t']);
+    let quoted = next.trim_start_matches(['"', '\'']);
+    let after = quoted.trim_start_matches(|char| is_key_char(char) || char == '.');
+    let sign = after.trim_start_matches(['"', '\'', ' ', '\t']);
+    next.starts_with('}') || after.len() < quoted.len() && sign.starts_with(['=', ':'])
 }
 
 /// Hides in `{ … }` the values of the keys that do not say where a secret is.
@@ -169,6 +179,12 @@ fn hide_in_table(text: &str, start: usize, parts: &mut Vec<Range<usize>>) -> usi
                 let length = word.find(|char| !is_key_char(char)).unwrap_or(word.len());
                 key = at..at + length;
                 at += length;
+                // A word without a value is not a place either.
+                let next = slice(text, &(at..text.len())).trim_start_matches([' ', '\t']);
+                let is_key = next.starts_with(['=', ':', '.', '"', '\'']);
+                if !is_key && !WHERE.contains(&slice(text, &key)) {
+                    parts.push(key.clone());
+                }
             }
             // A text without a key is not a place.
             '"' | '\'' => {
@@ -308,6 +324,11 @@ mod tests {
             ("token = { value = \"hunter2\" }", "token = { value = *** }"),
             ("token = { \"hunter2\" }", "token = { *** }"),
             ("token = { env \"hunter2\" }", "token = { env *** }"),
+            ("token = { hunter2 }", "token = { *** }"),
+            ("token = { file hunter2, hunter2 }", "token = { file ***, *** }"),
+            ("token = \"hunter1\", \"hunter2\"", "token = ***"),
+            ("token = \"hunter1\", \"hunter2=\"", "token = ***"),
+            ("token = 'hunter1', hunter2 # hunter3\na = 1", "token = ***\na = 1"),
             ("token = [\"hunter2\"]", "token = ***"),
             ("token = [\"]hunter2\", ['hunter2']]\na = 1", "token = ***\na = 1"),
             ("token = \"hunter1\"hunter2", "token = ***"),

@@ -1,4 +1,5 @@
-//! Reading the configuration file: the only part of `config` that touches the world.
+//! Reading the configuration file, and the file that its `ca-file` names: the only part of `config`
+//! that touches the world.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,6 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::mistake::Mistakes;
+use crate::outbound::{Authorities, BadPem};
 
 /// No configuration is longer than this.
 const MOST_BYTES: u64 = 1 << 20;
@@ -61,6 +63,40 @@ pub fn reread_file(path: &Path) -> Result<String, Mistakes> {
         ));
     }
     read_file(path)
+}
+
+/// Reads a PEM file of certificate authorities.
+///
+/// # Errors
+/// What is wrong with it, and what to do about it.
+pub(super) fn authorities(path: &Path) -> Result<Authorities, (String, String)> {
+    // A pipe or a device could hold up the program for ever.
+    let there = std::fs::metadata(path).and_then(|there| match there.is_file() {
+        true => bytes(path),
+        false => Err(io::Error::other("it is no file")),
+    });
+    let bytes = there.map_err(|error| {
+        let name = path.display();
+        let remedy = match error.kind() {
+            io::ErrorKind::NotFound => "name the file that has them, or take ca-file out".to_owned(),
+            io::ErrorKind::PermissionDenied => {
+                format!("let the user that stayput runs as read it: chmod a+r {name} (it holds no secret)")
+            }
+            _ => "name a PEM file with the authorities' certificates".to_owned(),
+        };
+        (format!("{name} cannot be read: {error}"), remedy)
+    })?;
+    if bytes.len() as u64 > MOST_BYTES {
+        let what = format!("{} is longer than 1 MiB", path.display());
+        return Err((what, "leave only the certificates in it that are needed".to_owned()));
+    }
+    Authorities::with(&bytes).map_err(|bad| {
+        let remedy = match bad {
+            BadPem::Binary => format!("turn it into PEM: openssl x509 -inform der -in {} -out FILE", path.display()),
+            _ => "put the authorities' certificates into it, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----".to_owned(),
+        };
+        (bad.to_string(), remedy)
+    })
 }
 
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {

@@ -118,6 +118,8 @@ keys! {
         "What happens to our own records when the daemon is stopped: \"keep\" or \"delete\".";
     MAX_DELETES = Top "max-deletes", Kind::Count(0, 1_000_000), Preset::Value("5"),
         "A pass that would delete more of our records than this stops and asks.";
+    CA_FILE = Top "ca-file", Kind::Text, Preset::Unset("\"/etc/stayput/authorities.pem\""),
+        "A PEM file with certificate authorities that are trusted beside the built-in ones; read again on SIGHUP.";
     CLOUDFLARE = Top "cloudflare", Kind::Table(Place::Account), Preset::Value("{}"),
         "How Cloudflare is reached. Further accounts are [cloudflare.NAME] with the same keys.";
     ADDRESS = Top "address", Kind::Table(Place::Address), Preset::Value("{}"),
@@ -181,7 +183,7 @@ keys! {
         "A STUN server (not yet in this version).";
 
     NAME = Record "name", Kind::OneOrMore, Preset::Required("\"home.example.com\""),
-        "The name, or a list of names; the zone is found by itself. \"*.example.com\" works.";
+        "The name, or a list of names; the zone is found by itself. \"*.example.com\" works; \"@\" beside zone is the zone itself.";
     TYPES = Record "types", Kind::Types, Preset::Unset("[\"A\", \"AAAA\"]"),
         "The record types; unset: of every family that [address] has on.";
     ZONE = Record "zone", Kind::Text, Preset::Unset("\"example.com\""),
@@ -220,12 +222,14 @@ const LATER: [(Place, &str); 8] = [
 ];
 
 /// What people write who know the key from elsewhere, and the key that they mean.
-const ALIASES: [(&str, &str); 34] = [
+const ALIASES: [(&str, &str); 36] = [
     ("api-base", "api"),
     ("api-key", "global-key"),
     ("api-token", "token"),
     ("api-url", "api"),
     ("base-url", "api"),
+    ("ca-bundle", "ca-file"),
+    ("ca-cert", "ca-file"),
     ("cache", "refresh"),
     ("cmd", "command"),
     ("delete-limit", "max-deletes"),

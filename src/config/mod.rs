@@ -1,6 +1,7 @@
 //! The configuration: text in, and a [`Config`] that is valid by construction out, or all of its mistakes.
 //!
-//! Everything here is pure but [`read_file`]: the same text gives the same result. What the words mean for
+//! Everything here is pure but `file`, which reads the configuration and what its `ca-file` names: the same texts
+//! give the same result. What the words mean for
 //! addresses, zones and requests is not known here; the types of `engine`, `detect` and `cloudflare` are built
 //! and handed over.
 //!
@@ -39,6 +40,7 @@ use crate::cloudflare::credential::{Access, Login};
 use crate::detect::Source;
 use crate::engine::names::Family;
 use crate::engine::settings::{self, AccountName, OnExit, Settings};
+use crate::outbound::Authorities;
 use keys::{Key, Place};
 use mistake::{Findings, Surroundings, quote};
 use section::{Section, Text, Value};
@@ -54,8 +56,26 @@ pub struct Config {
     pub accounts: BTreeMap<AccountName, Access>,
     /// Where a running daemon is asked what it knows, if the file says so.
     pub socket: Option<PathBuf>,
+    /// The file that adds certificate authorities, if there is one.
+    pub ca_file: Option<PathBuf>,
+    /// Whose certificates are accepted.
+    pub authorities: Authorities,
     /// What is worth saying once at the start.
     pub warnings: Vec<Mistake>,
+}
+
+impl Config {
+    /// Which certificate authorities are trusted beside the built-in ones, in words.
+    #[must_use]
+    pub fn told_authorities(&self) -> Option<String> {
+        let file = self.ca_file.as_ref()?.display();
+        Some(match self.authorities.added() {
+            1 => format!("the certificate authority in {file} is trusted beside the built-in ones"),
+            many => {
+                format!("the {many} certificate authorities in {file} are trusted beside the built-in ones")
+            }
+        })
+    }
 }
 
 /// Reads a configuration file's text. `file` is its name in messages.
@@ -105,12 +125,15 @@ struct Draft {
     sources: BTreeMap<Family, Vec<Source>>,
     accounts: BTreeMap<AccountName, Access>,
     socket: Option<PathBuf>,
+    ca_file: Option<(PathBuf, Authorities)>,
 }
 
 fn conclude(findings: Findings<'_>, draft: Draft) -> Result<Config, Mistakes> {
     let warnings = findings.judge()?;
-    let Draft { settings, sources, accounts, socket } = draft;
-    Ok(Config { settings, sources, accounts, socket, warnings })
+    let Draft { settings, sources, accounts, socket, ca_file } = draft;
+    let (ca_file, authorities) = ca_file.unzip();
+    let authorities = authorities.unwrap_or_default();
+    Ok(Config { settings, sources, accounts, socket, ca_file, authorities, warnings })
 }
 
 /// Reads the tree. What is wrong in it is reported, and something stands in for it.
@@ -120,6 +143,7 @@ fn read(findings: &mut Findings<'_>, table: &DeTable<'_>) -> Draft {
     let owner = top.read(&keys::OWNER, findings, owner);
     let on_exit = top.read(&keys::ON_EXIT, findings, section::choice);
     let max_deletes = top.read(&keys::MAX_DELETES, findings, section::count);
+    let ca_file = top.read(&keys::CA_FILE, findings, ca_file);
     let cloudflare = table_of(findings, table, &keys::CLOUDFLARE).unwrap_or((&nothing, 0..0));
     let accounts = account::read(findings, cloudflare);
     let address = table_of(findings, table, &keys::ADDRESS).unwrap_or((&nothing, 0..0));
@@ -146,7 +170,7 @@ fn read(findings: &mut Findings<'_>, table: &DeTable<'_>) -> Draft {
     warn_about_exit(findings, &settings, top.place_of(&keys::ON_EXIT));
     let status = table_of(findings, table, &keys::STATUS).unwrap_or((&nothing, 0..0));
     let socket = status::socket(findings, status);
-    let mut draft = Draft { settings, sources: address.sources, accounts: BTreeMap::new(), socket };
+    let mut draft = Draft { settings, sources: address.sources, accounts: BTreeMap::new(), socket, ca_file };
     draft.take_accounts(findings, accounts);
     draft
 }
@@ -280,6 +304,20 @@ fn owner(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Bo
     };
     findings.mistake(at, what, remedy);
     None
+}
+
+fn ca_file(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<(PathBuf, Authorities)> {
+    let Text { text, at } = section::text(findings, key, value)?;
+    let path = PathBuf::from(text.trim());
+    let read = match path.is_absolute() {
+        true => file::authorities(&path),
+        false => Err((
+            "a daemon has no folder of its own, so this path leads nowhere".to_owned(),
+            format!("write the whole path, such as {}", key.example()),
+        )),
+    };
+    let read = read.map_err(|(what, remedy)| findings.mistake(at, what, remedy));
+    read.ok().map(|authorities| (path, authorities))
 }
 
 fn warn_about_exit(findings: &mut Findings<'_>, settings: &Settings, at: Range<usize>) {

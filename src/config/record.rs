@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
+use super::conceal::looks_secret;
 use super::keys::{self, Key, Place};
 use super::mistake::{Findings, quote};
 use super::section::{self, Section, Text, Value};
@@ -85,6 +86,17 @@ impl Found {
 }
 
 fn name(findings: &mut Findings<'_>, text: &Text, zone: &ZoneHint) -> Option<Name> {
+    if text.text.trim() == "@" {
+        return zone_itself(findings, text, zone);
+    }
+    let parts: Vec<&str> = text.text.split([',', ';', ' ', '\t']).filter(|part| !part.is_empty()).collect();
+    let are_names = text.text.contains([',', ';']) || parts.iter().all(|part| part.contains('.'));
+    if parts.len() > 1 && are_names {
+        let what = "several names stand in one text".into();
+        let list = parts.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+        findings.mistake(text.at.clone(), what, format!("write a list: [{list}]"));
+        return None;
+    }
     let name = match Name::parse(&text.text) {
         Ok(name) => name,
         Err(error) => {
@@ -125,6 +137,17 @@ fn name(findings: &mut Findings<'_>, text: &Text, zone: &ZoneHint) -> Option<Nam
         }
     }
     Some(name)
+}
+
+/// The name `"@"`, as in the dashboard.
+fn zone_itself(findings: &mut Findings<'_>, text: &Text, zone: &ZoneHint) -> Option<Name> {
+    if let ZoneHint::Named(zone) | ZoneHint::Id(_, Some(zone)) = zone {
+        return Some(zone.clone());
+    }
+    let what = "\"@\" is the zone itself, and no zone is named here".into();
+    let remedy = "add zone = \"example.com\", or write the zone's name in place of \"@\"";
+    findings.missing(text.at.clone(), what, remedy.into());
+    None
 }
 
 fn types(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<'_>) -> Vec<Family> {
@@ -192,6 +215,9 @@ fn account(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context
     if !context.accounts.contains(&&name) {
         let known = context.accounts.iter().map(|name| &*name.0).filter(|name| !name.is_empty());
         let remedy = match keys::nearest(text.trim(), known.clone()) {
+            _ if ZoneId::parse(text.trim()).is_some() => {
+                "take it out: this is an identifier of Cloudflare's, and account is the NAME of a [cloudflare.NAME]".into()
+            }
             Some(near) => format!("did you mean \"{near}\"?"),
             None if known.clone().next().is_none() => {
                 format!("add {name} with its token, or take account out to use [cloudflare]")
@@ -214,7 +240,11 @@ fn zone(findings: &mut Findings<'_>, section: &Section<'_>) -> ZoneHint {
             }
             Err(error) => error.to_string(),
         };
-        findings.mistake(at, wrong, "write the zone as Cloudflare shows it, such as \"example.com\"".into());
+        let remedy = match text.trim() {
+            id if ZoneId::parse(id).is_some() => format!("this is an identifier: write zone-id = \"{id}\""),
+            _ => "write the zone as Cloudflare shows it, such as \"example.com\"".into(),
+        };
+        findings.mistake(at, wrong, remedy);
         None
     });
     let id = section.read(&keys::ZONE_ID, findings, zone_id);
@@ -230,15 +260,25 @@ fn zone_id(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<
     let text = text.trim();
     let id = ZoneId::parse(text);
     if id.is_none() {
+        let mut what = "a zone's identifier is 32 hexadecimal digits (0-9, a-f)".to_owned();
         let lower = text.to_ascii_lowercase();
-        let remedy = if ZoneId::parse(&lower).is_some() {
+        let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let remedy = if looks_secret(text) {
+            what = "this looks like a secret, not like a zone's identifier".into();
+            "take it out; where the secret is, token says in [cloudflare]".into()
+        } else if ZoneId::parse(&lower).is_some() {
             format!("write it in small letters: \"{lower}\"")
+        } else if text.contains("://") {
+            "take it out; an address of the dashboard has the account's identifier in it, not the zone's"
+                .into()
         } else if let Ok(name) = Name::parse(text) {
             format!("this is a name: write zone = \"{name}\"")
         } else {
+            if is_hex {
+                what.push_str(&format!("; this has {}", text.len()));
+            }
             "copy it from the zone's overview in the dashboard, or leave it out".into()
         };
-        let what = "a zone's identifier is 32 hexadecimal digits (0-9, a-f)".into();
         findings.mistake(at, what, remedy);
     }
     id

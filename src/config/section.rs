@@ -140,7 +140,13 @@ pub(super) fn wrong_kind(findings: &mut Findings<'_>, key: &Key, value: &Value<'
 fn instead(key: &Key, value: &Value<'_>) -> String {
     let name = key.name;
     let in_list = |text: &str| format!("{name} = [\"{text}\"]");
+    let in_quotes = |value: &dyn std::fmt::Display| format!("{name} = \"{value}\"");
+    let is_text = matches!(key.kind, Kind::Text | Kind::OneOrMore) && key.place != Place::Secret;
     match (value.get_ref(), &key.kind) {
+        (DeValue::Integer(number), _) if is_text => in_quotes(number),
+        (DeValue::Float(number), _) if is_text => in_quotes(number),
+        (DeValue::Boolean(truth), _) if is_text => in_quotes(truth),
+        (DeValue::Datetime(time), _) if is_text => in_quotes(time),
         (DeValue::Integer(number), Kind::Span(..)) => {
             format!("{name} = \"{number}s\" if seconds are meant")
         }
@@ -182,7 +188,17 @@ pub(super) fn text(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) ->
         findings.mistake(at, what, "take it out".into());
         return None;
     }
+    if let Some(char) = text.chars().find(|char| is_invisible(*char)) {
+        let what = format!("{} has an invisible character in it (U+{:04X})", key.name, u32::from(char));
+        findings.mistake(at, what, "type the text anew".into());
+        return None;
+    }
     Some(Text { text: text.as_ref().to_owned(), at })
+}
+
+/// Byte order marks and the like, which come along when a text is copied. The joiners belong to some scripts.
+fn is_invisible(char: char) -> bool {
+    matches!(char, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// True or false.

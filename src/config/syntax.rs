@@ -114,6 +114,10 @@ impl Problem {
                 ),
             };
         }
+        if let Some(word) = bare_word(text, (error.message(), at.start)) {
+            let found = text.get(word.clone()).unwrap_or_default();
+            return Problem { words: unquoted(found), part: value.unwrap_or(word.clone()), at: word };
+        }
         let in_table_name = text.get(..at.start).is_some_and(|before| before.ends_with('['));
         Problem {
             words: words(error.message(), (text, &at), in_table_name),
@@ -121,6 +125,35 @@ impl Problem {
             at,
         }
     }
+}
+
+/// The value that was taken for a number, a date or a word of TOML only because of how it begins.
+fn bare_word(text: &str, complaint: (&str, usize)) -> Option<Range<usize>> {
+    let (message, at) = complaint;
+    const OF_A_WORD: [&str; 5] =
+        ["invalid ", "redundant ", "radix ", "unexpected sign", "unexpected leading"];
+    const OF_SOMETHING_ELSE: [&str; 7] =
+        ["basic", "literal", "multi-line", "unquoted", "comment", "inline table", "key-value"];
+    let about = OF_A_WORD.iter().find_map(|start| message.strip_prefix(start))?;
+    if OF_SOMETHING_ELSE.iter().any(|what| about.starts_with(what)) {
+        return None;
+    }
+    let before = text.get(..at)?;
+    let is_between = |char: char| matches!(char, '=' | '[' | ',' | '"' | '\'') || char.is_whitespace();
+    let start = before
+        .rfind(is_between)
+        .map_or(0, |place| place + before[place..].chars().next().map_or(1, char::len_utf8));
+    let rest = text.get(start..)?;
+    let end = rest.find([',', ']', '}', '#', '"', '\'', '\n', '\r']).unwrap_or(rest.len());
+    let word = rest.get(..end)?.trim_end();
+    (!is_number(word)).then_some(start..start + word.len())
+}
+
+/// Whether a word is a number, right or wrong.
+fn is_number(word: &str) -> bool {
+    let digits = word.trim_start_matches(['+', '-']);
+    let in_number = |char: char| char.is_ascii_digit() || matches!(char, '_' | '.');
+    !digits.is_empty() && digits.chars().all(in_number) && digits.matches('.').count() <= 1
 }
 
 /// Where the next key or table probably begins, in something that is never closed.
@@ -161,7 +194,7 @@ fn value_at(text: &str, table: &DeTable<'_>, at: usize) -> Option<Range<usize>> 
 
 /// What the parser says, and what to do.
 fn words(message: &str, place: (&str, &Range<usize>), in_table_name: bool) -> (String, String) {
-    const KNOWN: [(&str, &str, &str); 18] = [
+    const KNOWN: [(&str, &str, &str); 22] = [
         ("duplicate key", "this is already set further up", "keep one of the two"),
         ("key with no value", "this line has no value", "write it as: key = value"),
         ("invalid unquoted key", "a key is followed by =", "write it as: key = value"),
@@ -195,8 +228,16 @@ fn words(message: &str, place: (&str, &Range<usize>), in_table_name: bool) -> (S
             "a comma is missing before this",
             "put , between the entries of the table",
         ),
-        ("invalid boolean", "true and false are written in small letters", "write true or false"),
         ("unexpected leading zero", "a number does not begin with 0", "take the 0 away"),
+        ("`_` may only go between digits", "a _ in a number stands between two digits", "take it out"),
+        (
+            "unexpected key or value",
+            "something follows where the line should end",
+            "put it on a line of its own; what belongs to a text stands between its quotation marks",
+        ),
+        ("extra `=`", "there is a = too many", "take it out"),
+        ("invalid mantissa", "a number has digits on both sides of its point", "write such as 0.5"),
+        ("invalid fraction", "a number has digits on both sides of its point", "write such as 0.5"),
         ("invalid comment", "a comment has a control character in it", "take it out"),
         ("unexpected `=` in array", "a list has no = in it", "write { key = value } for a table in a list"),
         ("extra `,`", "there is a comma too many", "take it out"),
@@ -211,8 +252,20 @@ fn words(message: &str, place: (&str, &Range<usize>), in_table_name: bool) -> (S
         }
         return unquoted(found);
     }
-    let at_line_end =
-        text.get(at.start..).is_some_and(|rest| rest.is_empty() || rest.starts_with(['\n', '\r']));
+    let rest = text.get(at.start..).unwrap_or_default();
+    if let Some(after) = rest.strip_prefix(',').filter(|_| message.starts_with("unexpected key or value")) {
+        let line = after.lines().next().unwrap_or_default();
+        let words = if line.contains('=') {
+            ("keys are not separated by commas", "put each on a line of its own")
+        } else {
+            ("several values stand in a list", "put [ before the first, and ] behind the last")
+        };
+        return (words.0.into(), words.1.into());
+    }
+    if rest.starts_with('}') && message.starts_with("invalid literal") {
+        return ("a key between { and } has no value".into(), "write { key = value }".into());
+    }
+    let at_line_end = rest.is_empty() || rest.starts_with(['\n', '\r']);
     if at_line_end && (message.starts_with("invalid basic") || message.starts_with("invalid literal")) {
         let quote = if message.contains("basic") { '"' } else { '\'' };
         return (
@@ -237,12 +290,16 @@ fn unquoted(found: &str) -> (String, String) {
         "" => "write it behind the =, texts in \"…\"".into(),
         "yes" | "on" => "write true".into(),
         "no" | "off" => "write false".into(),
+        word @ ("true" | "false") => format!("write {word}, in small letters"),
         _ if found.starts_with(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}', '\u{ab}', '`']) => {
             "these are typographic quotation marks; write \"…\"".into()
         }
         _ => "put it into \"…\"".to_owned(),
     };
-    let what =
-        if found.trim().is_empty() { "the value is missing" } else { "text needs quotation marks around it" };
+    let what = match found.trim().to_lowercase().as_str() {
+        "" => "the value is missing",
+        "true" | "false" => "true and false are written in small letters",
+        _ => "text needs quotation marks around it",
+    };
     (what.into(), remedy)
 }

@@ -10,6 +10,7 @@ use crate::cloudflare::client::{BadApi, Client};
 use crate::cloudflare::credential::{Access, Credential, Fault, Login, Origin, Reading, SecretError};
 use crate::cloudflare::secret::{Kind, Secret};
 use crate::engine::settings::AccountName;
+use crate::outbound::Authorities;
 
 /// The accounts by name.
 #[derive(Debug, Default)]
@@ -114,6 +115,7 @@ impl Accounts {
         accesses: &BTreeMap<AccountName, Access>,
         mut readings: Readings,
         before: &Accounts,
+        authorities: &Authorities,
     ) -> Result<Accounts, Locked> {
         let mut accounts = BTreeMap::new();
         for (name, access) in accesses {
@@ -127,9 +129,9 @@ impl Accounts {
                 (Some(Err(error)), None) => return Err(Locked::Secret(name.clone(), error)),
                 (None, _) => continue,
             };
-            let client = match old {
+            let client = match old.filter(|old| old.client.trusts(authorities)) {
                 Some(old) => Arc::clone(&old.client),
-                None => client(name, access)?,
+                None => client(name, access, authorities)?,
             };
             let account = Account { access: access.clone(), client, credential };
             accounts.insert(name.clone(), account);
@@ -178,16 +180,9 @@ impl Accounts {
         self.0.values().find_map(|account| account.client.dated())
     }
 
-    /// Opens new connections from now on: after an address change no old one works. A request that is
-    /// under way keeps the old client to its end.
-    pub fn forget_connections(&mut self) {
-        for (name, account) in &mut self.0 {
-            match client(name, &account.access) {
-                Ok(client) => account.client = client,
-                // The old connections end by themselves within seconds.
-                Err(locked) => tracing::debug!("{locked}; the old connections stay"),
-            }
-        }
+    /// Opens new connections from now on: after an address change no old one works.
+    pub fn forget_connections(&self) {
+        self.0.values().for_each(|account| account.client.forget_connections());
     }
 }
 
@@ -208,7 +203,7 @@ pub enum Renewal {
     Different,
 }
 
-fn client(name: &AccountName, access: &Access) -> Result<Arc<Client>, Locked> {
-    let client = Client::new(&access.api).map_err(|error| Locked::Api(name.clone(), error))?;
+fn client(name: &AccountName, access: &Access, authorities: &Authorities) -> Result<Arc<Client>, Locked> {
+    let client = Client::new(&access.api, authorities).map_err(|error| Locked::Api(name.clone(), error))?;
     Ok(Arc::new(client))
 }

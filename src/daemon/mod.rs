@@ -283,7 +283,8 @@ impl Loop {
             accounts::warn(&readings);
             job.config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         }
-        let accounts = Accounts::open(&job.config.accounts, readings, &Accounts::default())?;
+        let authorities = &job.config.authorities;
+        let accounts = Accounts::open(&job.config.accounts, readings, &Accounts::default(), authorities)?;
         let now = clock::now();
         let opened = match std::mem::replace(&mut job.memory, Memory::None) {
             Memory::None => state::Opened::default(),
@@ -295,6 +296,7 @@ impl Loop {
         }
         if job.mode == Mode::Daemon {
             tracing::info!("{}", beginning(&job.config.settings));
+            tell_authorities(&job.config);
         }
         let start = Start {
             mode: job.mode,
@@ -304,7 +306,7 @@ impl Loop {
         };
         Ok(Loop {
             engine: Engine::new(hand_over(&mut job.config), start, opened.remembered),
-            detector: Arc::new(Detector::new()),
+            detector: Arc::new(Detector::new(&job.config.authorities)),
             accounts,
             work: JoinSet::new(),
             generations: BTreeMap::new(),
@@ -586,7 +588,8 @@ impl Loop {
             None => self.accounts.accesses(),
         };
         accounts::warn(&readings);
-        match Accounts::open(&accesses, readings, &self.accounts) {
+        let authorities = &config.as_ref().map_or(&self.job.config, |config| config).authorities;
+        match Accounts::open(&accesses, readings, &self.accounts, authorities) {
             Ok(accounts) => self.renew(config, accounts, now),
             Err(locked) => {
                 tracing::error!("{locked}; the old configuration stays in force");
@@ -607,6 +610,10 @@ impl Loop {
             tracing::info!("the configuration was read again");
             if config.socket != self.job.config.socket {
                 tracing::warn!("[status] socket has changed: it is heeded at the next start");
+            }
+            if config.authorities != self.job.config.authorities {
+                self.detector = Arc::new(Detector::new(&config.authorities));
+                tell_authorities(&config);
             }
             self.disown_looks(&config);
             self.engine.reconfigure(hand_over(&mut config), now);
@@ -742,6 +749,13 @@ fn beginning(settings: &Settings) -> String {
         env!("CARGO_PKG_VERSION"),
         humantime::format_duration(settings.every)
     )
+}
+
+/// Whoever can add an authority can read what is sent, so it is said.
+fn tell_authorities(config: &Config) {
+    if let Some(words) = config.told_authorities() {
+        tracing::info!("{words}");
+    }
 }
 
 /// A number that differs from start to start: for jitter, never for secrets.

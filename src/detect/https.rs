@@ -12,7 +12,7 @@ use reqwest::{Client, StatusCode, Url};
 use super::{LONGEST_ANSWER, Limits, answer, local};
 use crate::engine::address::Unheard;
 use crate::engine::names::Family;
-use crate::outbound::{self, Pool, Trouble, Unread, Way};
+use crate::outbound::{self, Authorities, Pool, Trouble, Unread, Way};
 
 /// What the URL says to this client.
 pub(super) async fn ask(client: &Client, url: &str, family: Family) -> Result<IpAddr, Unheard> {
@@ -51,13 +51,18 @@ fn unheard(trouble: Trouble) -> Unheard {
 }
 
 /// The client of each family, made when it is first needed: loading TLS costs more than a look.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Clients {
+    authorities: Authorities,
     v4: OnceLock<Client>,
     v6: OnceLock<Client>,
 }
 
 impl Clients {
+    pub(super) fn new(authorities: &Authorities) -> Clients {
+        Clients { authorities: authorities.clone(), v4: OnceLock::new(), v6: OnceLock::new() }
+    }
+
     /// The client of this family.
     pub(super) fn of(&self, family: Family, limits: Limits) -> Result<Client, Unheard> {
         let slot = match family {
@@ -69,7 +74,7 @@ impl Clients {
         }
         let way =
             Way { family: Some(family), pool: Pool::Never, connect: limits.connect, total: limits.total };
-        let client = outbound::client(&way).map_err(unheard)?;
+        let client = outbound::client(&way, &self.authorities).map_err(unheard)?;
         Ok(slot.get_or_init(|| client).clone())
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::engine::address::Unheard;
 use crate::engine::names::Family;
-use crate::outbound::excerpt;
+use crate::outbound::{Authorities, excerpt};
 
 /// A source of addresses of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl Source {
 
 /// Asks sources. Keeps no connection between two questions: a kept one goes on reporting the old
 /// address after a change (its path is remembered on the way), a new one cannot.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Detector {
     limits: Limits,
     web: https::Clients,
@@ -122,8 +122,8 @@ const LONGEST_ANSWER: usize = 4096;
 impl Detector {
     /// A detector that has asked nobody yet. Costs nothing until it is used.
     #[must_use]
-    pub fn new() -> Detector {
-        Detector::default()
+    pub fn new(authorities: &Authorities) -> Detector {
+        Detector { limits: Limits::default(), web: https::Clients::new(authorities) }
     }
 
     /// What the source says, over a connection of this family and of this family only. Takes 10 s
@@ -204,7 +204,7 @@ mod tests {
     async fn a_static_address_answers_for_its_own_family_only() {
         let address = IpAddr::from(Ipv4Addr::new(192, 168, 7, 1));
         let source = Source::Static(address);
-        let detector = Detector::new();
+        let detector = Detector::new(&Authorities::default());
         assert_eq!(detector.ask(&source, Family::V4).await, Ok(address));
         assert_eq!(detector.ask(&source, Family::V6).await, Err(Unheard::WrongFamily(address)));
         let mapped = IpAddr::from(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0x909, 0x909));

@@ -10,6 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
 
+use super::authorities::trusting;
 use super::*;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
@@ -48,7 +49,7 @@ async fn get(client: &reqwest::Client, url: String) -> Result<Vec<u8>, (Trouble,
 }
 
 async fn plain(port: u16) -> Result<Vec<u8>, (Trouble, Sent)> {
-    let client = client(&way()).unwrap();
+    let client = client(&way(), &Authorities::default()).unwrap();
     get(&client, format!("http://127.0.0.1:{port}/p?key=hidden")).await
 }
 
@@ -96,7 +97,7 @@ async fn silence_ends_at_the_limit_and_counts_as_unsent_only_while_connecting() 
         let _ = stream.read_to_end(&mut Vec::new());
     });
     let short = Way { connect: Duration::from_millis(150), total: Duration::from_millis(300), ..way() };
-    let client = client(&short).unwrap();
+    let client = client(&short, &Authorities::default()).unwrap();
     let plain = get(&client, format!("http://127.0.0.1:{port}")).await;
     assert_eq!(plain, Err((Trouble::TimedOut, Sent::Maybe)));
     let tls = get(&client, format!("https://127.0.0.1:{port}")).await;
@@ -107,7 +108,7 @@ async fn silence_ends_at_the_limit_and_counts_as_unsent_only_while_connecting() 
 async fn a_name_that_cannot_be_looked_up_is_said_and_asks_nobody() {
     // Longer than DNS allows for a label: the resolver refuses by itself.
     let url = format!("http://{}.invalid/?key=hidden", "a".repeat(70));
-    let (trouble, sent) = get(&client(&way()).unwrap(), url).await.unwrap_err();
+    let (trouble, sent) = get(&client(&way(), &Authorities::default()).unwrap(), url).await.unwrap_err();
     assert_eq!(sent, Sent::Never);
     assert!(matches!(trouble, Trouble::Dns(_)), "{trouble:?}");
     assert!(!trouble.to_string().contains("hidden"));
@@ -116,7 +117,7 @@ async fn a_name_that_cannot_be_looked_up_is_said_and_asks_nobody() {
 #[tokio::test]
 async fn many_look_ups_at_once_are_answered_or_refused_and_leave_nothing_behind() {
     let port = saying(OK);
-    let client = client(&way()).unwrap();
+    let client = client(&way(), &Authorities::default()).unwrap();
     let mut all = tokio::task::JoinSet::new();
     for _ in 0..60 {
         let client = client.clone();
@@ -141,7 +142,8 @@ async fn many_look_ups_at_once_are_answered_or_refused_and_leave_nothing_behind(
 
 #[tokio::test]
 async fn a_url_that_is_none_fails_before_anything_is_sent() {
-    let answer = get(&client(&way()).unwrap(), "http://?key=hidden".to_owned()).await;
+    let answer =
+        get(&client(&way(), &Authorities::default()).unwrap(), "http://?key=hidden".to_owned()).await;
     let (Trouble::Setup(why), Sent::Never) = answer.unwrap_err() else { panic!("it was sent") };
     assert!(!why.contains("hidden"), "{why}");
 }
@@ -149,14 +151,14 @@ async fn a_url_that_is_none_fails_before_anything_is_sent() {
 #[tokio::test]
 async fn a_redirect_is_shown_and_not_followed() {
     let port = saying("HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n");
-    let client = client(&way()).unwrap();
+    let client = client(&way(), &Authorities::default()).unwrap();
     let response = client.get(format!("http://127.0.0.1:{port}")).send().await.unwrap();
     assert_eq!(response.status().as_u16(), 302);
 }
 
 #[tokio::test]
 async fn a_cap_holds_whether_the_length_is_announced_or_not() {
-    let client = client(&way()).unwrap();
+    let client = client(&way(), &Authorities::default()).unwrap();
     let announced = saying("HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\nx");
     let until_the_end = saying("HTTP/1.1 200 OK\r\n\r\n0123456789");
     let in_chunks =
@@ -186,7 +188,7 @@ async fn a_kept_connection_serves_the_next_request_and_an_unkept_one_does_not() 
                 }
             });
         });
-        let client = client(&Way { pool, ..way() }).unwrap();
+        let client = client(&Way { pool, ..way() }, &Authorities::default()).unwrap();
         for _ in 0..3 {
             let answer = get(&client, format!("http://127.0.0.1:{port}")).await;
             assert_eq!(answer, Ok(b"hi".to_vec()));
@@ -283,7 +285,8 @@ async fn a_certificate_for_another_name_is_refused_and_both_names_are_said() {
 async fn a_certificate_of_an_unknown_authority_is_refused() {
     let case = Case { host: "127.0.0.1", valid: (2000, 2100), now: 2027 };
     let port = serve_tls(issue(&case).1);
-    let answer = get(&client(&way()).unwrap(), format!("https://127.0.0.1:{port}")).await;
+    let answer =
+        get(&client(&way(), &Authorities::default()).unwrap(), format!("https://127.0.0.1:{port}")).await;
     let (trouble, sent) = answer.unwrap_err();
     assert_eq!(sent, Sent::Never);
     assert!(matches!(&trouble, Trouble::Certificate(why) if why.contains("signed by nobody")), "{trouble:?}");
@@ -295,7 +298,8 @@ async fn a_certificate_that_signed_itself_is_refused_in_plain_words() {
     own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     let port = serve_tls(showing(own.self_signed(&key).unwrap().der(), &key));
-    let answer = get(&client(&way()).unwrap(), format!("https://127.0.0.1:{port}")).await;
+    let answer =
+        get(&client(&way(), &Authorities::default()).unwrap(), format!("https://127.0.0.1:{port}")).await;
     let (trouble, sent) = answer.unwrap_err();
     assert_eq!(sent, Sent::Never);
     assert!(matches!(&trouble, Trouble::Certificate(why) if why.contains("signed itself")), "{trouble:?}");
@@ -326,7 +330,9 @@ async fn a_certificate_from_the_future_is_a_question_to_the_clock() {
 
 #[tokio::test]
 async fn a_server_that_does_not_speak_tls_is_told_from_one_with_a_bad_certificate() {
-    let answer = get(&client(&way()).unwrap(), format!("https://127.0.0.1:{}", saying(OK))).await;
+    let answer =
+        get(&client(&way(), &Authorities::default()).unwrap(), format!("https://127.0.0.1:{}", saying(OK)))
+            .await;
     assert!(matches!(answer, Err((Trouble::Tls(_), Sent::Never))), "{answer:?}");
 }
 

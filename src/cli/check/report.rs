@@ -62,8 +62,8 @@ impl Report {
     /// Adds a finding on a step's subject: what, and on the lines below what to do about it.
     pub fn line(&mut self, mark: Mark, (step, subject): (&'static str, &str), words: &str) {
         let (text, remedy) = match words.split_once('\n') {
-            Some((text, remedy)) => (text, Some(remedy.to_owned())),
-            None => (words, None),
+            Some((text, remedy)) if !remedy.is_empty() => (text, Some(remedy.to_owned())),
+            _ => (words.trim_end(), None),
         };
         let state = match mark {
             Mark::Ok => "ok",

@@ -51,7 +51,7 @@ fn a_clock_is_judged_by_the_date_of_an_answer() {
     for wrong in [0, now - 6 * year, now - 301, now + 301, now + 5 * year] {
         let (text, exit) = said(|report| clock(report, at(wrong), &seen()));
         assert!(text.starts_with("FAIL  clock") && text.contains("NTP"), "{text}");
-        assert!(text.contains("Cloudflare dates its answers 2026-11-02T00:00:00Z"), "{text}");
+        assert!(text.contains("the API dates its answers 2026-11-02T00:00:00Z"), "{text}");
         assert_eq!(exit, Exit::Partly);
     }
     for right in [now - 299, now, now + 299] {

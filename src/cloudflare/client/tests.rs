@@ -149,7 +149,7 @@ fn client(base: &str) -> Client {
 
 fn client_within(total: Duration, base: &str) -> Client {
     let way = Way { family: None, pool: Pool::Idle(IDLE_LIMIT), connect: total / 2, total };
-    Client::by(way, base).unwrap()
+    Client::by(way, base, &Authorities::default()).unwrap()
 }
 
 fn read() -> Request {
@@ -250,7 +250,7 @@ fn one_kind_of_credential_is_sent_and_never_both() {
 fn a_burst_shares_a_connection_until_it_is_forgotten() {
     run(async {
         let mut server = Server::start(vec![fine(), fine(), fine(), fine()]).await;
-        let mut client = client(&server.base);
+        let client = client(&server.base);
         for _ in 0..3 {
             client.ask(&token(), &read()).await.outcome.unwrap();
         }
@@ -258,6 +258,32 @@ fn a_burst_shares_a_connection_until_it_is_forgotten() {
         client.ask(&token(), &read()).await.outcome.unwrap();
         let used: Vec<_> = server.requests().iter().map(|seen| seen.connection).collect();
         assert_eq!(used, [0, 0, 0, 1]);
+    });
+}
+
+/// A middlebox that forgets connections, and packets that are too long for the way up, look like this.
+#[test]
+fn after_a_write_that_was_lost_each_write_has_a_connection_of_its_own() {
+    run(async {
+        let written = || {
+            Reply::Keep(http(
+                "200 OK",
+                "",
+                &format!(r#"{{"success":true,"result":{{"deletes":[{{"id":"{ZONE}"}}]}}}}"#),
+            ))
+        };
+        let lost = || Reply::Hang(String::new());
+        let script = vec![fine(), lost(), fine(), written(), fine(), fine(), written()];
+        let mut server = Server::start(script).await;
+        let client = client_within(Duration::from_millis(800), &server.base);
+        client.ask(&token(), &read()).await.outcome.unwrap();
+        let failure = client.ask(&token(), &write()).await.outcome.unwrap_err();
+        assert_eq!(failure.class, Class::Unsure);
+        for request in [read(), write(), read(), read(), write()] {
+            client.ask(&token(), &request).await.outcome.unwrap();
+        }
+        let used: Vec<_> = server.requests().iter().map(|seen| seen.connection).collect();
+        assert_eq!(used, [0, 0, 1, 2, 2, 2, 3], "reads share one");
     });
 }
 
@@ -403,7 +429,7 @@ fn a_large_list_is_read_whole() {
         let all: Vec<_> = (0..5_000).map(record).collect();
         let body = format!(r#"{{"success":true,"result":[{}]}}"#, all.join(","));
         let server = Server::start(vec![Reply::Keep(http("200 OK", "", &body))]).await;
-        let way = Client::new(&server.base).unwrap();
+        let way = Client::new(&server.base, &Authorities::default()).unwrap();
         let found = way.ask(&token(), &read()).await.outcome.unwrap();
         assert!(matches!(found, Found::Records(page) if page.items.len() == 5_000));
     });
@@ -472,7 +498,7 @@ fn a_base_that_would_leak_the_secret_is_refused() {
         "ftp://127.0.0.1",
         "http://localhost.example",
     ] {
-        assert_eq!(Client::new(base).unwrap_err(), BadApi::Insecure, "{base}");
+        assert_eq!(Client::new(base, &Authorities::default()).unwrap_err(), BadApi::Insecure, "{base}");
     }
     for base in [
         "",
@@ -482,7 +508,7 @@ fn a_base_that_would_leak_the_secret_is_refused() {
         "https://u:p@a.example",
         "file:///x",
     ] {
-        assert!(Client::new(base).is_err(), "{base}");
+        assert!(Client::new(base, &Authorities::default()).is_err(), "{base}");
     }
     for base in [
         "https://api.cloudflare.com/client/v4/",
@@ -490,6 +516,6 @@ fn a_base_that_would_leak_the_secret_is_refused() {
         "http://[::1]:1/v4",
         "http://localhost:1",
     ] {
-        assert!(Client::new(base).is_ok(), "{base}");
+        assert!(Client::new(base, &Authorities::default()).is_ok(), "{base}");
     }
 }

@@ -111,7 +111,10 @@ const LIMIT: Duration = Duration::from_millis(600);
 /// A detector in a hurry. Only for looks that are to end at the limit: on a busy machine the others
 /// may need more.
 fn hasty() -> Detector {
-    Detector { limits: Limits { connect: LIMIT / 2, total: LIMIT }, web: Clients::default() }
+    Detector {
+        limits: Limits { connect: LIMIT / 2, total: LIMIT },
+        web: Clients::new(&Authorities::default()),
+    }
 }
 
 fn source(url: &str) -> Source {
@@ -119,7 +122,7 @@ fn source(url: &str) -> Source {
 }
 
 async fn ask_url(url: &str, family: Family) -> Result<IpAddr, Unheard> {
-    Detector::new().ask(&source(url), family).await
+    Detector::new(&Authorities::default()).ask(&source(url), family).await
 }
 
 fn home() -> Result<IpAddr, Unheard> {
@@ -301,7 +304,7 @@ async fn each_look_has_a_connection_of_its_own() {
         while peer.hear().await && peer.say(answer("200 OK", "", "91.7.1.2").as_bytes()).await {}
     })
     .await;
-    let detector = Detector::new();
+    let detector = Detector::new(&Authorities::default());
     for looks in 1..=4 {
         assert_eq!(detector.ask(&source(&server.url), Family::V4).await, home());
         assert_eq!(server.connections(), looks);
