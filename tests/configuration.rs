@@ -159,6 +159,19 @@ fn six_lines_are_a_whole_configuration() {
 }
 
 #[test]
+fn the_permission_has_one_name_wherever_it_is_asked_for() {
+    let mut asked = 0;
+    for file in ["README.md", "config/stayput.toml", "config/reference.toml", "systemd/stayput.toml"] {
+        let text = fs::read_to_string(repository(file)).unwrap();
+        asked += usize::from(text.contains("Zone · DNS · Edit"));
+        for other in ["DNS:Edit", "DNS Edit", "Zone:Read", "Zone Read", "DNS / Edit", "DNS.Edit"] {
+            assert!(!text.contains(other), "{file} says {other}");
+        }
+    }
+    assert!(asked >= 3, "only {asked} files ask for it");
+}
+
+#[test]
 fn defaults_are_those_of_the_handbook() {
     let config = good("[[record]]\nname = \"home.example.com\"\n");
     let settings = &config.settings;

@@ -130,7 +130,7 @@ keys! {
         "How the running daemon is asked what it knows.";
 
     TOKEN = Account "token", Kind::Secret, Preset::Value("{ env = \"CLOUDFLARE_API_TOKEN\" }"),
-        "Where the API token is: { env = \"…\" }, { file = \"…\" }, { credential = \"…\" } (systemd) or { command = [\"…\"] }.";
+        "Where the API token is, which needs one permission, Zone · DNS · Edit: { env = \"…\" }, { file = \"…\" }, { credential = \"…\" } (systemd) or { command = [\"…\"] }.";
     EMAIL = Account "email", Kind::Text, Preset::Unset("\"me@example.com\""),
         "The account's e-mail address, together with global-key: the legacy pair instead of a token.";
     GLOBAL_KEY = Account "global-key", Kind::Secret, Preset::Unset("{ file = \"/etc/stayput/global-key\" }"),
