@@ -15,6 +15,7 @@ use serde_json::json;
 use stayput::cloudflare::wire::{self, HttpAnswer};
 use stayput::detect::answer;
 use stayput::engine::address::{SourceId, Unheard};
+use stayput::engine::credential::Ticket;
 use stayput::engine::names::{Family, Key, Moment, Name};
 use stayput::engine::request::{Answer, Request};
 use stayput::engine::settings::{
@@ -95,7 +96,7 @@ pub fn measure(size: Size) -> Costs {
 /// Something on its way.
 enum Journey {
     Heard(SourceId, Result<IpAddr, Unheard>),
-    Answered(AccountName, Answer),
+    Answered(Ticket, Answer),
 }
 
 struct Home {
@@ -203,7 +204,7 @@ impl Home {
         while let Some(entry) = self.journeys.first_entry().filter(|entry| entry.key().0 <= self.now) {
             let event = match entry.remove() {
                 Journey::Heard(source, answer) => Event::Heard(source, answer),
-                Journey::Answered(account, answer) => Event::Answered(account, answer),
+                Journey::Answered(ticket, answer) => Event::Answered(ticket, answer),
             };
             self.engine.handle(event, moment(self.now));
         }
@@ -216,10 +217,10 @@ impl Home {
                 let takes = Duration::from_millis(if source.family == Family::V4 { 30 } else { 80 });
                 (takes, Journey::Heard(source, self.echo(source)))
             }
-            Command::Ask(account, request) => {
+            Command::Ask(ticket, _, request) => {
                 self.save_if_needed();
                 self.count(&request);
-                (API, Journey::Answered(account, self.ask(&request)))
+                (API, Journey::Answered(ticket, self.ask(&request)))
             }
             Command::RereadSecret(account) => panic!("nothing is refused here: {account}"),
         };

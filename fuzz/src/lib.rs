@@ -84,7 +84,8 @@ pub fn address(bytes: &[u8]) {
 pub fn api(bytes: &[u8]) {
     let noon = Moment::from_millis(43_200_000);
     for (request, answer) in answers(bytes) {
-        let mut pace = Pace::new(Budget { requests: 300, per: Duration::from_secs(300) }, Vec::new(), noon);
+        let mut pace =
+            Pace::new(Budget { requests: 300, per: Duration::from_secs(300) }, Vec::new(), None, noon);
         pace.heed(&answer.limits, noon);
         assert!(pace.ready_at(noon) <= noon + LONGEST_WAIT, "a header can stop everything");
         assert!(answer.retry_after.is_none_or(|wait| wait <= LONGEST_WAIT), "{:?}", answer.retry_after);
@@ -122,7 +123,8 @@ pub fn state(bytes: &[u8]) {
     };
     let confirmed = snapshot.addresses.values().map(|believed| believed.confirmed_at);
     let listed = snapshot.zones.iter().filter_map(|zone| zone.listed_at);
-    let spent = snapshot.spent.values().flatten().copied();
+    let memories = snapshot.credentials.values().chain(snapshot.by_account.values());
+    let spent = memories.flat_map(|memory| memory.spent.iter().copied());
     assert!(confirmed.chain(listed).chain(spent).all(|stamp| stamp <= noon), "in the future: {snapshot:?}");
     for (family, believed) in &snapshot.addresses {
         assert_eq!(Family::of(believed.address), *family);

@@ -314,7 +314,8 @@ fn parted(notice: &Notice) -> String {
         Trouble::ZoneRefused(_, failure)
         | Trouble::Credential(_, failure, _)
         | Trouble::Api(_, failure)
-        | Trouble::Parked(_, Reason::Refused(failure)) => {
+        | Trouble::SearchRefused(_, failure, _)
+        | Trouble::Parked { why: Reason::Refused(failure), .. } => {
             let remedy = failure.remedy().unwrap_or_default();
             return match words.split_once(&format!(": {remedy}")) {
                 Some((what, rest)) if !remedy.is_empty() => format!("{what}{rest}\n{remedy}"),
@@ -322,9 +323,11 @@ fn parted(notice: &Notice) -> String {
             };
         }
         Trouble::NoZone(..) | Trouble::Ambiguous(..) | Trouble::Outside(..) => ": ",
-        Trouble::Obstacle(..) | Trouble::Parked(..) | Trouble::TooManyDeletes { .. } | Trouble::Spent(..) => {
-            "; "
-        }
+        Trouble::Obstacle(..)
+        | Trouble::Parked { .. }
+        | Trouble::Fight(..)
+        | Trouble::TooManyDeletes { .. }
+        | Trouble::Spent(..) => "; ",
         _ => return words,
     };
     words.replacen(sign, "\n", 1)
@@ -356,13 +359,16 @@ fn subject(notice: &Notice) -> (&'static str, String) {
         | Trouble::Flapping { family, .. }
         | Trouble::Tunnelled { family, .. }
         | Trouble::Lost { family, .. } => ("address", family.to_string()),
-        Trouble::Obstacle(key, _) | Trouble::Parked(key, _) => ("record", key.to_string()),
+        Trouble::Obstacle(key, _) | Trouble::Parked { key, .. } | Trouble::Fight(key, _) => {
+            ("record", key.to_string())
+        }
         Trouble::TooManyDeletes { .. } => ("record", "max-deletes".into()),
         Trouble::NoZone(_, name) | Trouble::Ambiguous(_, name, _) | Trouble::Outside(name, _) => {
             ("zone", name.to_string())
         }
         Trouble::OddZone(zone) => ("zone", zone.name.to_string()),
-        Trouble::ZoneRefused(zone, _) => ("zone", zone.to_string()),
+        Trouble::ZoneRefused(zone, _) | Trouble::Contradictory(zone, _) => ("zone", zone.to_string()),
+        Trouble::SearchRefused(account, ..) => ("zone", account.label().to_owned()),
         Trouble::Credential(account, ..) => ("credential", account.label().to_owned()),
         Trouble::Api(account, _) | Trouble::Throttled(account, _) | Trouble::Spent(account, ..) => {
             ("network", account.label().to_owned())

@@ -217,7 +217,9 @@ impl Unanswered {
             (Sent::Never, _) => Class::NotSent,
             (Sent::Maybe, _) => verdict::uncertain(request),
         };
-        Failure::without_answer(class, mask.apply_to_text(&self.trouble.to_string()))
+        let incomplete = matches!(self.trouble, Trouble::TimedOut);
+        let failure = Failure::without_answer(class, mask.apply_to_text(&self.trouble.to_string()));
+        Failure { incomplete, ..failure }
     }
 }
 

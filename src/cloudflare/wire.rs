@@ -106,6 +106,7 @@ fn outcome(
         errors,
         detail,
         ray: headers::ray(&answer.headers),
+        incomplete: matches!(status, 408 | 504 | 524),
     };
     match envelope {
         Ok(envelope) if envelope.success && success => found(request, answer.body).map_err(|why| {
@@ -130,8 +131,10 @@ fn outcome(
             Err(fail(class, envelope.errors, told.join("; ")))
         }
         Err(why) => {
+            let cut_off = matches!(why, NoEnvelope::CutOff);
             let (class, detail) = foreign(request, answer, why);
-            Err(fail(class, Vec::new(), detail))
+            let failure = fail(class, Vec::new(), detail);
+            Err(Failure { incomplete: failure.incomplete || cut_off, ..failure })
         }
     }
 }

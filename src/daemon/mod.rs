@@ -32,6 +32,7 @@ use crate::config::Config;
 use crate::detect::Detector;
 use crate::detect::events::Events;
 use crate::engine::address::{SourceId, Unheard};
+use crate::engine::credential::Ticket;
 use crate::engine::names::{Family, Moment};
 use crate::engine::notice::Notice;
 use crate::engine::request::{Answer, Request};
@@ -51,7 +52,7 @@ use systemd::Supervisor;
 /// How long a request that is under way when the program is stopped may take to end.
 const GRACE: Duration = Duration::from_millis(700);
 /// How long deleting our records (`on-exit = "delete"`) may take.
-const GRACE_TO_DELETE: Duration = Duration::from_secs(10);
+const GRACE_TO_DELETE: Duration = Duration::from_secs(8);
 /// SIGHUPs come in bursts: the configuration is read after so long a silence,
 const SILENCE: Duration = Duration::from_millis(100);
 /// but no later than this.
@@ -226,7 +227,7 @@ enum Work {
         source: SourceId,
         heard: Result<IpAddr, Unheard>,
     },
-    Request(AccountName, Request, Answer),
+    Request(Ticket, AccountName, Request, Answer),
     Secret(AccountName, Result<Reading, SecretError>),
     /// SIGHUP: the new configuration, if it is one, and all secrets.
     Reload(Option<Box<Config>>, Readings),
@@ -237,6 +238,7 @@ struct Waiting {
     /// The snapshot that must be on disk before it leaves.
     snapshot: u64,
     since: Moment,
+    ticket: Ticket,
     account: AccountName,
     request: Request,
 }
@@ -261,7 +263,7 @@ struct Loop {
     /// Counts the lists of sources of each family: an answer to an older list means nothing to a newer one.
     generations: BTreeMap<Family, u64>,
     looking: BTreeSet<SourceId>,
-    writing: BTreeSet<AccountName>,
+    writing: BTreeSet<Ticket>,
     state: Option<Saver>,
     /// Requests that leave when a snapshot is on disk, in the order of their snapshots.
     waiting: VecDeque<Waiting>,
@@ -386,7 +388,7 @@ impl Loop {
         while let Some(command) = self.engine.next_command(now) {
             match command {
                 Command::Look(source) => self.look(source),
-                Command::Ask(account, request) => self.let_wait(account, request, now),
+                Command::Ask(ticket, account, request) => self.let_wait(ticket, account, request, now),
                 Command::RereadSecret(account) => self.reread_secret(account),
             }
         }
@@ -424,9 +426,9 @@ impl Loop {
                     self.engine.handle(Event::Heard(source, heard), now);
                 }
             }
-            Work::Request(account, request, answer) => {
-                self.writing.remove(&account);
-                self.engine.handle(Event::Answered(account.clone(), answer.clone()), now);
+            Work::Request(ticket, account, request, answer) => {
+                self.writing.remove(&ticket);
+                self.engine.handle(Event::Answered(ticket, answer.clone()), now);
                 if self.job.audience == Audience::Caller {
                     self.seen.answers.push((account, request, answer));
                 }
@@ -507,6 +509,8 @@ impl Loop {
             return Err(Broken::Stopped);
         }
         if self.job.mode == Mode::Daemon {
+            self.engine.take_leave();
+            self.listen();
             tracing::info!("stopped");
         }
         self.seen.dated = self.accounts.dated();
@@ -543,17 +547,17 @@ impl Loop {
         });
     }
 
-    fn ask(&mut self, name: AccountName, request: Request) {
+    fn ask(&mut self, ticket: Ticket, name: AccountName, request: Request) {
         let Some(account) = self.accounts.get(&name).cloned() else {
             tracing::error!("there is no account {name}; please report it");
             return;
         };
         if request.writes() {
-            self.writing.insert(name.clone());
+            self.writing.insert(ticket);
         }
         self.work.spawn(async move {
             let answer = account.client.ask(&account.credential, &request).await;
-            Work::Request(name, request, answer)
+            Work::Request(ticket, name, request, answer)
         });
     }
 
@@ -677,11 +681,11 @@ impl Loop {
     }
 
     /// Keeps a request back until the disk claims no more than what is certain once it has left.
-    fn let_wait(&mut self, account: AccountName, request: Request, now: Moment) {
+    fn let_wait(&mut self, ticket: Ticket, account: AccountName, request: Request, now: Moment) {
         let unsaved = self.engine.unsaved();
         let snapshot =
             self.state.as_ref().map_or(0, |state| if unsaved { state.next() } else { state.newest() });
-        self.waiting.push_back(Waiting { snapshot, since: now, account, request });
+        self.waiting.push_back(Waiting { snapshot, since: now, ticket, account, request });
     }
 
     fn send_waiting(&mut self) {
@@ -689,8 +693,8 @@ impl Loop {
             |waiting: &Waiting| self.state.as_ref().is_none_or(|state| state.has_ended(waiting.snapshot));
         let ready = self.waiting.iter().take_while(|waiting| may_leave(waiting)).count();
         let ready: Vec<Waiting> = self.waiting.drain(..ready).collect();
-        for Waiting { account, request, .. } in ready {
-            self.ask(account, request);
+        for Waiting { ticket, account, request, .. } in ready {
+            self.ask(ticket, account, request);
         }
     }
 

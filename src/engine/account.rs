@@ -1,40 +1,53 @@
-//! One credential: its budget, what is wrong with it, the zones that it reaches, and which request
-//! leaves next.
+//! One account of the configuration: what is wrong with its credential, the zones that it reaches, and
+//! which request leaves next.
 //!
-//! Deliberately unknown: addresses, other credentials, and how anything is said.
+//! Deliberately unknown: addresses, other accounts, and how anything is said.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::credential::{Credential, Ticket};
 use super::discovery::{Discovery, Place};
 use super::failure::{Class, Failure};
 use super::names::{Key, Moment, Name, ZoneId};
 use super::outlook::BudgetStatus;
-use super::pace::{Backoff, CLOCK_RETRY, Pace, Saving};
-use super::request::{Answer, Request, Zone};
+use super::pace::{Backoff, CLOCK_RETRY, Saving};
+use super::request::{Answer, Page, Request, Zone};
 use super::settings::{self, Wanted, ZoneHint};
 use super::upkeep::{Job, Upkeep, Writing};
+use super::zone::Mark;
 
 /// How often missing zones are looked for again.
 const LOST_AND_FOUND: (Duration, Duration) = (Duration::from_secs(900), Duration::from_secs(6 * 3600));
+/// How soon a zone may be listed at the next suspicion after one that came to nothing.
+const FALSE_ALARM: Duration = Duration::from_secs(300);
 
-/// One credential and everything that hangs on it.
+/// One account and everything that hangs on it.
 #[derive(Clone, Debug)]
 pub struct Account {
     settings: settings::Account,
-    pace: Pace,
     places: BTreeMap<Name, Placed>,
     hints: BTreeMap<Name, ZoneHint>,
     discovery: Discovery,
     discover_at: Option<Moment>,
+    /// Zones are looked for although every name has one: there may be a better one by now.
+    verifying: bool,
+    verified_at: Option<Moment>,
     searches: Backoff,
+    search_worked: bool,
+    search_refused: bool,
+    /// A search has ended just now, so that what it has not shown is not there.
+    searched_just_now: bool,
     zones: BTreeMap<ZoneId, Upkeep>,
-    /// Zones from before a restart, until it is known which are still needed.
     busy: Option<Busy>,
     refused: Option<Moment>,
     refusals: Backoff,
     outage: Backoff,
     outage_until: Option<Moment>,
+    /// The last failure was of a write: only a write shows that it is over.
+    writes_fail: bool,
+    /// When a zone may be listed at a mere suspicion, and how long it is until the next time.
+    alarm: (Option<Moment>, Duration),
     turn: u64,
     tally: Tally,
 }
@@ -47,20 +60,55 @@ pub enum Placed {
     /// In no zone that the credential sees.
     Nowhere,
     /// In one of these zones of the same name.
-    Ambiguous(Vec<ZoneId>),
+    Ambiguous(Vec<Zone>),
     /// Not in the zone that its `zone-id` names, which is called so.
     Outside(Name),
     /// Not known yet.
     Undecided,
 }
 
+/// A name that lies in another zone than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The name.
+    pub name: Name,
+    /// The zone that it was in.
+    pub from: Box<str>,
+    /// The zone that it is in.
+    pub to: Box<str>,
+}
+
 /// The request that is on its way.
 #[derive(Clone, Debug)]
 pub struct Busy {
+    /// What the answer is known by.
+    pub ticket: Ticket,
     /// The request.
     pub request: Request,
     /// The zone that it is for.
     pub zone: Option<ZoneId>,
+}
+
+/// What the next request depends on, beside the account.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances<'a> {
+    /// What may be written.
+    pub writing: Writing,
+    /// Whether an address is about to change.
+    pub ahead: Ahead,
+    /// Our mark.
+    pub mark: &'a Mark,
+}
+
+/// Whether an address is about to change, so that the first zone is listed before that is certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ahead {
+    /// As far as is known, none is.
+    No,
+    /// A source says something new.
+    Suspicion,
+    /// One has changed; writes wait for what is known of the other one.
+    Certain,
 }
 
 /// What the next request is.
@@ -73,15 +121,26 @@ enum Errand {
         job: Job,
         id: ZoneId,
     },
-    /// One that has failed before gives way to everything else.
+    /// One that has failed before, or only verifies, gives way to everything else.
     SearchAgain,
 }
 
-/// What is needed comes before what only refreshes.
+/// A zone that was read is written before the next one is read, and what only refreshes comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
+    Write,
     Needed,
     Refresh,
+}
+
+impl Rank {
+    fn of(job: Job) -> Rank {
+        match job {
+            Job::Send | Job::Retry => Rank::Write,
+            Job::Identify | Job::List | Job::Read | Job::Ahead => Rank::Needed,
+            Job::Refresh => Rank::Refresh,
+        }
+    }
 }
 
 /// The next request, and what it waits for.
@@ -100,26 +159,35 @@ struct Tally {
     throttled: u64,
     failed: u64,
     millis: u64,
+    /// When the API last did what it should, or refused it; and when it last did neither.
+    served_at: Option<Moment>,
+    missed_at: Option<Moment>,
 }
 
 impl Account {
-    /// A credential of which nothing is known but what was spent.
+    /// An account of which nothing is known.
     #[must_use]
-    pub fn new(settings: settings::Account, spent: Vec<Moment>, now: Moment) -> Account {
+    pub fn new(settings: settings::Account) -> Account {
         Account {
-            pace: Pace::new(settings.budget, spent, now),
             settings,
             places: BTreeMap::new(),
             hints: BTreeMap::new(),
             discovery: Discovery::default(),
             discover_at: None,
+            verifying: false,
+            verified_at: None,
             searches: Backoff::between(LOST_AND_FOUND.0, LOST_AND_FOUND.1),
+            search_worked: false,
+            search_refused: false,
+            searched_just_now: false,
             zones: BTreeMap::new(),
             busy: None,
             refused: None,
             refusals: Backoff::between(Duration::from_secs(60), Duration::from_secs(2 * 3600)),
             outage: Backoff::between(Duration::from_secs(2), Duration::from_secs(600)),
             outage_until: None,
+            writes_fail: false,
+            alarm: (None, FALSE_ALARM),
             turn: 0,
             tally: Tally::default(),
         }
@@ -133,10 +201,27 @@ impl Account {
         self.zones.insert(zone.id().clone(), zone);
     }
 
-    /// Other settings for the same credential.
+    /// Takes over when the zones were last looked for.
+    pub fn remember_search(&mut self, at: Moment) {
+        self.verified_at = Some(at);
+        self.search_worked = true;
+    }
+
+    /// When every name was last found to lie in the best zone that there is.
+    #[must_use]
+    pub fn verified_at(&self) -> Option<Moment> {
+        self.verified_at
+    }
+
+    /// Other settings for the same account.
     pub fn reconfigure(&mut self, settings: settings::Account) {
-        self.pace.rebudget(settings.budget);
         self.settings = settings;
+    }
+
+    /// What the configuration says.
+    #[must_use]
+    pub fn settings(&self) -> &settings::Account {
+        &self.settings
     }
 
     /// How long a copy is believed.
@@ -185,8 +270,13 @@ impl Account {
         self.discovery.zones()
     }
 
-    /// Sets what is kept with this credential, and gives each name its zone as far as it is known.
-    pub fn keep<'a>(&mut self, wanted: impl Iterator<Item = (&'a Key, &'a Wanted)>, now: Moment) {
+    /// Sets what is kept with this account, and gives each name its zone as far as it is known. Returns
+    /// the names whose zone is another one than before.
+    pub fn keep<'a>(
+        &mut self,
+        wanted: impl Iterator<Item = (&'a Key, &'a Wanted)>,
+        now: Moment,
+    ) -> Vec<Moved> {
         let wanted: Vec<_> = wanted.collect();
         let hints = wanted.iter().map(|(key, wanted)| (key.name.clone(), wanted.zone.clone()));
         let hints: BTreeMap<Name, ZoneHint> = hints.collect();
@@ -196,98 +286,172 @@ impl Account {
             .into_iter()
             .filter(|(name, placed)| same(name) && matches!(placed, Placed::In(_)))
             .collect();
-        self.places = known;
+        self.places.clone_from(&known);
         self.hints = hints;
         self.settle_places(now);
         // What an earlier search has not shown may be there by now.
-        if self.has_lost() && self.discover_at.is_none() {
+        let looked = std::mem::take(&mut self.searched_just_now);
+        if self.has_lost() && self.discover_at.is_none() && !looked {
             self.search_anew(now);
         }
         let mut keys: BTreeMap<ZoneId, BTreeSet<Key>> = BTreeMap::new();
+        let mut leaving: BTreeMap<ZoneId, BTreeSet<Key>> = BTreeMap::new();
+        let mut moved = Vec::new();
         for (key, _) in wanted {
-            if let Placed::In(id) = self.place(&key.name) {
-                keys.entry(id.clone()).or_default().insert(key.clone());
+            let Placed::In(id) = self.place(&key.name) else { continue };
+            keys.entry(id.clone()).or_default().insert(key.clone());
+            let before = match known.get(&key.name) {
+                Some(Placed::In(before)) if before != id => self.zones.get(before),
+                _ => None,
+            };
+            let Some(before) = before else { continue };
+            if before.refused().is_none() && before.copy().is_some() {
+                leaving.entry(before.id().clone()).or_default().insert(key.clone());
             }
+            let to = self.zones.get(id).map_or_else(|| id.as_str().into(), Upkeep::label);
+            moved.push(Moved { name: key.name.clone(), from: before.label(), to });
+        }
+        moved.dedup();
+        for zone in self.zones.values() {
+            let still = zone.leaving().iter().filter(|key| self.hints.contains_key(&key.name));
+            let still = still.filter(|key| self.place(&key.name) != &Placed::In(zone.id().clone()));
+            leaving.entry(zone.id().clone()).or_default().extend(still.cloned());
         }
         // What is known of a zone that is named stays known, also when no name turns out to lie in it.
         let named =
             |id: &ZoneId| self.hints.values().any(|hint| matches!(hint, ZoneHint::Id(it, _) if it == id));
-        self.zones.retain(|id, _| keys.contains_key(id) || named(id));
+        let leaves = |id: &ZoneId| leaving.get(id).is_some_and(|keys| !keys.is_empty());
+        self.zones.retain(|id, _| keys.contains_key(id) || leaves(id) || named(id));
         for (id, zone) in &mut self.zones {
-            zone.keep(keys.remove(id).unwrap_or_default());
+            zone.keep(keys.remove(id).unwrap_or_default(), leaving.remove(id).unwrap_or_default());
         }
+        moved
     }
 
     fn settle_places(&mut self, now: Moment) {
-        for (name, hint) in &self.hints {
-            let placed = match (hint, self.places.get(name)) {
-                (ZoneHint::Id(id, _), _) => {
-                    let zone =
-                        self.zones.entry(id.clone()).or_insert_with(|| Upkeep::new(id.clone(), None, now));
-                    match zone.name() {
-                        Some(zone) if !name.is_within(zone) => Placed::Outside(zone.clone()),
-                        _ => Placed::In(id.clone()),
-                    }
-                }
-                (_, Some(Placed::In(id)))
-                    if self.zones.get(id).is_some_and(|zone| suits(zone, name, hint)) =>
-                {
-                    Placed::In(id.clone())
-                }
-                _ => match self.discovery.place(name, hint) {
-                    Place::In(zone) => {
-                        let (id, called) = (zone.id.clone(), zone.name.clone());
-                        let new = || Upkeep::new(id.clone(), None, now);
-                        self.zones.entry(id.clone()).or_insert_with(new).is_called(called);
-                        Placed::In(id)
-                    }
-                    Place::Nowhere => Placed::Nowhere,
-                    Place::Ambiguous(zones) => {
-                        Placed::Ambiguous(zones.iter().map(|zone| zone.id.clone()).collect())
-                    }
-                    Place::Undecided(_) => Placed::Undecided,
-                },
+        let hints = std::mem::take(&mut self.hints);
+        for (name, hint) in &hints {
+            let placed = match hint {
+                ZoneHint::Id(id, _) => self.place_by_id(name, id, now),
+                ZoneHint::Find | ZoneHint::Named(_) => self.place_by_search(name, hint, now),
             };
             self.places.insert(name.clone(), placed);
         }
-        let hints = &self.hints;
         self.places.retain(|name, _| hints.contains_key(name));
+        self.hints = hints;
+    }
+
+    fn place_by_id(&mut self, name: &Name, id: &ZoneId, now: Moment) -> Placed {
+        let zone = self.zones.entry(id.clone()).or_insert_with(|| Upkeep::new(id.clone(), None, now));
+        match zone.name() {
+            Some(zone) if !name.is_within(zone) => Placed::Outside(zone.clone()),
+            _ => Placed::In(id.clone()),
+        }
+    }
+
+    /// What is known stays, until a search has found something better.
+    fn place_by_search(&mut self, name: &Name, hint: &ZoneHint, now: Moment) -> Placed {
+        let known = match self.places.get(name) {
+            Some(Placed::In(id)) if self.zones.get(id).is_some_and(|zone| suits(zone, name, hint)) => {
+                Some(id)
+            }
+            _ => None,
+        };
+        let found = self.discovery.place(name, hint);
+        match (found, known) {
+            (Place::In(zone), _) => {
+                let id = zone.id.clone();
+                let new = || Upkeep::new(id.clone(), None, now);
+                self.zones.entry(id.clone()).or_insert_with(new).is_called(zone);
+                Placed::In(id)
+            }
+            (_, Some(known)) => Placed::In(known.clone()),
+            (Place::Nowhere, None) => Placed::Nowhere,
+            (Place::Ambiguous(zones), None) => Placed::Ambiguous(zones),
+            (Place::Undecided(_), None) => Placed::Undecided,
+        }
     }
 
     /// The next request: `None` if there is none, ever, or one is on its way.
     #[must_use]
-    pub fn due(&self, writing: Writing, now: Moment) -> Option<Due> {
-        if self.busy.is_some() {
+    pub fn due(&self, what: Circumstances<'_>, credential: &Credential, now: Moment) -> Option<Due> {
+        if self.busy.is_some() || credential.open.is_some() {
             return None;
         }
-        let search = self.next_search().map(|_| match self.discover_at {
-            Some(at) => (at.max(now), Errand::SearchAgain),
-            None => (now, Errand::Search),
-        });
+        let search = self.search_due(credential, now);
+        let ahead = self.zone_ahead(what.ahead, now);
         let zones = self.zones.values().filter_map(|zone| {
-            let (at, job) = zone.job(writing, now)?;
-            let rank = if job == Job::Refresh { Rank::Refresh } else { Rank::Needed };
+            let id = zone.id();
+            let (at, job) = zone.job(what.writing, ahead == Some(id), what.mark, now)?;
+            let held = credential.held_until(&Some(id.clone()), now).unwrap_or(now);
             // The zone that has waited longest comes first, so that none starves.
-            let errand = Errand::Zone { rank, served: zone.served(), job, id: zone.id().clone() };
-            Some((at, errand))
+            let errand = Errand::Zone { rank: Rank::of(job), served: zone.served(), job, id: id.clone() };
+            Some((at.max(held), errand))
         });
-        let again = self.search_again_at().map(|at| (at.max(now), Errand::SearchAgain));
-        let (at, errand) = search.into_iter().chain(zones).chain(again).min()?;
-        let holds = [self.refused, self.outage_until, self.pace.held_until(now)];
+        let (at, errand) = search.into_iter().chain(zones).min()?;
+        let holds = [self.refused, self.outage_until, credential.pace.held_until(now)];
         let wanted_at = holds.into_iter().flatten().fold(at.max(now), Moment::max);
-        Some(Due { wanted_at, at: wanted_at.max(self.pace.ready_at(now)), errand })
+        let ready_at = match errand {
+            Errand::Search | Errand::Zone { rank: Rank::Write | Rank::Needed, .. } => {
+                credential.pace.ready_at(now)
+            }
+            Errand::SearchAgain | Errand::Zone { rank: Rank::Refresh, .. } => {
+                credential.pace.ready_beside(self.kept_free(), now)
+            }
+        };
+        Some(Due { wanted_at, at: wanted_at.max(ready_at), errand })
+    }
+
+    /// Requests that are kept free for a change of address: two a zone, at most half the budget.
+    fn kept_free(&self) -> u32 {
+        let zones = u32::try_from(self.zones.len()).unwrap_or(u32::MAX);
+        zones.saturating_mul(2).min(self.settings.budget.requests / 2)
+    }
+
+    fn search_due(&self, credential: &Credential, now: Moment) -> Option<(Moment, Errand)> {
+        let held = credential.held_until(&None, now).unwrap_or(now);
+        let again = self.discover_at.is_some() || self.verifying;
+        let at = match self.next_search() {
+            Some(_) => Some(self.discover_at.unwrap_or(now)),
+            None if self.has_lost() => self.discover_at,
+            None => self.verify_at(),
+        };
+        let errand = if again || self.next_search().is_none() { Errand::SearchAgain } else { Errand::Search };
+        at.map(|at| (at.max(held).max(now), errand))
+    }
+
+    /// When it is time to see whether a name lies in a better zone by now.
+    fn verify_at(&self) -> Option<Moment> {
+        let finds = self.hints.values().any(|hint| matches!(hint, ZoneHint::Find));
+        self.verified_at.filter(|_| finds).map(|at| at + self.settings.refresh)
+    }
+
+    /// The zone that is listed before it is certain that something changes: one at most, so that it can
+    /// be written while its list is fresh.
+    fn zone_ahead(&self, ahead: Ahead, now: Moment) -> Option<&ZoneId> {
+        let allowed = match ahead {
+            Ahead::No => false,
+            Ahead::Suspicion => self.alarm.0.is_none_or(|at| at <= now),
+            Ahead::Certain => true,
+        };
+        if !allowed || self.zones.values().any(|zone| zone.is_fresh(now) && !zone.keys().is_empty()) {
+            return None;
+        }
+        let known = self.zones.values().filter(|zone| zone.is_believed() && !zone.keys().is_empty());
+        known.min_by_key(|zone| (zone.served(), zone.id())).map(Upkeep::id)
     }
 
     /// Whether it is still to be found out which zones there are, and nothing stands against it.
     #[must_use]
-    pub fn is_searching(&self, now: Moment) -> bool {
-        self.next_search().is_some() && self.discover_at.is_none_or(|at| at <= now) && !self.is_held(now)
+    pub fn is_searching(&self, credential: &Credential, now: Moment) -> bool {
+        let open = self.places.values().any(|placed| *placed == Placed::Undecided);
+        open && self.discover_at.is_none_or(|at| at <= now) && !self.is_held(credential, now)
     }
 
     /// Whether nothing may be sent because of a failure.
     #[must_use]
-    pub fn is_held(&self, now: Moment) -> bool {
-        let holds = [self.refused, self.outage_until, self.pace.held_until(now)];
+    pub fn is_held(&self, credential: &Credential, now: Moment) -> bool {
+        let holds = [self.refused, self.outage_until, credential.pace.held_until(now)];
         holds.into_iter().flatten().any(|until| until > now)
     }
 
@@ -297,13 +461,27 @@ impl Account {
         self.refused.is_some()
     }
 
-    fn next_search(&self) -> Option<Request> {
-        let open = self.hints.iter().filter(|(name, _)| *self.place(name) == Placed::Undecided);
-        self.discovery.next(open)
+    /// Whether anything is refused to this credential, so that another one may help.
+    #[must_use]
+    pub fn lacks_something(&self) -> bool {
+        let zone = |zone: &Upkeep| zone.refused().is_some_and(Failure::is_of_rights);
+        self.refused.is_some() || self.search_refused || self.zones.values().any(zone)
     }
 
-    fn search_again_at(&self) -> Option<Moment> {
-        self.discover_at.filter(|_| self.has_lost())
+    /// Until when it waits, after a refusal or an outage.
+    #[must_use]
+    pub fn waits_until(&self) -> (Option<Moment>, Option<Moment>, Option<Moment>) {
+        (self.refused, self.outage_until, self.discover_at)
+    }
+
+    fn next_search(&self) -> Option<Request> {
+        let open = self.hints.iter().filter(|(name, hint)| match hint {
+            ZoneHint::Id(..) => false,
+            ZoneHint::Find | ZoneHint::Named(_) => {
+                self.verifying || matches!(self.place(name), Placed::Undecided)
+            }
+        });
+        self.discovery.next(open)
     }
 
     /// Whether a name has no zone, or too many.
@@ -313,11 +491,18 @@ impl Account {
 
     fn search_anew(&mut self, now: Moment) {
         self.discovery = Discovery::default();
+        self.verifying = true;
         self.settle_places(now);
     }
 
     /// Begins what is due. The second value says whether a snapshot must be saved first.
-    pub fn begin(&mut self, due: Due, writing: Writing, now: Moment) -> Option<(Request, Saving)> {
+    pub fn begin(
+        &mut self,
+        due: Due,
+        what: Circumstances<'_>,
+        (credential, ticket): (&mut Credential, Ticket),
+        now: Moment,
+    ) -> Option<(Request, Saving)> {
         self.turn += 1;
         let (request, zone) = match due.errand {
             Errand::Search | Errand::SearchAgain => {
@@ -327,16 +512,22 @@ impl Account {
                 (self.next_search()?, None)
             }
             Errand::Zone { job, id, .. } => {
-                let turn = self.turn;
-                (self.zones.get_mut(&id)?.begin(job, writing, turn)?, Some(id))
+                let (turn, write) = (self.turn, (what.writing, what.mark));
+                let request = self.zones.get_mut(&id)?.begin(job, write, turn, now)?;
+                if job == Job::Ahead && what.ahead == Ahead::Suspicion {
+                    let (at, wait) = (now + self.alarm.1, (self.alarm.1 * 2).min(self.settings.refresh));
+                    self.alarm = (Some(at), wait.max(FALSE_ALARM));
+                }
+                (request, Some(id))
             }
         };
         self.tally.requests += 1;
-        let mut saving = self.pace.spend(now);
+        let mut saving = credential.pace.spend(now);
         if request.writes() {
             saving = Saving::Needed;
         }
-        self.busy = Some(Busy { request: request.clone(), zone });
+        credential.open = Some(ticket);
+        self.busy = Some(Busy { ticket, request: request.clone(), zone });
         Some((request, saving))
     }
 
@@ -344,52 +535,76 @@ impl Account {
     pub fn answered(
         &mut self,
         answer: &Answer,
+        credential: &mut Credential,
         now: Moment,
         dice: &mut fastrand::Rng,
     ) -> Option<(Busy, Effect)> {
         let busy = self.busy.take()?;
-        self.pace.settle(now);
-        self.pace.heed(&answer.limits, now);
         self.tally.millis += u64::try_from(answer.took.as_millis()).unwrap_or(0);
+        let throttled = matches!(&answer.outcome, Err(failure) if failure.class == Class::Throttled);
+        if let Some(wait) = answer.retry_after.filter(|_| !throttled) {
+            credential.hold(busy.zone.clone(), wait, now);
+        }
         let effect = match &answer.outcome {
             Ok(_) => {
-                self.pace.welcome();
-                self.outage.reset();
-                self.outage_until = None;
-                self.refusals.reset();
-                self.refused = None;
-                Effect::Works
+                credential.pace.welcome();
+                self.worked(&busy, now)
             }
-            Err(failure) => self.failed(failure, answer.retry_after, busy.zone.is_none(), now, dice),
+            Err(failure) if throttled => {
+                let _ = failure;
+                self.tally.throttled += 1;
+                self.tally.missed_at = Some(now);
+                Effect::Throttled(credential.pace.throttle(answer.retry_after, now, dice))
+            }
+            Err(failure) => {
+                credential.pace.welcome();
+                self.failed(failure, &busy, now, dice)
+            }
         };
         Some((busy, effect))
     }
 
-    fn failed(
-        &mut self,
-        failure: &Failure,
-        retry_after: Option<Duration>,
-        search: bool,
-        now: Moment,
-        dice: &mut fastrand::Rng,
-    ) -> Effect {
+    fn worked(&mut self, busy: &Busy, now: Moment) -> Effect {
+        self.tally.served_at = Some(now);
+        let writes = busy.request.writes();
+        if writes {
+            self.alarm = (None, FALSE_ALARM);
+        }
+        self.outage_until = None;
+        self.refusals.reset();
+        let zone_was_refused =
+            busy.zone.as_ref().and_then(|id| self.zones.get(id)).is_some_and(|zone| zone.refused().is_some());
+        // What was refused with the same credential may work again, too.
+        if self.refused.take().is_some() || zone_was_refused {
+            self.zones.values_mut().filter(|zone| zone.refused().is_some()).for_each(|zone| zone.hurry(now));
+            if self.search_refused {
+                self.discover_at = None;
+            }
+        }
+        if self.writes_fail && !writes {
+            return Effect::Answers;
+        }
+        self.writes_fail = false;
+        self.outage.reset();
+        Effect::Works
+    }
+
+    fn failed(&mut self, failure: &Failure, busy: &Busy, now: Moment, dice: &mut fastrand::Rng) -> Effect {
         self.tally.failed += 1;
+        let search = busy.zone.is_none();
         match failure.class {
-            Class::Throttled => {
-                self.tally.failed -= 1;
-                self.tally.throttled += 1;
-                Effect::Throttled(self.pace.throttle(retry_after, now, dice))
+            Class::Credential if search && !self.search_worked && !self.zones.is_empty() => {
+                self.tally.served_at = Some(now);
+                self.search_refused = true;
+                let until = now + self.refusals.next(dice);
+                self.discover_at = Some(until);
+                Effect::SearchRefused(until)
             }
-            Class::Credential => {
-                let mut wait = self.refusals.next(dice);
-                if failure.says("Max auth failures") {
-                    wait = wait.max(Duration::from_secs(900));
-                }
-                let until = now + wait;
-                self.refused = Some(until);
-                Effect::Refused(until)
-            }
+            Class::Credential => self.refuse(failure, now, dice),
+            Class::Zone if self.blames_credential(failure, busy) => self.refuse(failure, now, dice),
             Class::NotSent | Class::Unsure => {
+                self.tally.missed_at = Some(now);
+                self.writes_fail |= busy.request.writes();
                 let wait = self.outage.next(dice);
                 // One zone in trouble, or the search, does not hold back the others; the API as a whole does.
                 if search && failure.status.is_some() {
@@ -400,54 +615,94 @@ impl Account {
                 Effect::Down
             }
             Class::Clock => {
+                self.tally.missed_at = Some(now);
                 self.outage_until = Some(now + self.outage.next(dice).min(CLOCK_RETRY));
                 Effect::Down
             }
-            Class::Zone | Class::Content | Class::CopyWrong => {
+            Class::Zone | Class::Content | Class::CopyWrong | Class::Throttled => {
+                self.tally.served_at = Some(now);
                 if search {
                     self.discover_at = Some(now + self.searches.next(dice));
                 }
                 self.outage.reset();
+                self.writes_fail = false;
                 self.refused = None;
                 Effect::Works
             }
         }
     }
 
+    fn refuse(&mut self, failure: &Failure, now: Moment, dice: &mut fastrand::Rng) -> Effect {
+        self.tally.served_at = Some(now);
+        let mut wait = self.refusals.next(dice);
+        if failure.says("Max auth failures") {
+            wait = wait.max(Duration::from_secs(900));
+        }
+        let until = now + wait;
+        self.refused = Some(until);
+        Effect::Refused(until)
+    }
+
+    /// Whether what a zone refuses is the credential's trouble: a second zone that has worked before
+    /// refuses, or the credential was refused already.
+    fn blames_credential(&self, failure: &Failure, busy: &Busy) -> bool {
+        let Some(id) = busy.zone.as_ref().filter(|_| failure.is_of_rights()) else {
+            return false;
+        };
+        let worked = self.zones.get(id).is_some_and(Upkeep::has_worked);
+        let another = self.zones.values().any(|zone| {
+            zone.id() != id && zone.has_worked() && zone.refused().is_some_and(Failure::is_of_rights)
+        });
+        self.refused.is_some() || worked && another
+    }
+
     /// Takes in a page of zones. True: all names are decided.
-    pub fn searched(
-        &mut self,
-        request: &Request,
-        page: super::request::Page<Zone>,
-        now: Moment,
-        dice: &mut fastrand::Rng,
-    ) -> bool {
+    pub fn searched(&mut self, request: &Request, page: Page<Zone>, now: Moment) -> bool {
         if let Request::Zones { page: number, name } = request {
             self.discovery.took(*number, name.clone(), page);
         }
         self.discover_at = None;
-        self.settle_places(now);
+        (self.search_worked, self.search_refused) = (true, false);
         if self.next_search().is_some() {
             return false;
         }
+        self.verifying = false;
+        self.searched_just_now = true;
+        self.verified_at = Some(now);
+        true
+    }
+
+    /// After the names were placed by a search that is over: when to search again.
+    pub fn search_later(&mut self, now: Moment, dice: &mut fastrand::Rng) {
         if self.has_lost() {
             self.discover_at = Some(now + self.searches.next(dice));
         } else {
             self.searches.reset();
         }
-        true
     }
 
     /// A zone that was found is gone: find its names anew, later.
     pub fn lose(&mut self, id: &ZoneId, now: Moment, dice: &mut fastrand::Rng) {
-        let hinted = self.hints.values().any(|hint| matches!(hint, ZoneHint::Id(hinted, _) if hinted == id));
-        if hinted {
+        if self.is_named(id) {
             return;
         }
         self.zones.remove(id);
         self.places.retain(|_, placed| *placed != Placed::In(id.clone()));
         self.discovery = Discovery::default();
         self.discover_at = Some(now + self.searches.next(dice));
+    }
+
+    /// A zone that was found refuses: there may be another one of its name by now.
+    pub fn doubt_place(&mut self, id: &ZoneId, now: Moment) {
+        if !self.is_named(id) && !self.verifying {
+            self.discover_at = Some(now);
+            self.discovery = Discovery::default();
+            self.verifying = true;
+        }
+    }
+
+    fn is_named(&self, id: &ZoneId) -> bool {
+        self.hints.values().any(|hint| matches!(hint, ZoneHint::Id(named, _) if named == id))
     }
 
     /// The secret is another one: what was refused is tried at once.
@@ -461,11 +716,19 @@ impl Account {
     pub fn hurry(&mut self, now: Moment) {
         self.outage_until = None;
         self.refused = self.refused.map(|until| until.min(now));
-        if self.discover_at.take().is_some() {
+        if self.discover_at.take().is_some() && !self.verifying {
             self.search_anew(now);
         }
         for zone in self.zones.values_mut() {
             zone.hurry(now);
+        }
+    }
+
+    /// An operator asks whether the names lie in better zones by now.
+    pub fn verify_now(&mut self) {
+        if self.verify_at().is_some() && !self.verifying {
+            self.discovery = Discovery::default();
+            self.verifying = true;
         }
     }
 
@@ -476,10 +739,22 @@ impl Account {
         }
     }
 
+    /// The ticket of the request that is on its way.
+    #[must_use]
+    pub fn ticket(&self) -> Option<Ticket> {
+        self.busy.as_ref().map(|busy| busy.ticket)
+    }
+
     /// Whether a request is on its way.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.busy.is_some()
+    }
+
+    /// Whether every request since then failed for an outage of Cloudflare, or for its limits; and there was one.
+    #[must_use]
+    pub fn is_out_since(&self, since: Moment) -> bool {
+        self.tally.missed_at.is_some_and(|at| at >= since) && self.tally.served_at.is_none_or(|at| at < since)
     }
 
     /// What the operator allows.
@@ -488,25 +763,14 @@ impl Account {
         self.settings.budget
     }
 
-    /// When requests left, as far as they still count.
-    #[must_use]
-    pub fn spent(&self) -> Vec<Moment> {
-        self.pace.spent()
-    }
-
-    /// What to remember of the budget.
-    pub fn remember_spent(&mut self, now: Moment) -> Vec<Moment> {
-        self.pace.remember(now)
-    }
-
     /// How the requests fared.
     #[must_use]
-    pub fn budget(&self, now: Moment) -> BudgetStatus {
+    pub fn budget(&self, credential: Option<&Credential>, now: Moment) -> BudgetStatus {
         let answered = self.tally.requests.saturating_sub(u64::from(self.busy.is_some()));
         BudgetStatus {
-            limit: self.pace.budget().requests,
-            left: self.pace.left(now),
-            resets_at: self.pace.resets_at(now),
+            limit: self.settings.budget.requests,
+            left: credential.map_or(self.settings.budget.requests, |it| it.pace.left(now)),
+            resets_at: credential.and_then(|it| it.pace.resets_at(now)),
             requests: self.tally.requests,
             throttled: self.tally.throttled,
             failed: self.tally.failed,
@@ -528,10 +792,14 @@ fn suits(zone: &Upkeep, name: &Name, hint: &ZoneHint) -> bool {
 pub enum Effect {
     /// The API answers, and accepts the credential.
     Works,
+    /// The same; but a write failed before, and this was none.
+    Answers,
     /// Silence until then.
     Throttled(Moment),
     /// The credential is refused, and tried again then.
     Refused(Moment),
+    /// The list of zones is refused, and asked for again then; the zones that are known are not.
+    SearchRefused(Moment),
     /// The API does not answer as it should.
     Down,
 }

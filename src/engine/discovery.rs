@@ -33,8 +33,8 @@ pub enum Place<'a> {
     In(&'a Zone),
     /// In no zone that the credential sees.
     Nowhere,
-    /// In one of several zones of the same name.
-    Ambiguous(&'a [Zone]),
+    /// In one of several zones of the same name, of which not just one is active.
+    Ambiguous(Vec<Zone>),
     /// Not known before this zone name has been asked for.
     Undecided(Name),
 }
@@ -54,9 +54,9 @@ impl Discovery {
         for candidate in candidates {
             match self.seen.get(&candidate).map(Vec::as_slice) {
                 Some([zone]) => return Place::In(zone),
+                Some(several @ [_, ..]) => return only_active(several),
                 Some([]) | None if self.complete || self.asked.contains(&candidate) => {}
                 Some([]) | None => return Place::Undecided(candidate),
-                Some(several) => return Place::Ambiguous(several),
             }
         }
         Place::Nowhere
@@ -129,6 +129,15 @@ impl Discovery {
     }
 }
 
+/// Of several zones of one name, the one that is active: the others were moved away, or wait.
+fn only_active(zones: &[Zone]) -> Place<'_> {
+    let mut active = zones.iter().filter(|zone| &*zone.status == "active");
+    match (active.next(), active.next()) {
+        (Some(zone), None) => Place::In(zone),
+        _ => Place::Ambiguous(zones.to_vec()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,7 +198,7 @@ mod tests {
     fn two_zones_of_one_name_are_ambiguous() {
         let zones = [zone(1, "example.com"), zone(2, "example.com")];
         let (found, _) = discover(&zones, &["a.example.com"]);
-        assert_eq!(placed(&found, "a.example.com"), Place::Ambiguous(&zones));
+        assert_eq!(placed(&found, "a.example.com"), Place::Ambiguous(zones.to_vec()));
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use super::zone::Attributes;
+
 /// A request that did not bring what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -19,6 +21,8 @@ pub struct Failure {
     pub detail: String,
     /// The `cf-ray` of the answer: what Cloudflare's support asks for.
     pub ray: Option<String>,
+    /// The answer did not come in time, or came cut off: a smaller one may come.
+    pub incomplete: bool,
 }
 
 /// One entry of the API's `errors`, or of an `error_chain` below it.
@@ -57,7 +61,37 @@ impl Failure {
     /// A failure without an answer: nothing arrived, or nothing came back.
     #[must_use]
     pub fn without_answer(class: Class, detail: impl Into<String>) -> Failure {
-        Failure { class, status: None, errors: Vec::new(), detail: detail.into(), ray: None }
+        Failure {
+            class,
+            status: None,
+            errors: Vec::new(),
+            detail: detail.into(),
+            ray: None,
+            incomplete: false,
+        }
+    }
+
+    /// Whether the credential lacks a right, or is not accepted at all (401, 403).
+    #[must_use]
+    pub fn is_of_rights(&self) -> bool {
+        matches!(self.status, Some(401 | 403))
+    }
+
+    /// Whether the zone is full.
+    #[must_use]
+    pub fn is_quota(&self) -> bool {
+        self.has_code(&[81_045])
+    }
+
+    /// The attributes of a record that the answer blames.
+    #[must_use]
+    pub fn blames(&self) -> Attributes {
+        Attributes {
+            proxied: self.has_code(&[9003, 9004, 9041]),
+            ttl: self.has_code(&[9021]),
+            comment: self.has_code(&[9313]),
+            tags: self.has_code(&[9300]),
+        }
     }
 
     /// Whether the answer, at any level, had one of these codes.
@@ -185,7 +219,7 @@ mod tests {
 
     fn refusal(class: Class, status: u16, code: i64, message: &str) -> Failure {
         let errors = vec![ApiError { code, message: message.to_owned() }];
-        Failure { class, status: Some(status), errors, detail: String::new(), ray: None }
+        Failure { class, status: Some(status), errors, detail: String::new(), ray: None, incomplete: false }
     }
 
     fn remedy(class: Class, code: i64) -> Option<&'static str> {

@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod address;
+pub mod credential;
 pub mod discovery;
 pub mod failure;
 pub mod flaps;
@@ -28,8 +29,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use account::{Account, Busy, Due, Effect, Placed};
+use account::{Account, Ahead, Busy, Circumstances, Due, Effect, Placed};
 use address::{Holds, SourceId, Unheard, Watch};
+use credential::{Credential, CredentialMemory, Ticket};
 use failure::{Class, Failure};
 use gathering::Gathering;
 use names::{Family, Key, Moment, ZoneId};
@@ -37,14 +39,21 @@ use notice::{Bulletin, Notice, Topic, Trouble};
 pub use outlook::*;
 use pace::Saving;
 use request::{Answer, Found, Request};
-use settings::{AccountName, CredentialId, OnExit, Settings, Tunnel};
-use upkeep::{Reaction, Reason, Upkeep, Writing};
-use zone::{Copy, Goal, Mark, Operation};
+use settings::{AccountName, Budget, CredentialId, OnExit, Settings, Tunnel};
+use upkeep::{Parked, Progress, Reaction, Upkeep, Writing};
+use zone::{Copy, Goal, Happened, Mark, Operation, Surprise};
 
 /// The longest that the first look of a daemon waits, so that many do not start as one.
 const LONGEST_SPREAD: Duration = Duration::from_secs(5);
-/// How long a single pass, or the deletes at a stop, go on trying what failed.
+/// How long a single pass goes on trying what failed.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the deletes at a stop are tried: Docker kills ten seconds after it has asked to stop.
+const PATIENCE_AT_STOP: Duration = Duration::from_secs(7);
+/// At most so often everything is read again because an operator asks.
+const REFRESH_AT_MOST: Duration = Duration::from_secs(60);
+/// So long after a start that is to delete its records at the end they are read again: another instance,
+/// which this one replaces, may have deleted them at its own end.
+const RECHECK: Duration = Duration::from_secs(120);
 /// How often a refused secret is read again, in case somebody has put a better one in its place.
 const REREAD_EVERY: Duration = Duration::from_secs(60);
 /// A shorter wait for the budget is nobody's concern.
@@ -79,8 +88,8 @@ pub struct Start {
 pub enum Event {
     /// A source answered [`Command::Look`], or failed to.
     Heard(SourceId, Result<IpAddr, Unheard>),
-    /// Cloudflare answered the one [`Command::Ask`] of this account, or failed to.
-    Answered(AccountName, Answer),
+    /// Cloudflare answered the [`Command::Ask`] with this ticket, or failed to.
+    Answered(Ticket, Answer),
     /// The secret of this account was read again and differs from the one before.
     SecretChanged(AccountName, CredentialId),
     /// The families that this host does not have, by the kernel's addresses and routes: no default route
@@ -101,9 +110,9 @@ pub enum Event {
 pub enum Command {
     /// Ask a source; answer with [`Event::Heard`].
     Look(SourceId),
-    /// Send a request; answer with [`Event::Answered`]. One at a time for each account.
+    /// Send a request; answer with [`Event::Answered`]. One at a time for each credential.
     /// Before it leaves, an [`Engine::unsaved`] snapshot must be on disk (if there is a disk).
-    Ask(AccountName, Request),
+    Ask(Ticket, AccountName, Request),
     /// The credential was refused: read the secret again, and tell [`Event::SecretChanged`] if it differs.
     RereadSecret(AccountName),
 }
@@ -124,8 +133,11 @@ pub struct Engine {
     /// Those of them that were said to be left alone.
     said_missing: BTreeSet<Family>,
     accounts: BTreeMap<AccountName, Account>,
-    /// When requests left for accounts that are not in the settings any more, in case they come back.
-    retired: BTreeMap<AccountName, Vec<Moment>>,
+    /// By what tells them apart; those of removed accounts stay while what they spent still counts.
+    credentials: BTreeMap<CredentialId, Credential>,
+    /// The requests that are on their way, and whose they are.
+    open: BTreeMap<Ticket, CredentialId>,
+    tickets: u64,
     rereads: BTreeMap<AccountName, Moment>,
     bulletin: Bulletin,
     /// Deletes since there last was nothing to delete.
@@ -135,6 +147,21 @@ pub struct Engine {
     stopped_at: Option<Moment>,
     unsaved: bool,
     urgent: VecDeque<Command>,
+    /// What an operator asked for and has not got yet; and when they last got something.
+    asked: Option<Wish>,
+    granted_at: Option<Moment>,
+    recheck_at: Option<Moment>,
+    /// How each name and type is, and since when.
+    since: BTreeMap<Key, (RecordState, Moment)>,
+}
+
+/// What an operator asks for with a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Wish {
+    /// To try again what failed, and to look for better zones (SIGHUP).
+    Search,
+    /// To list everything again, too (SIGUSR1).
+    Refresh,
 }
 
 impl Engine {
@@ -153,7 +180,9 @@ impl Engine {
             missing: BTreeSet::new(),
             said_missing: BTreeSet::new(),
             accounts: BTreeMap::new(),
-            retired: BTreeMap::new(),
+            credentials: BTreeMap::new(),
+            open: BTreeMap::new(),
+            tickets: 0,
             rereads: BTreeMap::new(),
             bulletin: Bulletin::default(),
             deleted: 0,
@@ -161,13 +190,20 @@ impl Engine {
             stopped_at: None,
             unsaved: false,
             urgent: VecDeque::new(),
+            asked: None,
+            granted_at: None,
+            recheck_at: None,
+            since: BTreeMap::new(),
         };
         settings.records = records;
         let mut snapshot = remembered.unwrap_or_default();
-        engine.retired = std::mem::take(&mut snapshot.spent);
+        engine.recall_credentials(&mut snapshot, &settings, start.now);
         for (name, account) in &settings.accounts {
-            let spent = engine.retired.remove(name).unwrap_or_default();
-            engine.accounts.insert(name.clone(), Account::new(account.clone(), spent, start.now));
+            engine.accounts.insert(name.clone(), Account::new(account.clone()));
+        }
+        engine.share_budgets();
+        if start.mode == Mode::Daemon && settings.on_exit == OnExit::Delete {
+            engine.recheck_at = Some(start.now + RECHECK);
         }
         let spread = match (start.mode, start.eager) {
             (Mode::Daemon, false) => (settings.every / 10).min(LONGEST_SPREAD).mul_f64(engine.dice.f64()),
@@ -176,6 +212,39 @@ impl Engine {
         engine.apply(settings, start.now + spread);
         engine.recall(snapshot, start.now);
         engine
+    }
+
+    /// Takes over what was spent and held from a snapshot; an older one knows it by account.
+    fn recall_credentials(&mut self, snapshot: &mut Snapshot, settings: &Settings, now: Moment) {
+        let mut memories = std::mem::take(&mut snapshot.credentials);
+        for (name, memory) in std::mem::take(&mut snapshot.by_account) {
+            let id = settings.accounts.get(&name).map(|account| credential_of(&name, account));
+            memories.entry(id.unwrap_or_else(|| unknown(&name))).or_insert(memory);
+        }
+        for (name, account) in &settings.accounts {
+            memories.entry(credential_of(name, account)).or_default();
+        }
+        let any = Budget { requests: u32::MAX, per: Duration::from_secs(300) };
+        let known = memories.into_iter().map(|(id, memory)| (id, Credential::new(any, memory, now)));
+        self.credentials = known.collect();
+    }
+
+    /// Accounts with the same credential share the smallest of their budgets.
+    fn share_budgets(&mut self) {
+        let mut budgets: BTreeMap<CredentialId, Budget> = BTreeMap::new();
+        for (name, account) in &self.accounts {
+            let budget = account.limit();
+            let rate = |budget: &Budget| f64::from(budget.requests) / budget.per.as_secs_f64();
+            let least = budgets.entry(credential_of(name, account.settings())).or_insert(budget);
+            if rate(&budget) < rate(least) {
+                *least = budget;
+            }
+        }
+        for (id, budget) in budgets {
+            if let Some(credential) = self.credentials.get_mut(&id) {
+                credential.pace.rebudget(budget);
+            }
+        }
     }
 
     /// Takes over addresses and zones from a snapshot, as far as the settings still want them.
@@ -190,20 +259,30 @@ impl Engine {
                 watch.remember_holds(holds, now);
             }
         }
+        for (name, at) in snapshot.searched {
+            if let Some(account) = self.accounts.get_mut(&name) {
+                account.remember_search(at.min(now));
+            }
+        }
         for memory in snapshot.zones {
             let Some(account) = self.accounts.get_mut(&memory.account) else {
                 continue;
             };
             let mut zone = Upkeep::new(memory.id, memory.name, now);
-            let copy = Copy {
+            let mut copy = Copy {
                 names: memory.names.iter().cloned().collect(),
                 records: memory.records.into_iter().map(|record| (record.id.clone(), record)).collect(),
-                aliases: memory.aliases.into_iter().collect(),
-                adopted: memory.adopted.into_iter().collect(),
+                blocks: memory.blocks.into_iter().collect(),
+                ours: memory.ours.into_iter().collect(),
+                foreign: memory.foreign.into_iter().collect(),
+                released: memory.released.into_iter().collect(),
             };
+            copy.claim_marked(&self.mark);
             let refresh = account.refresh();
             let listed_at = memory.listed_at.map(|listed_at| listed_at.min(now));
             zone.remember(copy, listed_at.filter(|at| now.since(*at) < refresh), refresh);
+            zone.keep(BTreeSet::new(), memory.leaving.into_iter().collect());
+            zone.is_on(memory.plan);
             account.remember(zone, &memory.names);
         }
         self.assign(now);
@@ -211,31 +290,68 @@ impl Engine {
 
     /// New settings (reload): copies of zones, budget and beliefs that still apply are kept.
     pub fn reconfigure(&mut self, settings: Settings, now: Moment) {
-        for (name, account) in &self.accounts {
-            self.retired.insert(name.clone(), account.spent());
+        let mut before = std::mem::take(&mut self.accounts);
+        for (name, new) in &settings.accounts {
+            let id = credential_of(name, new);
+            // An account of another name with the same credential is the same account, renamed.
+            let renamed = || {
+                let gone = |old: &&AccountName| !settings.accounts.contains_key(*old);
+                before
+                    .keys()
+                    .filter(gone)
+                    .find(|old| credential_of(old, before[*old].settings()) == id)
+                    .cloned()
+            };
+            let old = Some(name.clone()).filter(|name| before.contains_key(name)).or_else(renamed);
+            let mut account =
+                old.and_then(|old| before.remove(&old)).unwrap_or_else(|| Account::new(new.clone()));
+            self.succeed(&credential_of(name, account.settings()), &id, now);
+            account.reconfigure(new.clone());
+            self.accounts.insert(name.clone(), account);
         }
-        self.accounts.retain(|name, _| settings.accounts.contains_key(name));
+        self.share_budgets();
         self.rereads.retain(|name, _| settings.accounts.contains_key(name));
         self.urgent.retain(|command| match command {
-            Command::RereadSecret(name) | Command::Ask(name, _) => settings.accounts.contains_key(name),
+            Command::RereadSecret(name) | Command::Ask(_, name, _) => settings.accounts.contains_key(name),
             Command::Look(_) => true,
         });
-        for (name, new) in &settings.accounts {
-            let spent = self.retired.remove(name).unwrap_or_default();
-            match self.accounts.get_mut(name) {
-                Some(account) => account.reconfigure(new.clone()),
-                None => {
-                    self.accounts.insert(name.clone(), Account::new(new.clone(), spent, now));
-                }
-            }
-        }
+        let mark = self.mark.clone();
         self.apply(settings, now);
         self.tell_missing(now);
+        if mark != self.mark {
+            let zones = self.accounts.values_mut().flat_map(Account::zones_mut);
+            zones.for_each(|zone| zone.claim_marked(&self.mark));
+        }
+        self.asked = self.asked.max(Some(Wish::Search));
+        self.assign(now);
+        self.grant(now);
+        self.unsaved = true;
+    }
+
+    /// Another credential takes the place of one: what that spent and what it is held for counts on.
+    fn succeed(&mut self, old: &CredentialId, new: &CredentialId, now: Moment) {
+        if !self.credentials.contains_key(new) {
+            let any = Budget { requests: u32::MAX, per: Duration::from_secs(300) };
+            let fresh = || Credential::new(any, CredentialMemory::default(), now);
+            let heir = self.credentials.get(old).map_or_else(fresh, |old| old.replaced(now));
+            self.credentials.insert(new.clone(), heir);
+        }
+    }
+
+    /// Gives an operator what they asked for, at most once a minute.
+    fn grant(&mut self, now: Moment) {
+        if self.granted_at.is_some_and(|at| now.since(at) < REFRESH_AT_MOST) {
+            return;
+        }
+        let Some(wish) = self.asked.take() else { return };
+        self.granted_at = Some(now);
         for account in self.accounts.values_mut() {
+            if wish == Wish::Refresh {
+                account.zones_mut().for_each(|zone| zone.refresh_at(now));
+            }
+            account.verify_now();
             account.hurry(now);
         }
-        self.assign(now);
-        self.unsaved = true;
     }
 
     /// Takes over settings; families whose sources changed are looked at anew at `first`.
@@ -274,7 +390,10 @@ impl Engine {
             }
             Topic::Address(family) | Topic::Flaps(family) => sources.contains_key(family),
             Topic::Tunnel(family) => sources.contains_key(family) && *tunnel == Tunnel::Hold,
-            Topic::Zone(account, _) | Topic::Permission(account, _) => accounts.contains_key(account),
+            Topic::Zone(account, _) | Topic::Permission(account, _) | Topic::Listing(account, _) => {
+                accounts.contains_key(account)
+            }
+            Topic::Fight(key) => records.contains_key(key),
             Topic::Credential(account)
             | Topic::Api(account)
             | Topic::Search(account)
@@ -286,10 +405,13 @@ impl Engine {
 
     /// Gives every record its account and zone, and works out what differs.
     fn assign(&mut self, now: Moment) {
+        let mut moved = Vec::new();
         for (name, account) in &mut self.accounts {
             let mine = self.settings.records.iter().filter(|(_, wanted)| wanted.account == *name);
-            account.keep(mine, now);
+            moved.extend(account.keep(mine, now));
         }
+        self.unsaved |= !moved.is_empty();
+        moved.into_iter().for_each(|moved| self.bulletin.say(Notice::Moved(moved)));
         self.compare_all(now);
         self.tell_places(now);
     }
@@ -300,25 +422,18 @@ impl Engine {
     pub fn handle(&mut self, event: Event, now: Moment) {
         match event {
             Event::Heard(source, answer) => self.heard(source, answer, now),
-            Event::Answered(account, answer) => self.answered(&account, answer, now),
+            Event::Answered(ticket, answer) => self.answered(ticket, answer, now),
             Event::Missing(missing) => self.note_missing(missing, now),
             Event::WayOutGone(family) => self.way_out_gone(family, now),
-            Event::SecretChanged(name, _) => {
-                if let Some(account) = self.accounts.get_mut(&name) {
-                    account.trust_again(now);
-                    self.rereads.remove(&name);
-                }
-            }
+            Event::SecretChanged(name, id) => self.secret_changed(&name, id, now),
             Event::LookNow => {
                 self.watches.values_mut().for_each(|watch| watch.look_now(now));
                 self.accounts.values_mut().for_each(Account::reconnect);
             }
             Event::RefreshNow => {
                 self.watches.values_mut().for_each(|watch| watch.try_again(now));
-                for account in self.accounts.values_mut() {
-                    account.zones_mut().for_each(Upkeep::doubt);
-                    account.hurry(now);
-                }
+                self.asked = Some(Wish::Refresh);
+                self.grant(now);
             }
             Event::Stop => {
                 self.stopped_at = Some(now);
@@ -328,19 +443,55 @@ impl Engine {
                 self.compare_all(now);
             }
         }
+        self.observe(now);
     }
 
-    fn answered(&mut self, name: &AccountName, answer: Answer, now: Moment) {
-        let Some(account) = self.accounts.get_mut(name) else {
+    fn secret_changed(&mut self, name: &AccountName, id: CredentialId, now: Moment) {
+        let Some(account) = self.accounts.get(name) else { return };
+        let mut settings = account.settings().clone();
+        let old = credential_of(name, &settings);
+        settings.credential = id;
+        self.succeed(&old, &credential_of(name, &settings), now);
+        if let Some(account) = self.accounts.get_mut(name) {
+            account.reconfigure(settings);
+            account.trust_again(now);
+        }
+        self.share_budgets();
+        self.rereads.remove(name);
+    }
+
+    fn answered(&mut self, ticket: Ticket, answer: Answer, now: Moment) {
+        let Some(id) = self.open.remove(&ticket) else {
             return;
         };
-        let Some((busy, effect)) = account.answered(&answer, now, &mut self.dice) else {
+        let Some(credential) = self.credentials.get_mut(&id) else {
             return;
         };
-        self.tell_effect(name, effect, answer.outcome.as_ref().err(), now);
+        credential.open = None;
+        credential.pace.settle(now);
+        credential.pace.heed(&answer.limits, now);
+        let asked = self.accounts.iter_mut().find(|(_, account)| account.ticket() == Some(ticket));
+        let Some((name, account)) = asked else {
+            // The account is gone; what its credential is held for is not.
+            if matches!(&answer.outcome, Err(failure) if failure.class == Class::Throttled) {
+                credential.pace.throttle(answer.retry_after, now, &mut self.dice);
+                self.unsaved = true;
+            }
+            return;
+        };
+        let name = name.clone();
+        let held = answer.retry_after.is_some();
+        let Some((busy, effect)) = account.answered(&answer, credential, now, &mut self.dice) else {
+            return;
+        };
+        self.unsaved |= held || matches!(effect, Effect::Throttled(_));
+        self.tell_effect(&name, effect, answer.outcome.as_ref().err(), now);
         match answer.outcome {
-            Ok(found) => self.found(name, &busy, found, now),
-            Err(failure) => self.failed(name, &busy, &failure, now),
+            Ok(found) => self.found(&name, &busy, found, now),
+            Err(failure) => self.failed(&name, &busy, &failure, effect, now),
+        }
+        if self.accounts.get(&name).is_some_and(|account| !account.lacks_something()) {
+            self.rereads.remove(&name);
         }
     }
 
@@ -352,14 +503,18 @@ impl Engine {
         match (found, &busy.zone) {
             (Found::Zones(page), _) => {
                 self.bulletin.clear(&Topic::Search(name.clone()), now);
-                if account.searched(&busy.request, page, now, &mut self.dice) {
+                if account.searched(&busy.request, page, now) {
                     self.assign(now);
+                    if let Some(account) = self.accounts.get_mut(name) {
+                        account.search_later(now, &mut self.dice);
+                    }
+                    self.unsaved = true;
                 }
             }
             (Found::Zone(zone), Some(id)) => {
                 self.tell_odd(name, &zone, now);
                 if let Some(upkeep) = self.accounts.get_mut(name).and_then(|account| account.zone(id)) {
-                    upkeep.is_called(zone.name);
+                    upkeep.is_called(&zone);
                 }
                 self.assign(now);
                 self.unsaved = true;
@@ -368,17 +523,27 @@ impl Engine {
                 // A tenth of jitter, so that zones that were listed together drift apart.
                 let refresh = refresh.mul_f64(1.0 - self.dice.f64() / 10.0);
                 let Some(zone) = account.zone(id) else { return };
-                if zone.listed(page, refresh, now) {
-                    let records = zone.copy().map_or(0, |copy| copy.records.len());
-                    self.bulletin.say(Notice::Listed { zone: zone.label(), records });
-                    self.unsaved = true;
-                    self.clear_refusal(name, id, now);
-                    self.compare(name, id, now);
+                match zone.listed(page, &self.mark, refresh, now) {
+                    Progress::More => {}
+                    Progress::Whole(surprises) => self.listed(name, id, surprises, now),
+                    Progress::Contradictory(why) => {
+                        let trouble = Trouble::Contradictory(zone.label(), why);
+                        self.bulletin.raise(Topic::Listing(name.clone(), id.clone()), trouble, now);
+                    }
+                    Progress::TooLong => {
+                        let failure = Failure::without_answer(
+                            Class::Zone,
+                            "it has more records than stayput reads (200 pages of 5,000)",
+                        );
+                        zone.zone_refused(&failure, now, &mut self.dice);
+                        let trouble = Trouble::ZoneRefused(zone.label(), failure);
+                        self.bulletin.raise(Topic::Permission(name.clone(), id.clone()), trouble, now);
+                    }
                 }
             }
             (Found::Written(written), Some(id)) => {
                 let Some(zone) = account.zone(id) else { return };
-                let sent = zone.wrote(written);
+                let sent = zone.wrote(written, &self.mark, now);
                 self.deleted +=
                     sent.iter().filter(|operation| matches!(operation.step, zone::Step::Delete(_))).count();
                 self.bulletin.say(Notice::Written { zone: zone.label(), operations: sent.clone() });
@@ -391,12 +556,55 @@ impl Engine {
         }
     }
 
+    /// A list is whole.
+    fn listed(&mut self, name: &AccountName, id: &ZoneId, surprises: Vec<Surprise>, now: Moment) {
+        let Some(zone) = self.accounts.get_mut(name).and_then(|account| account.zone(id)) else { return };
+        let (label, records) = (zone.label(), zone.copy().map_or(0, |copy| copy.records.len()));
+        let fights: Vec<_> = zone
+            .keys()
+            .iter()
+            .map(|key| (key.clone(), zone.fights_until(key, now), zone.is_fought_over(key)))
+            .collect();
+        self.bulletin.say(Notice::Listed { zone: label, records });
+        for (key, until, goes_on) in fights {
+            let topic = Topic::Fight(key.clone());
+            match until {
+                Some(until) => self.bulletin.raise(topic, Trouble::Fight(key, now.until(until)), now),
+                None if goes_on => {}
+                None => self.bulletin.clear(&topic, now),
+            }
+        }
+        for surprise in surprises {
+            let known = self.settings.records.contains_key(&surprise.key);
+            if known && surprise.what != Happened::Readdressed {
+                self.bulletin.say(Notice::Surprise(surprise));
+            }
+        }
+        self.unsaved = true;
+        self.bulletin.clear(&Topic::Listing(name.clone(), id.clone()), now);
+        self.clear_refusal(name, id, now);
+        self.compare(name, id, now);
+    }
+
     fn park_unkept(&mut self, name: &AccountName, id: &ZoneId, sent: &[Operation], now: Moment) {
         let zone = self.accounts.get_mut(name).and_then(|account| account.zone(id));
         let Some(zone) = zone else { return };
-        for key in zone.park_unkept(sent, now, &mut self.dice) {
-            let trouble = Trouble::Parked(key.clone(), Reason::NotKept);
-            self.bulletin.raise(Topic::Record(key), trouble, now);
+        let keys = zone.park_unkept(sent, &self.mark, now, &mut self.dice);
+        self.tell_parked(name, id, &keys, now);
+    }
+
+    /// Says what is refused: one line, however many records it is about.
+    fn tell_parked(&mut self, name: &AccountName, id: &ZoneId, keys: &[Key], now: Moment) {
+        let zone = self.accounts.get_mut(name).and_then(|account| account.zone(id));
+        let Some((first, zone)) = keys.first().zip(zone) else { return };
+        if let Some(Parked { why, attributes, .. }) = zone.parked().get(first) {
+            let trouble = Trouble::Parked {
+                key: first.clone(),
+                others: keys.len() - 1,
+                attributes: *attributes,
+                why: why.clone(),
+            };
+            self.bulletin.raise(Topic::Record(first.clone()), trouble, now);
         }
     }
 
@@ -404,7 +612,7 @@ impl Engine {
         self.bulletin.clear(&Topic::Permission(name.clone(), id.clone()), now);
     }
 
-    fn failed(&mut self, name: &AccountName, busy: &Busy, failure: &Failure, now: Moment) {
+    fn failed(&mut self, name: &AccountName, busy: &Busy, failure: &Failure, effect: Effect, now: Moment) {
         let Some(id) = &busy.zone else {
             if failure.class == Class::Zone || failure.class == Class::Content {
                 let topic = Topic::Search(name.clone());
@@ -416,24 +624,26 @@ impl Engine {
             return;
         };
         let Some(zone) = account.zone(id) else { return };
-        let label = zone.label();
-        match zone.failed(failure, now, &mut self.dice) {
+        let (label, worked) = (zone.label(), zone.has_worked());
+        let mut judged = failure.clone();
+        if matches!(effect, Effect::Refused(_)) {
+            judged.class = Class::Credential;
+        }
+        match zone.failed(&judged, &self.mark, now, &mut self.dice) {
             Reaction::None => {}
-            Reaction::Parked(keys) => {
-                for key in keys {
-                    let trouble = Trouble::Parked(key.clone(), Reason::Refused(failure.clone()));
-                    self.bulletin.raise(Topic::Record(key), trouble, now);
-                }
-            }
+            Reaction::Parked(keys) => self.tell_parked(name, id, &keys, now),
             Reaction::Refused => {
                 let topic = Topic::Permission(name.clone(), id.clone());
                 self.bulletin.raise(topic, Trouble::ZoneRefused(label, failure.clone()), now);
                 if failure.status == Some(404) || failure.has_code(&[7003]) {
                     account.lose(id, now, &mut self.dice);
                     self.unsaved = true;
+                } else if worked {
+                    account.doubt_place(id, now);
                 }
-                if matches!(failure.status, Some(401 | 403)) {
+                if failure.is_of_rights() {
                     self.urgent.push_back(Command::RereadSecret(name.clone()));
+                    self.rereads.entry(name.clone()).or_insert(now + REREAD_EVERY);
                 }
             }
         }
@@ -453,7 +663,11 @@ impl Engine {
                 for topic in [credential, api, throttled] {
                     self.bulletin.clear(&topic, now);
                 }
-                self.rereads.remove(name);
+            }
+            (Effect::Answers, _) => {
+                for topic in [credential, throttled] {
+                    self.bulletin.clear(&topic, now);
+                }
             }
             (Effect::Throttled(until), _) => {
                 let trouble = Trouble::Throttled(name.clone(), now.until(until));
@@ -462,13 +676,22 @@ impl Engine {
             (Effect::Refused(until), Some(failure)) => {
                 let trouble = Trouble::Credential(name.clone(), failure.clone(), now.until(until));
                 self.bulletin.raise(credential, trouble, now);
+                // One message: the zones that refused first were refused for this.
+                self.bulletin
+                    .forget(|topic| !matches!(topic, Topic::Permission(account, _) if account == name));
                 self.urgent.push_back(Command::RereadSecret(name.clone()));
-                self.rereads.insert(name.clone(), now + REREAD_EVERY);
+                self.rereads.entry(name.clone()).or_insert(now + REREAD_EVERY);
+            }
+            (Effect::SearchRefused(until), Some(failure)) => {
+                let trouble = Trouble::SearchRefused(name.clone(), failure.clone(), now.until(until));
+                self.bulletin.raise(Topic::Search(name.clone()), trouble, now);
+                self.urgent.push_back(Command::RereadSecret(name.clone()));
+                self.rereads.entry(name.clone()).or_insert(now + REREAD_EVERY);
             }
             (Effect::Down, Some(failure)) => {
                 self.bulletin.raise(api, Trouble::Api(name.clone(), failure.clone()), now);
             }
-            (Effect::Refused(_) | Effect::Down, None) => {}
+            (Effect::Refused(_) | Effect::SearchRefused(_) | Effect::Down, None) => {}
         }
     }
 
@@ -493,7 +716,7 @@ impl Engine {
                 let trouble = match placed {
                     Placed::In(_) => None,
                     Placed::Nowhere => Some(Trouble::NoZone(account, name)),
-                    Placed::Ambiguous(ids) => Some(Trouble::Ambiguous(account, name, ids.clone())),
+                    Placed::Ambiguous(zones) => Some(Trouble::Ambiguous(account, name, zones.clone())),
                     Placed::Outside(zone) => Some(Trouble::Outside(name, zone.clone())),
                     Placed::Undecided => continue,
                 };
@@ -561,7 +784,7 @@ impl Engine {
                 // What is only waiting for deletes to be allowed has nothing refused any more.
                 for key in zone.keys().iter().filter(|key| !zone.parked().contains_key(*key)) {
                     let topic = Topic::Record(key.clone());
-                    let refused = matches!(self.bulletin.wrong(&topic), Some(Trouble::Parked(..)));
+                    let refused = matches!(self.bulletin.wrong(&topic), Some(Trouble::Parked { .. }));
                     let mut steps =
                         difference.operations.iter().filter(|operation| operation.key == *key).peekable();
                     let waits = refused && steps.peek().is_some();
@@ -601,34 +824,83 @@ impl Engine {
                 return Some(Command::RereadSecret(name.clone()));
             }
         }
-        let writing = self.writing(now);
+        if self.recheck_at.is_some_and(|at| at <= now) {
+            self.recheck_at = None;
+            let zones = self.accounts.values_mut().flat_map(Account::zones_mut);
+            zones.for_each(|zone| zone.refresh_at(now));
+        }
+        self.grant(now);
+        if let Some(command) = self.next_request(now) {
+            return Some(command);
+        }
+        self.credentials.retain(|id, credential| {
+            let used =
+                |(name, account): (&AccountName, &Account)| credential_of(name, account.settings()) == *id;
+            self.accounts.iter().any(used) || !credential.is_forgettable(now)
+        });
+        self.tell_settled(now);
+        None
+    }
+
+    fn next_request(&mut self, now: Moment) -> Option<Command> {
+        let (writing, ahead) = (self.writing(now), self.ahead(now));
+        let what = Circumstances { writing, ahead, mark: &self.mark };
         for (name, account) in &mut self.accounts {
-            let due = account.due(writing, now);
+            let id = credential_of(name, account.settings());
+            let Some(credential) = self.credentials.get_mut(&id) else { continue };
+            let due = account.due(what, credential, now);
             tell_budget(&mut self.bulletin, name, account, due.as_ref(), now);
             let Some(due) = due.filter(|due| due.at <= now) else {
                 continue;
             };
-            if let Some((request, saving)) = account.begin(due, writing, now) {
+            let ticket = Ticket(self.tickets);
+            if let Some((request, saving)) = account.begin(due, what, (credential, ticket), now) {
+                self.tickets += 1;
+                self.open.insert(ticket, id);
                 self.unsaved |= saving == Saving::Needed;
-                return Some(Command::Ask(name.clone(), request));
+                return Some(Command::Ask(ticket, name.clone(), request));
             }
         }
-        self.tell_settled(now);
         None
+    }
+
+    /// What the next request of an account is, and when.
+    fn due(&self, name: &AccountName, account: &Account, now: Moment) -> Option<Due> {
+        let what = Circumstances { writing: self.writing(now), ahead: self.ahead(now), mark: &self.mark };
+        let credential = self.credential(name, account)?;
+        account.due(what, credential, now)
+    }
+
+    fn credential(&self, name: &AccountName, account: &Account) -> Option<&Credential> {
+        self.credentials.get(&credential_of(name, account.settings()))
+    }
+
+    /// Whether an address is about to change.
+    fn ahead(&self, now: Moment) -> Ahead {
+        if self.stopped_at.is_some() || self.start.mode == Mode::Plan {
+            Ahead::No
+        } else if self.gathering.until(&self.watches, now).is_some() {
+            Ahead::Certain
+        } else if self.watches.values().any(Watch::is_suspicious) {
+            Ahead::Suspicion
+        } else {
+            Ahead::No
+        }
     }
 
     /// When to call [`Engine::next_command`] again if nothing happens before.
     #[must_use]
     pub fn wake_at(&self, now: Moment) -> Option<Moment> {
-        let writing = self.writing(now);
-        let requests =
-            self.accounts.values().filter_map(|account| account.due(writing, now)).map(|due| due.at);
+        let due = |(name, account)| self.due(name, account, now);
+        let requests = self.accounts.iter().filter_map(due).map(|due| due.at);
         if self.stopped_at.is_some() {
             return requests.min();
         }
         let looks = self.watches.values().filter_map(Watch::wants_at);
         let gathered = self.gathering.until(&self.watches, now);
-        requests.chain(looks).chain(self.rereads.values().copied()).chain(gathered).min()
+        let wish = self.asked.and(self.granted_at).map(|at| at + REFRESH_AT_MOST);
+        let others = [gathered, wish, self.recheck_at].into_iter().flatten();
+        requests.chain(looks).chain(self.rereads.values().copied()).chain(others).min()
     }
 
     /// What may be written: a pass that would delete too much deletes nothing.
@@ -640,7 +912,7 @@ impl Engine {
             return Writing::Nothing;
         }
         if self.stopped_at.is_none() && self.gathering.until(&self.watches, now).is_some() {
-            return Writing::Nothing;
+            return Writing::Wait;
         }
         let wanted = self.wanted_deletes();
         if wanted == 0 {
@@ -649,11 +921,12 @@ impl Engine {
         if wanted + self.deleted > self.settings.max_deletes {
             return Writing::NoDeletes;
         }
-        let unknown = |account: &Account| {
-            account.is_searching(now)
-                || !account.is_held(now) && account.zones().any(|zone| zone.awaits_list(now))
+        let unknown = |(name, account): (&AccountName, &Account)| {
+            let Some(credential) = self.credential(name, account) else { return false };
+            account.is_searching(credential, now)
+                || !account.is_held(credential, now) && account.zones().any(|zone| zone.awaits_list(now))
         };
-        if self.accounts.values().any(unknown) {
+        if self.accounts.iter().any(unknown) {
             return Writing::DeletesLater;
         }
         Writing::Allowed
@@ -683,17 +956,17 @@ impl Engine {
             let mut states = self.states();
             states.retain(|key, _| !self.is_without(key.family));
             let current = states.values().filter(|(state, _)| *state == RecordState::Current).count();
-            let requests = self.accounts.values().map(|account| account.budget(now).requests).sum();
+            let requests = self.accounts.values().map(|account| account.budget(None, now).requests).sum();
             self.bulletin.say(Notice::Settled { current, all: states.len(), requests });
         }
     }
 
     /// Whether every look has ended, nothing is on its way, and nothing is about to be sent.
     fn is_quiet(&self, now: Moment) -> bool {
-        let writing = self.writing(now);
-        let due = |account: &Account| account.due(writing, now).is_some_and(|due| due.wanted_at <= now);
-        self.watches.values().all(Watch::has_concluded)
-            && !self.accounts.values().any(|account| account.is_busy() || due(account))
+        let due = |(name, account): (&AccountName, &Account)| {
+            account.is_busy() || self.due(name, account, now).is_some_and(|due| due.wanted_at <= now)
+        };
+        self.watches.values().all(Watch::has_concluded) && !self.accounts.iter().any(due)
     }
 
     /// `Once` and `Plan`: whether the pass is over. After [`Event::Stop`]: whether the program may end.
@@ -705,18 +978,42 @@ impl Engine {
         if self.accounts.values().any(Account::is_busy) || !self.urgent.is_empty() {
             return false;
         }
-        let writing = self.writing(now);
         if let Some(stopped_at) = self.stopped_at {
-            let until = stopped_at + PATIENCE;
-            let waits = |account: &Account| account.due(writing, now).is_some_and(|due| due.at <= until);
-            return !self.accounts.values().any(waits);
+            let until = stopped_at + PATIENCE_AT_STOP;
+            let waits = |(name, account): (&AccountName, &Account)| {
+                self.due(name, account, now).is_some_and(|due| due.at <= until)
+            };
+            return !self.accounts.iter().any(waits);
         }
         let until = now.max(self.start.now + PATIENCE);
-        let waits = |account: &Account| account.due(writing, now).is_some_and(|due| due.wanted_at <= until);
+        let waits = |(name, account): (&AccountName, &Account)| {
+            self.due(name, account, now).is_some_and(|due| due.wanted_at <= until)
+        };
         let looks_again =
             |watch: &Watch| watch.is_restless() && watch.wants_at().is_some_and(|at| at <= until);
         self.watches.values().all(|watch| watch.has_concluded() && !looks_again(watch))
-            && !self.accounts.values().any(waits)
+            && !self.accounts.iter().any(waits)
+    }
+
+    /// The program ends now: says what should have been deleted and was not.
+    pub fn take_leave(&mut self) {
+        if self.stopped_at.is_none() || self.settings.on_exit == OnExit::Keep {
+            return;
+        }
+        let left = self.settings.records.iter().filter(|(key, wanted)| {
+            let zone = self.accounts.get(&wanted.account).and_then(|account| account.zone_of(&key.name));
+            let known = zone.and_then(Upkeep::copy);
+            let ours = |copy: &Copy| {
+                copy.records
+                    .values()
+                    .any(|record| record.key() == **key && copy.ours.contains_key(&record.id))
+            };
+            known.is_some_and(ours)
+        });
+        let left: Vec<Key> = left.map(|(key, _)| key.clone()).collect();
+        if !left.is_empty() {
+            self.bulletin.say(Notice::NotDeleted(left));
+        }
     }
 
     /// The messages since the last call.
@@ -735,7 +1032,7 @@ impl Engine {
     /// What to remember across a restart; counts as saved from now on.
     pub fn snapshot(&mut self, now: Moment) -> Snapshot {
         self.unsaved = false;
-        let mut snapshot = Snapshot { spent: self.retired.clone(), ..Snapshot::default() };
+        let mut snapshot = Snapshot::default();
         for (family, watch) in &self.watches {
             if let Some(believed) = watch.believed() {
                 snapshot.addresses.insert(*family, believed.clone());
@@ -744,8 +1041,17 @@ impl Engine {
                 snapshot.holds.insert(*family, watch.holds().clone());
             }
         }
-        for (name, account) in &mut self.accounts {
-            snapshot.spent.insert(name.clone(), account.remember_spent(now));
+        let busy: BTreeSet<CredentialId> = self
+            .accounts
+            .iter()
+            .filter(|(name, account)| self.due(name, account, now).is_some_and(|due| due.wanted_at <= now))
+            .map(|(name, account)| credential_of(name, account.settings()))
+            .collect();
+        for (id, credential) in &mut self.credentials {
+            snapshot.credentials.insert(id.clone(), credential.remember(busy.contains(id), now));
+        }
+        for (name, account) in &self.accounts {
+            snapshot.searched.extend(account.verified_at().map(|at| (name.clone(), at)));
             for zone in account.zones() {
                 let Some(copy) = zone.copy() else { continue };
                 snapshot.zones.push(ZoneMemory {
@@ -755,13 +1061,26 @@ impl Engine {
                     names: copy.names.iter().cloned().collect(),
                     listed_at: zone.listed_at(),
                     records: copy.records.values().cloned().collect(),
-                    aliases: copy.aliases.iter().cloned().collect(),
-                    adopted: copy.adopted.iter().cloned().collect(),
+                    blocks: copy.blocks.iter().map(|(name, block)| (name.clone(), block.clone())).collect(),
+                    ours: copy.ours.iter().map(|(id, claim)| (id.clone(), *claim)).collect(),
+                    foreign: copy.foreign.iter().cloned().collect(),
+                    released: copy.released.iter().cloned().collect(),
+                    leaving: zone.leaving().iter().cloned().collect(),
+                    plan: zone.plan().map(Into::into),
                 });
             }
         }
         snapshot
     }
+}
+
+/// What tells an account's credential apart; where that is not known, the account's own name.
+fn credential_of(name: &AccountName, account: &settings::Account) -> CredentialId {
+    if account.credential.0.is_empty() { unknown(name) } else { account.credential.clone() }
+}
+
+fn unknown(name: &AccountName) -> CredentialId {
+    CredentialId(format!("account {name}").into())
 }
 
 /// Says that work waits for the budget alone, and when it no longer does.

@@ -9,13 +9,14 @@ use std::mem::discriminant;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::account::Moved;
 use super::address::Heard;
 use super::failure::Failure;
 use super::names::{Family, Key, Moment, Name, ZoneId};
 use super::request::Zone;
 use super::settings::{AccountName, Budget};
 use super::upkeep::Reason;
-use super::zone::{Obstacle, Operation, Step};
+use super::zone::{Attributes, Happened, Obstacle, Operation, Step, Surprise};
 
 /// The first reminder of something that still is wrong comes after this time, the later ones daily.
 const FIRST_REMINDER: Duration = Duration::from_secs(6 * 3600);
@@ -77,6 +78,12 @@ pub enum Notice {
         /// How many of its records are ours to keep.
         records: usize,
     },
+    /// Somebody else did something to a record of ours.
+    Surprise(Surprise),
+    /// A name lies in another zone than before.
+    Moved(Moved),
+    /// The program ends, and these records could not be deleted.
+    NotDeleted(Vec<Key>),
     /// For the first time since the start, nothing is left to do.
     Settled {
         /// Names and types that are as they should be.
@@ -150,12 +157,25 @@ pub enum Trouble {
     },
     /// A record cannot be kept as the zone is.
     Obstacle(Key, Obstacle),
-    /// A record is refused by Cloudflare.
-    Parked(Key, Reason),
+    /// A record is refused by Cloudflare, or some of its attributes are.
+    Parked {
+        /// The record.
+        key: Key,
+        /// How many more of its kind are not tried for the same reason.
+        others: usize,
+        /// What is refused; without any attribute the record as a whole.
+        attributes: Attributes,
+        /// Why.
+        why: Reason,
+    },
+    /// Somebody else writes the same record; it is left alone for so long.
+    Fight(Key, Duration),
+    /// A zone's list contradicts itself; how.
+    Contradictory(Box<str>, &'static str),
     /// No zone for a name.
     NoZone(AccountName, Name),
     /// Several zones of one name.
-    Ambiguous(AccountName, Name, Vec<ZoneId>),
+    Ambiguous(AccountName, Name, Vec<Zone>),
     /// The zone with the configured identifier has a name that the record's name does not end in.
     Outside(Name, Name),
     /// A zone in which changes have no effect, or less than expected.
@@ -164,6 +184,8 @@ pub enum Trouble {
     ZoneRefused(Box<str>, Failure),
     /// The credential is refused.
     Credential(AccountName, Failure, Duration),
+    /// The list of zones is refused, although zones are known.
+    SearchRefused(AccountName, Failure, Duration),
     /// The API cannot be reached, or is down.
     Api(AccountName, Failure),
     /// Cloudflare asks to be left alone.
@@ -196,6 +218,10 @@ pub enum Topic {
     Zone(AccountName, ZoneId),
     /// What a zone refuses.
     Permission(AccountName, ZoneId),
+    /// Reading a zone's records.
+    Listing(AccountName, ZoneId),
+    /// Somebody else who writes a record, too.
+    Fight(Key),
     /// A credential.
     Credential(AccountName),
     /// Reaching the API.
@@ -230,6 +256,7 @@ struct Ongoing {
     remind_at: Moment,
     /// Whether its beginning was said.
     told: bool,
+    tries: u32,
 }
 
 impl Bulletin {
@@ -245,6 +272,7 @@ impl Bulletin {
             return;
         };
         ongoing.trouble = trouble.clone();
+        ongoing.tries = ongoing.tries.saturating_add(1);
         let known = ongoing.said.iter().any(|said| said.is_like(&trouble));
         if !known {
             if ongoing.said.len() == MOST_KINDS {
@@ -275,7 +303,7 @@ impl Bulletin {
         let told = times.is_some();
         let remind_at = now + if told { FIRST_REMINDER } else { Recurrence::FIRST_SILENCE };
         let said = vec![trouble.clone()];
-        self.wrong.insert(topic, Ongoing { trouble, said, since: now, remind_at, told });
+        self.wrong.insert(topic, Ongoing { trouble, said, since: now, remind_at, told, tries: 1 });
     }
 
     /// It is well; said if it was said that it was not.
@@ -312,6 +340,11 @@ impl Bulletin {
     #[must_use]
     pub fn since(&self, topic: &Topic) -> Option<Moment> {
         self.wrong.get(topic).map(|ongoing| ongoing.since)
+    }
+
+    /// Everything that is wrong: what it is about, what it is, since when, and how often it was tried.
+    pub fn all(&self) -> impl Iterator<Item = (&Topic, &Trouble, Moment, u32)> {
+        self.wrong.iter().map(|(topic, it)| (topic, &it.trouble, it.since, it.tries))
     }
 
     /// Everything that has been said since the last call.
@@ -367,8 +400,16 @@ impl Notice {
             Notice::Address { .. }
             | Notice::Missing(_)
             | Notice::Written { .. }
+            | Notice::Moved(_)
             | Notice::Settled { .. }
             | Notice::Well(..) => Severity::News,
+            Notice::Surprise(surprise) => match surprise.what {
+                Happened::Readdressed => Severity::Detail,
+                Happened::Gone | Happened::Renamed(_) | Happened::Unmarked | Happened::HandedOver(_) => {
+                    Severity::Warning
+                }
+            },
+            Notice::NotDeleted(_) => Severity::Warning,
             Notice::Trouble(trouble) | Notice::Again(trouble, _) | Notice::StillWrong(trouble, _) => {
                 trouble.severity()
             }
@@ -387,9 +428,12 @@ impl Trouble {
             | Trouble::OddZone(_)
             | Trouble::Api(..)
             | Trouble::Throttled(..)
+            | Trouble::Fight(..)
+            | Trouble::Contradictory(..)
+            | Trouble::SearchRefused(..)
             | Trouble::Spent(..) => Severity::Warning,
             Trouble::Obstacle(..)
-            | Trouble::Parked(..)
+            | Trouble::Parked { .. }
             | Trouble::NoZone(..)
             | Trouble::Ambiguous(..)
             | Trouble::Outside(..)
@@ -403,9 +447,10 @@ impl Trouble {
     fn is_like(&self, other: &Trouble) -> bool {
         match (self, other) {
             (Trouble::Obstacle(_, one), Trouble::Obstacle(_, two)) => discriminant(one) == discriminant(two),
-            (Trouble::Parked(_, one), Trouble::Parked(_, two)) => one.same_kind(two),
+            (Trouble::Parked { why: one, .. }, Trouble::Parked { why: two, .. }) => one.same_kind(two),
             (Trouble::ZoneRefused(_, one), Trouble::ZoneRefused(_, two))
-            | (Trouble::Credential(_, one, _), Trouble::Credential(_, two, _)) => {
+            | (Trouble::Credential(_, one, _), Trouble::Credential(_, two, _))
+            | (Trouble::SearchRefused(_, one, _), Trouble::SearchRefused(_, two, _)) => {
                 one.remedy() == two.remedy()
             }
             // Each hold is a trouble of its own.
@@ -424,9 +469,12 @@ impl Trouble {
             }
             Trouble::Flapping { family, .. } => format!("no {family} address is held back any more"),
             Trouble::Tunnelled { family, .. } => format!("{family} goes through no tunnel"),
-            Trouble::Obstacle(key, _) | Trouble::Parked(key, _) => {
+            Trouble::Obstacle(key, _) | Trouble::Parked { key, .. } => {
                 format!("{key} is as it should be")
             }
+            Trouble::Fight(key, _) => format!("nobody else writes {key}"),
+            Trouble::Contradictory(zone, _) => format!("the records of {zone} can be read"),
+            Trouble::SearchRefused(account, ..) => format!("the list of zones is given to {account}"),
             Trouble::NoZone(_, name) | Trouble::Ambiguous(_, name, _) | Trouble::Outside(name, _) => {
                 format!("the zone of {name} is found")
             }
@@ -470,6 +518,16 @@ impl fmt::Display for Notice {
                 key_of(*family)
             ),
             Notice::Written { zone, operations } => written(f, zone, operations),
+            Notice::Surprise(Surprise { key, what }) => surprise(f, key, what),
+            Notice::Moved(Moved { name, from, to }) => write!(
+                f,
+                "{name} lies in the zone {to} by now, no longer in {from}: it is kept there, and our records of it in {from} are deleted"
+            ),
+            Notice::NotDeleted(keys) => {
+                f.write_str("stopped before these records could be deleted: ")?;
+                listed(f, keys)?;
+                f.write_str("; delete them in the dashboard, or start and stop stayput once more")
+            }
             Notice::Listed { zone, records } => {
                 write!(f, "{zone}: listed, {records} A and AAAA records under our names")
             }
@@ -495,6 +553,38 @@ impl fmt::Display for Notice {
 
 /// How many changes of a batch are named one by one.
 const NAMED: usize = 4;
+
+fn listed(f: &mut fmt::Formatter<'_>, keys: &[Key]) -> fmt::Result {
+    for (index, key) in keys.iter().take(NAMED).enumerate() {
+        write!(f, "{}{key}", if index > 0 { ", " } else { "" })?;
+    }
+    match keys.len().saturating_sub(NAMED) {
+        0 => Ok(()),
+        more => write!(f, " and {more} more"),
+    }
+}
+
+fn surprise(f: &mut fmt::Formatter<'_>, key: &Key, what: &Happened) -> fmt::Result {
+    match what {
+        Happened::Readdressed => write!(f, "{key}: somebody else changed its address"),
+        Happened::Gone => {
+            write!(f, "{key}: our record is gone; somebody else deleted it, renamed it or changed its type")
+        }
+        Happened::Renamed(to) => {
+            write!(f, "{key}: somebody else made our record {to}; it is no longer ours and is left alone")
+        }
+        Happened::Unmarked => write!(
+            f,
+            "{key}: somebody else took stayput's mark out of its comment; it is no longer ours and is left alone"
+        ),
+        Happened::HandedOver(mark) => {
+            write!(
+                f,
+                "{key}: somebody else gave our record to {mark}; it is no longer ours and is left alone"
+            )
+        }
+    }
+}
 
 fn written(f: &mut fmt::Formatter<'_>, zone: &str, operations: &[Operation]) -> fmt::Result {
     write!(f, "{zone}: ")?;
@@ -576,27 +666,41 @@ impl fmt::Display for Trouble {
                 kept(*keeps)
             ),
             Trouble::Obstacle(key, obstacle) => write!(f, "{key}: {obstacle}"),
-            Trouble::Parked(key, Reason::Refused(failure)) => {
-                write!(f, "{key} is refused: {failure}")?;
-                remedy(f, failure)?;
-                f.write_str("; the other records go on, this one is tried again later")
-            }
-            Trouble::Parked(key, Reason::NotKept) => write!(
+            Trouble::Parked { key, others, attributes, why } => parked(f, key, (*others, *attributes), why),
+            Trouble::Fight(key, wait) => write!(
                 f,
-                "{key}: Cloudflare accepts the change, but the record stays as it was; check which of its settings the zone's plan allows"
+                "{key}: somebody else keeps changing its address (another stayput, or another program); its address is not set again for {}; \
+                 give each its own name, or set owner and shared = true in both",
+                rounded(*wait)
             ),
+            Trouble::Contradictory(zone, why) => write!(
+                f,
+                "Cloudflare's list of the records of {zone} contradicts itself ({why}); what is published stays, and it is read again"
+            ),
+            Trouble::SearchRefused(account, failure, wait) => {
+                write!(f, "the list of zones is refused to {account}: {failure}; ")?;
+                write!(
+                    f,
+                    "zones with a zone-id go on; for the others add the permission Zone · Zone · Read to the token, or set zone-id; it is tried again in {} at first, then less often",
+                    rounded(*wait)
+                )
+            }
             Trouble::NoZone(account, name) => write!(
                 f,
                 "no zone for {name} is visible to the credential of {account}: check the name, add the permission Zone · Zone · Read to the token, or set zone-id"
             ),
-            Trouble::Ambiguous(_, name, ids) => {
+            Trouble::Ambiguous(_, name, zones) => {
                 write!(
                     f,
-                    "{name} lies in one of {} zones of the same name: set zone-id to one of",
-                    ids.len()
+                    "{name} lies in one of {} zones of the same name, and not just one of them is active: set zone-id to one of",
+                    zones.len()
                 )?;
-                for (index, id) in ids.iter().enumerate() {
-                    write!(f, "{} {id}", if index > 0 { "," } else { "" })?;
+                for (index, zone) in zones.iter().enumerate() {
+                    write!(f, "{} {} ({}", if index > 0 { "," } else { "" }, zone.id, zone.status)?;
+                    if let Some(account) = &zone.account {
+                        write!(f, ", account {account}")?;
+                    }
+                    f.write_str(")")?;
                 }
                 Ok(())
             }
@@ -640,6 +744,37 @@ impl fmt::Display for Trouble {
                 count(*wanted, "record")
             ),
         }
+    }
+}
+
+/// What is refused of a record, and what becomes of the rest.
+pub(super) fn parked(
+    f: &mut fmt::Formatter<'_>,
+    key: &Key,
+    (others, attributes): (usize, Attributes),
+    why: &Reason,
+) -> fmt::Result {
+    let rest = match attributes.any() {
+        true => "the address is published without it",
+        false => "the other records go on",
+    };
+    match why {
+        Reason::Refused(failure) => {
+            match attributes.any() {
+                true => write!(f, "{key}: {attributes} refused: {failure}")?,
+                false => write!(f, "{key} is refused: {failure}")?,
+            }
+            remedy(f, failure)?;
+        }
+        Reason::NotKept => write!(
+            f,
+            "{key}: Cloudflare accepts the change, but the record stays as it was; check which of its settings the zone's plan allows"
+        )?,
+    }
+    write!(f, "; {rest}, and this is tried again later")?;
+    match others {
+        0 => Ok(()),
+        others => write!(f, "; so it is for {}", count(others, "other record")),
     }
 }
 

@@ -4,15 +4,20 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::account::Account;
 use super::address::{Believed, Holds, Watch};
+use super::credential::CredentialMemory;
 use super::names::{Family, Key, Moment, Name, Record, RecordId, Ttl, ZoneId};
 use super::notice::Topic;
 use super::request::{Batch, Patch, Post};
-use super::settings::AccountName;
-use super::zone::{Goal, Operation, Step};
+use super::settings::{AccountName, CredentialId};
+use super::zone::{Block, Claim, Goal, Operation, Step};
 use super::{Engine, Mode};
+
+/// So long a record may be behind or unknown before that is an illness.
+const ILL_AFTER: Duration = Duration::from_secs(600);
 
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,8 +200,12 @@ pub struct Snapshot {
     pub holds: BTreeMap<Family, Holds>,
     /// The zones that are kept.
     pub zones: Vec<ZoneMemory>,
-    /// When requests left, for each account; those still to come count as now when they are read.
-    pub spent: BTreeMap<AccountName, Vec<Moment>>,
+    /// The budgets and the waits that Cloudflare asked for.
+    pub credentials: BTreeMap<CredentialId, CredentialMemory>,
+    /// The same of a state that knew credentials by the names of their accounts only.
+    pub by_account: BTreeMap<AccountName, CredentialMemory>,
+    /// When the zones of each account were last looked for.
+    pub searched: BTreeMap<AccountName, Moment>,
 }
 
 /// A zone, as it is remembered.
@@ -214,10 +223,18 @@ pub struct ZoneMemory {
     pub listed_at: Option<Moment>,
     /// The A and AAAA records of those names.
     pub records: Vec<Record>,
-    /// Those of the names that have a CNAME.
-    pub aliases: Vec<Name>,
-    /// Records that are ours although they have no mark.
-    pub adopted: Vec<RecordId>,
+    /// What stands in the way at names.
+    pub blocks: Vec<(Name, Block)>,
+    /// The records that are known to be ours; those with our mark are, too.
+    pub ours: Vec<(RecordId, Claim)>,
+    /// Records that never become ours while they exist.
+    pub foreign: Vec<RecordId>,
+    /// Records that were ours until their mark was taken away.
+    pub released: Vec<RecordId>,
+    /// Names and types that lie in another zone by now, and whose records here are to go.
+    pub leaving: Vec<Key>,
+    /// The zone's plan, if Cloudflare has said it.
+    pub plan: Option<Box<str>>,
 }
 
 impl Engine {
@@ -229,7 +246,12 @@ impl Engine {
             for zone in account.zones().filter(|zone| zone.is_believed()) {
                 let operations = &zone.difference().operations;
                 plan.changes.extend(operations.iter().map(|operation| Change::of(zone.label(), operation)));
-                plan.requests += operations.len().div_ceil(Batch::MOST_OPERATIONS);
+                plan.leftovers.extend(zone.leftovers().iter().map(|record| (zone.label(), record.clone())));
+                if !operations.is_empty() {
+                    // The list that the writes rest on, and one more for what is deleted.
+                    let lists = 1 + usize::from(zone.difference().deletes() > 0);
+                    plan.requests += lists + operations.len().div_ceil(Batch::MOST_OPERATIONS);
+                }
             }
         }
         plan.changes
@@ -250,7 +272,7 @@ impl Engine {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let refused =
-            |account: &Account| account.is_refused() || account.zones().any(|zone| zone.refused().is_some());
+            |account: &Account| account.is_refused() || account.zones().any(|zone| zone.refused().is_some_and(|failure| failure.status.is_some()));
         if self.accounts.values().any(refused) {
             return Verdict::Refused;
         }
@@ -285,43 +307,150 @@ impl Engine {
     }
 
     fn state(&self, key: &Key, account: &Account) -> (RecordState, Option<String>) {
-        let wanted = self.settings.records.get(key);
-        let account_name = wanted.map(|wanted| wanted.account.clone()).unwrap_or_default();
-        let topic = |topic: Topic| self.bulletin.wrong(&topic).map(ToString::to_string);
-        let place = topic(Topic::Place(account_name.clone(), key.name.clone()));
-        if let Some(why) = place {
-            return (RecordState::Blocked, Some(why));
+        let state = self.state_of(key, account);
+        (state, self.why(key, account, state))
+    }
+
+    fn account_of(&self, key: &Key) -> AccountName {
+        self.settings.records.get(key).map(|wanted| wanted.account.clone()).unwrap_or_default()
+    }
+
+    fn state_of(&self, key: &Key, account: &Account) -> RecordState {
+        if self.bulletin.wrong(&Topic::Place(self.account_of(key), key.name.clone())).is_some() {
+            return RecordState::Blocked;
         }
-        let troubles = [
-            Topic::Credential(account_name.clone()),
-            Topic::Throttled(account_name.clone()),
-            Topic::Budget(account_name.clone()),
-            Topic::Api(account_name.clone()),
-            Topic::Search(account_name.clone()),
-        ];
-        let api = || troubles.iter().find_map(|topic| self.bulletin.wrong(topic)).map(ToString::to_string);
-        let Some(zone) = account.zone_of(&key.name) else {
-            return (RecordState::Unknown, api().or_else(|| Some("its zone is not known yet".to_owned())));
+        let Some(zone) = account.zone_of(&key.name).filter(|zone| zone.is_believed()) else {
+            return RecordState::Unknown;
         };
-        if let Some(why) = topic(Topic::Permission(account_name, zone.id().clone())) {
-            return (RecordState::Blocked, Some(why));
+        let difference = zone.difference();
+        if difference.obstacles.contains_key(key) || zone.parked().contains_key(key) {
+            RecordState::Blocked
+        } else if self.goal(key) == Goal::Leave {
+            RecordState::Unknown
+        } else if difference.current.contains(key) {
+            RecordState::Current
+        } else {
+            RecordState::Behind
         }
-        if !zone.is_believed() {
-            return (
-                RecordState::Unknown,
-                api().or_else(|| Some("its zone has not been listed yet".to_owned())),
-            );
+    }
+
+    /// Why a record is not current; of one that is, what is odd about it.
+    fn why(&self, key: &Key, account: &Account, state: RecordState) -> Option<String> {
+        let name = self.account_of(key);
+        let wrong = |topic: Topic| self.bulletin.wrong(&topic).map(ToString::to_string);
+        let zone = account.zone_of(&key.name);
+        let api = || {
+            let zone = zone.map(|zone| zone.id().clone());
+            let of_zone = zone.into_iter().flat_map(|id| {
+                [Topic::Permission(name.clone(), id.clone()), Topic::Listing(name.clone(), id)]
+            });
+            let of_all = [
+                Topic::Credential(name.clone()),
+                Topic::Throttled(name.clone()),
+                Topic::Budget(name.clone()),
+                Topic::Api(name.clone()),
+                Topic::Search(name.clone()),
+            ];
+            of_zone.chain(of_all).find_map(wrong)
+        };
+        match (state, zone) {
+            (RecordState::Current, Some(zone)) if zone.difference().held_by_others.contains(key) => {
+                Some("a record that is not ours has this address already".to_owned())
+            }
+            (RecordState::Current, _) => None,
+            (RecordState::Blocked, Some(zone)) => {
+                let difference = zone.difference();
+                let obstacle = difference.obstacles.get(key).map(ToString::to_string);
+                obstacle.or_else(|| zone.parked().get(key).map(|parked| parked.told(key)))
+            }
+            (RecordState::Blocked, None) => wrong(Topic::Place(name.clone(), key.name.clone())),
+            (RecordState::Behind, _) => {
+                wrong(Topic::Fight(key.clone())).or_else(|| wrong(Topic::Deletes)).or_else(api)
+            }
+            (RecordState::Unknown, None) => api().or_else(|| Some("its zone is not known yet".to_owned())),
+            (RecordState::Unknown, Some(zone)) if !zone.is_believed() => {
+                api().or_else(|| Some("its zone has not been listed yet".to_owned()))
+            }
+            (RecordState::Unknown, Some(_)) => Some(self.why_unknown(key.family)),
         }
-        if let Some(why) = topic(Topic::Record(key.clone())) {
-            return (RecordState::Blocked, Some(why));
-        }
-        if self.goal(key) == Goal::Leave {
-            return (RecordState::Unknown, Some(self.why_unknown(key.family)));
-        }
-        if zone.difference().current.contains(key) {
-            return (RecordState::Current, None);
-        }
-        (RecordState::Behind, api())
+    }
+
+    /// Notes since when each record is as it is.
+    pub(super) fn observe(&mut self, now: Moment) {
+        let states: Vec<(Key, RecordState)> = self
+            .settings
+            .records
+            .iter()
+            .filter_map(|(key, wanted)| {
+                let account = self.accounts.get(&wanted.account)?;
+                Some((key.clone(), self.state_of(key, account)))
+            })
+            .collect();
+        let mut before = std::mem::take(&mut self.since);
+        self.since = states
+            .into_iter()
+            .map(|(key, state)| match before.remove(&key) {
+                Some((same, since)) if same == state => (key, (same, since)),
+                _ => (key, (state, now)),
+            })
+            .collect();
+    }
+
+    /// Why a record has been behind or unknown for so long that somebody should look: an outage of
+    /// Cloudflare alone is no reason.
+    fn ill(&self, now: Moment) -> Option<String> {
+        self.since.iter().find_map(|(key, (state, since))| {
+            let account = self.accounts.get(&self.account_of(key))?;
+            let long = now.since(*since) >= ILL_AFTER;
+            let lacks = match state {
+                RecordState::Current | RecordState::Blocked => false,
+                RecordState::Behind => true,
+                RecordState::Unknown => !self.is_without(key.family),
+            };
+            let out =
+                account.is_out_since(*since) && self.bulletin.wrong(&Topic::Address(key.family)).is_none();
+            let why = || {
+                let why = self.why(key, account, *state);
+                format!("{key}: {}", why.unwrap_or_else(|| "it is not yet as it should be".to_owned()))
+            };
+            (long && lacks && !out).then(why)
+        })
+    }
+
+    /// What is wrong, each thing once.
+    fn troubles(&self, now: Moment) -> Vec<TroubleStatus> {
+        let next = |topic: &Topic| match topic {
+            Topic::Address(_) | Topic::Tunnel(_) | Topic::Flaps(_) => self.next_try_at(topic),
+            Topic::Credential(name) => self.accounts.get(name).and_then(|account| account.waits_until().0),
+            Topic::Api(name) => self.accounts.get(name).and_then(|account| account.waits_until().1),
+            Topic::Search(name) | Topic::Place(name, _) => {
+                self.accounts.get(name).and_then(|account| account.waits_until().2)
+            }
+            Topic::Throttled(name) | Topic::Budget(name) => {
+                let account = self.accounts.get(name)?;
+                self.due(name, account, now).map(|due| due.at)
+            }
+            Topic::Permission(name, id) | Topic::Listing(name, id) | Topic::Zone(name, id) => {
+                let zone = self.accounts.get(name)?.zones().find(|zone| zone.id() == id)?;
+                zone.waits_until()
+            }
+            Topic::Record(key) => {
+                let zone = self.accounts.get(&self.account_of(key))?.zone_of(&key.name)?;
+                zone.parked().get(key).map(|parked| parked.due)
+            }
+            Topic::Fight(key) => {
+                self.accounts.get(&self.account_of(key))?.zone_of(&key.name)?.fights_until(key, now)
+            }
+            Topic::Deletes => None,
+        };
+        let all = self.bulletin.all();
+        all.map(|(topic, trouble, since, tries)| TroubleStatus {
+            text: trouble.to_string(),
+            since,
+            tries,
+            next_try_at: next(topic).filter(|at| *at > now),
+        })
+        .collect()
     }
 
     /// What the engine knows, for `status`.
@@ -342,7 +471,7 @@ impl Engine {
                 Goal::At(address) => Some(address),
                 Goal::Leave | Goal::Gone => None,
             },
-            since: self.bulletin.since(&Topic::Record(key.clone())),
+            since: self.since.get(&key).map(|(_, since)| *since),
             key,
             state,
             why,
@@ -350,12 +479,12 @@ impl Engine {
         Status {
             addresses: self.watches.iter().map(|(family, watch)| (*family, address(watch))).collect(),
             records: records.collect(),
-            troubles: Vec::new(),
-            ill: None,
+            troubles: self.troubles(now),
+            ill: self.ill(now),
             budgets: self
                 .accounts
                 .iter()
-                .map(|(name, account)| (name.clone(), account.budget(now)))
+                .map(|(name, account)| (name.clone(), account.budget(self.credential(name, account), now)))
                 .collect(),
             next_look_at: self.watches.values().filter_map(Watch::wants_at).min(),
         }

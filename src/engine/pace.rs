@@ -33,6 +33,9 @@ pub struct Pace {
     throttled: Backoff,
     /// How many requests the last snapshot counts ahead, and when it was taken.
     reserved: (u8, Moment),
+    /// How many the next snapshot counts ahead: few at first, because what a process that is killed had
+    /// counted ahead stays counted.
+    reserve: u8,
 }
 
 /// What the `Ratelimit` header leaves for us.
@@ -45,7 +48,7 @@ struct Share {
 impl Pace {
     /// A pace with nothing spent but `spent`; what stands there as still to come counts from now.
     #[must_use]
-    pub fn new(budget: Budget, mut spent: Vec<Moment>, now: Moment) -> Pace {
+    pub fn new(budget: Budget, mut spent: Vec<Moment>, hold: Option<Moment>, now: Moment) -> Pace {
         for sent in &mut spent {
             *sent = now.min(*sent);
         }
@@ -53,10 +56,11 @@ impl Pace {
         Pace {
             budget,
             sent: spent.into(),
-            hold: None,
+            hold,
             share: None,
             throttled: Backoff::between(Duration::from_secs(1), UNSAID_HOLD),
             reserved: (0, now),
+            reserve: 1,
         }
     }
 
@@ -68,14 +72,21 @@ impl Pace {
     /// The earliest instant, `now` or later, at which the budget lets a request leave.
     #[must_use]
     pub fn ready_at(&self, now: Moment) -> Moment {
-        let most = usize::try_from(self.budget.requests.max(1)).unwrap_or(usize::MAX);
+        self.ready_beside(0, now)
+    }
+
+    /// The earliest instant at which a request may leave that is to leave so many to others.
+    #[must_use]
+    pub fn ready_beside(&self, others: u32, now: Moment) -> Moment {
+        let most = self.budget.requests.saturating_sub(others).max(1);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
         // A window may begin and end with a request, so a whole one must have passed, and a bit.
         let window = match self.sent.len().checked_sub(most) {
             Some(index) => self.sent[index] + self.budget.per + Duration::from_millis(1),
             None => now,
         };
         let share = match self.share {
-            Some(share) if share.left == 0 => share.until,
+            Some(share) if share.left <= others => share.until,
             _ => now,
         };
         now.max(window).max(share)
@@ -114,6 +125,11 @@ impl Pace {
 
     /// Takes in what the `Ratelimit` headers say. Others use the same quota, so a tenth is left to them.
     pub fn heed(&mut self, limits: &[RateLimit], now: Moment) {
+        if limits.is_empty() {
+            // What was said last holds until it has run out.
+            self.share = self.share.filter(|share| share.until > now);
+            return;
+        }
         self.share = limits
             .iter()
             .map(|limit| {
@@ -183,16 +199,17 @@ impl Pace {
         self.sent.iter().copied().collect()
     }
 
-    /// What to remember of the requests, with some that have not left yet: those are dated at the
-    /// end of the window, so that a restart counts them as late as they can have been.
-    pub fn remember(&mut self, now: Moment) -> Vec<Moment> {
+    /// What to remember of the requests. While more are about to leave, some of those are counted, too:
+    /// dated at the end of the window, so that a restart counts them as late as they can have been.
+    pub fn remember(&mut self, busy: bool, now: Moment) -> Vec<Moment> {
         self.forget_before(now);
-        if self.sent.is_empty() {
+        if !busy {
             self.reserved = (0, now);
-            return Vec::new();
+            return self.spent();
         }
-        self.reserved = (RESERVE, now);
-        let ahead = std::iter::repeat_n(now + self.budget.per, usize::from(RESERVE));
+        self.reserved = (self.reserve, now);
+        let ahead = std::iter::repeat_n(now + self.budget.per, usize::from(self.reserve));
+        self.reserve = (self.reserve * 2).min(RESERVE);
         self.sent.iter().copied().chain(ahead).collect()
     }
 
@@ -282,14 +299,14 @@ mod tests {
             restart in 0_usize..200,
         ) {
             let budget = budget(requests, seconds);
-            let mut pace = Pace::new(budget, Vec::new(), at(0));
+            let mut pace = Pace::new(budget, Vec::new(), None, at(0));
             let mut now = at(0);
             let mut arrivals: Vec<Moment> = Vec::new();
             for (index, (pause, takes, on_the_way)) in wishes.into_iter().enumerate() {
                 now = now + Duration::from_millis(pause.unsigned_abs());
                 if index == restart {
-                    let spent = pace.remember(now);
-                    pace = Pace::new(budget, spent, now);
+                    let spent = pace.remember(true, now);
+                    pace = Pace::new(budget, spent, None, now);
                 }
                 now = now.max(pace.ready_at(now));
                 pace.spend(now);
@@ -321,7 +338,7 @@ mod tests {
 
         #[test]
         fn a_retry_after_is_a_floor(seconds in 0_u64..10_000, seed: u64) {
-            let mut pace = Pace::new(budget(300, 300), Vec::new(), at(0));
+            let mut pace = Pace::new(budget(300, 300), Vec::new(), None, at(0));
             let mut dice = fastrand::Rng::with_seed(seed);
             let until = pace.throttle(Some(Duration::from_secs(seconds)), at(0), &mut dice);
             prop_assert!(until >= at(0) + Duration::from_secs(seconds.clamp(1, 3600)));
@@ -331,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_429_that_says_nothing_means_five_minutes() {
-        let mut pace = Pace::new(budget(300, 300), Vec::new(), at(0));
+        let mut pace = Pace::new(budget(300, 300), Vec::new(), None, at(0));
         let mut dice = fastrand::Rng::with_seed(1);
         pace.throttle(None, at(0), &mut dice);
         assert!(pace.held_until(at(299_999)).is_some());
@@ -340,7 +357,7 @@ mod tests {
 
     #[test]
     fn the_headers_leave_a_tenth_to_others() {
-        let mut pace = Pace::new(budget(300, 300), Vec::new(), at(0));
+        let mut pace = Pace::new(budget(300, 300), Vec::new(), None, at(0));
         let limit = |remaining| RateLimit {
             remaining,
             reset: Duration::from_secs(30),
@@ -359,13 +376,22 @@ mod tests {
 
     #[test]
     fn a_restart_counts_what_may_have_left_after_the_last_snapshot() {
-        let mut pace = Pace::new(budget(10, 300), Vec::new(), at(0));
-        assert_eq!(pace.spend(at(0)), Saving::Needed);
-        let spent = pace.remember(at(0));
-        for _ in 0..8 {
-            assert_eq!(pace.spend(at(1)), Saving::CountedAhead);
+        let mut pace = Pace::new(budget(10, 300), Vec::new(), None, at(0));
+        for ahead in [1, 2] {
+            assert_eq!(pace.spend(at(0)), Saving::Needed);
+            let spent = pace.remember(true, at(0));
+            let left = pace.left(at(0)) - ahead;
+            for _ in 0..ahead {
+                assert_eq!(pace.spend(at(1)), Saving::CountedAhead);
+            }
+            assert_eq!(Pace::new(budget(10, 300), spent, None, at(2)).left(at(2)), left);
         }
         assert_eq!(pace.spend(at(1)), Saving::Needed);
-        assert_eq!(Pace::new(budget(10, 300), spent, at(2)).left(at(2)), 1);
+        let spent = pace.remember(false, at(1));
+        assert_eq!(
+            Pace::new(budget(10, 300), spent, None, at(2)).left(at(2)),
+            pace.left(at(2)),
+            "at rest, exactly"
+        );
     }
 }

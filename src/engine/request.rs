@@ -75,6 +75,8 @@ impl Batch {
     /// The most operations in one batch on a free plan (3,500 on others).
     /// Source: developers.cloudflare.com, "batch record changes".
     pub const MOST_OPERATIONS: usize = 200;
+    /// The most on a paid plan.
+    pub const PAID_OPERATIONS: usize = 3_500;
 
     /// How many operations it has.
     #[must_use]

@@ -1,29 +1,52 @@
 //! Keeping one zone: its confirmed copy, how it is listed, what is sent next, and which records
 //! Cloudflare refuses.
 //!
-//! Deliberately unknown: other zones, the budget, the credential, and how an address is believed.
+//! A write rests on a list that was begun at most [`FRESH`] before it leaves; a delete on one that was begun
+//! when the delete was wanted already. Deliberately unknown: other zones, the budget, the credential, and
+//! how an address is believed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::failure::{Class, Failure};
-use super::names::{Key, Moment, Name, ZoneId};
+use super::names::{Key, Moment, Name, Record, RecordId, ZoneId};
+use super::notice::Trouble;
 use super::pace::Backoff;
-use super::request::{Batch, Listed, Page, Request, Written};
+use super::request::{Batch, Listed, Page, Request, Written, Zone};
 use super::settings::Options;
-use super::zone::{Copy, Difference, Goal, Mark, Operation, Step, batch, difference};
+use super::zone::{
+    Attributes, Block, Copy, Difference, Goal, Happened, Mark, Operation, Reading, Step, Surprise, batch,
+    difference,
+};
 
+/// A write leaves only so soon after the list that it rests on was begun. The request itself may take
+/// 30 s, so no write arrives more than 60 s after its list.
+pub const FRESH: Duration = Duration::from_secs(30);
+/// A list that takes longer counts as begun so long ago: otherwise nothing could ever rest on it.
+const LONGEST_READING: Duration = Duration::from_secs(25);
 /// Page sizes for a whole zone. One page holds any zone of a free or paid plan; where such a page
-/// fails, the next is smaller: very large ones can time out.
+/// times out or comes cut off, the next is smaller.
 const PAGE_SIZES: [u32; 3] = [5000, 1000, 100];
 /// A name has few records.
 const NAME_PAGE_SIZE: u32 = 100;
-/// More pages than this are not read, whatever the counts in the answers say.
+/// A list of more pages is refused.
 const MOST_PAGES: u32 = 200;
 /// How soon, and how rarely, a refused record is tried again.
 const PARKED: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(12 * 3600));
-/// So often may Cloudflare say that the copy is wrong before it counts as a refusal.
+/// CopyWrong replies in a row that count as a refusal of the content.
 const MOST_WRONG_COPIES: u8 = 3;
+/// A list that shows what we replaced within this time is stale, and no edit.
+const SETTLING: Duration = Duration::from_secs(10);
+/// A stale list is read again after this time.
+const STALE_RETRY: Duration = Duration::from_secs(3);
+/// Refreshes within a day that find the address of one record changed: somebody else writes it, too.
+const FIGHT: usize = 3;
+const FIGHT_MEMORY: Duration = Duration::from_secs(86_400);
+/// How long a record that somebody else writes is left alone.
+const FIGHT_PAUSE: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(12 * 3600));
+/// Left-overs that are remembered.
+const MOST_LEFTOVERS: usize = 200;
 
 /// One zone that is kept.
 #[derive(Clone, Debug)]
@@ -31,43 +54,119 @@ pub struct Upkeep {
     id: ZoneId,
     /// Its name, if Cloudflare has said it.
     name: Option<Name>,
+    /// Whether Cloudflare has said it since the start, and not only the state.
+    name_proven: bool,
+    /// `plan.legacy_id`.
+    plan: Option<Box<str>>,
     keys: BTreeSet<Key>,
+    /// Names and types that lie in another zone by now: our records of them go.
+    leaving: BTreeSet<Key>,
     names: BTreeSet<Name>,
     copy: Option<Copy>,
+    /// When the list that the copy rests on was begun; `None` while the copy is missing or doubted.
     listed_at: Option<Moment>,
     refresh_at: Moment,
     listing: Option<Listing>,
     page_size: usize,
+    contradictions: u32,
     difference: Difference,
+    /// The records that were to be deleted when the list that the copy rests on was begun.
+    read_for: BTreeSet<RecordId>,
     sending: Vec<Operation>,
+    /// Whether what is being sent is a new try of what was refused.
+    trying: bool,
     /// The most operations in the next batch.
     limit: usize,
+    /// Batches of more than a free plan allows were refused.
+    small_batches: bool,
     /// So many operations at the front are known to hold one that is refused.
     suspects: Option<usize>,
     parked: BTreeMap<Key, Parked>,
     wrong_copies: u8,
     retry: Backoff,
-    refusals: Backoff,
     retry_at: Option<Moment>,
+    write_retry: Backoff,
+    write_at: Option<Moment>,
+    refusals: Backoff,
     refused: Option<Failure>,
+    /// Whether this zone has ever answered.
+    worked: bool,
     served: u64,
+    turn: u64,
+    recent: Vec<(Moment, Recent)>,
+    fights: BTreeMap<Key, Fight>,
+    leftovers: Vec<Record>,
+}
+
+/// What we did a moment ago.
+#[derive(Clone, Debug)]
+enum Recent {
+    /// This record had another address before.
+    Patched(RecordId, IpAddr),
+    Posted(RecordId),
+    Deleted(RecordId),
+}
+
+/// Somebody else writes a record of ours, too.
+#[derive(Clone, Debug)]
+struct Fight {
+    found: Vec<Moment>,
+    pause: Backoff,
+    /// Until when the address `ours` is not written once more; another one is.
+    until: Option<Moment>,
+    ours: IpAddr,
 }
 
 /// A list that is being read.
 #[derive(Clone, Debug)]
 struct Listing {
+    began: Moment,
+    refresh: bool,
+    /// It is read for the second time, because one of ours was missing in the first.
+    again: bool,
+    doomed: BTreeSet<RecordId>,
+    /// What is still to be asked for, the next one last.
+    parts: Vec<Part>,
+    /// Whether the zone's NS records are asked for.
+    servers: bool,
     entries: Vec<Listed>,
-    /// Names still to be asked for one by one; `None`: whole pages.
-    names: Option<Vec<Name>>,
     page: u32,
     read: u32,
+    total: Option<u32>,
+    seen: BTreeSet<u64>,
 }
 
-/// A record that Cloudflare refuses.
+/// One of the requests that a list is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    /// Every record of the zone.
+    Whole,
+    /// The records of one name.
+    Name(Name),
+    /// The NS records of the zone, which delegate names.
+    NameServers,
+}
+
+/// What a page of a list came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There is more to read.
+    More,
+    /// The list is whole and the copy is fresh; what somebody else did to our records.
+    Whole(Vec<Surprise>),
+    /// The list contradicts itself, repeatedly; why. It is read again later.
+    Contradictory(&'static str),
+    /// The list is longer than anything that is read.
+    TooLong,
+}
+
+/// A record that Cloudflare refuses, or some of its attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
     /// Why.
     pub why: Reason,
+    /// What is refused; without any attribute the record as a whole.
+    pub attributes: Attributes,
     /// Since when.
     pub since: Moment,
     /// When it is tried again.
@@ -75,6 +174,15 @@ pub struct Parked {
     /// What was wanted when it was refused; something else is tried at once.
     wanted: Option<(Goal, Options)>,
     backoff: Backoff,
+}
+
+impl Parked {
+    /// What is refused, for the one whose record it is.
+    #[must_use]
+    pub fn told(&self, key: &Key) -> String {
+        let (attributes, why) = (self.attributes, self.why.clone());
+        Trouble::Parked { key: key.clone(), others: 0, attributes, why }.to_string()
+    }
 }
 
 /// Why a record is parked.
@@ -108,8 +216,12 @@ pub enum Job {
     Retry,
     /// Ask for the zone's name before anything is created in it.
     Identify,
-    /// List it.
+    /// List it, because there is no copy that can be believed.
     List,
+    /// List it, because something is to be written.
+    Read,
+    /// List it, because something may be to be written soon.
+    Ahead,
     /// List it again, because the copy has grown old.
     Refresh,
 }
@@ -123,7 +235,9 @@ pub enum Writing {
     DeletesLater,
     /// No deletes: there are too many.
     NoDeletes,
-    /// Nothing: this is only a plan, or more is about to be known.
+    /// Nothing for a moment: more is about to be known.
+    Wait,
+    /// Nothing: this is only a plan.
     Nothing,
 }
 
@@ -132,7 +246,7 @@ pub enum Writing {
 pub enum Reaction {
     /// Nothing worth a word: it is tried again.
     None,
-    /// These records are parked from now on, or still.
+    /// These records, or attributes of them, are parked from now on, or still.
     Parked(Vec<Key>),
     /// The zone as a whole is refused.
     Refused,
@@ -145,29 +259,44 @@ impl Upkeep {
         Upkeep {
             id,
             name,
+            name_proven: false,
+            plan: None,
             keys: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             names: BTreeSet::new(),
             copy: None,
             listed_at: None,
             refresh_at: now,
             listing: None,
             page_size: 0,
+            contradictions: 0,
             difference: Difference::default(),
+            read_for: BTreeSet::new(),
             sending: Vec::new(),
-            limit: Batch::MOST_OPERATIONS,
+            trying: false,
+            limit: Batch::PAID_OPERATIONS,
+            small_batches: false,
             suspects: None,
             parked: BTreeMap::new(),
             wrong_copies: 0,
             retry: Backoff::between(Duration::from_secs(2), Duration::from_secs(600)),
-            refusals: Backoff::between(Duration::from_secs(300), Duration::from_secs(6 * 3600)),
             retry_at: None,
+            write_retry: Backoff::between(Duration::from_secs(2), Duration::from_secs(600)),
+            write_at: None,
+            refusals: Backoff::between(Duration::from_secs(300), Duration::from_secs(6 * 3600)),
             refused: None,
+            worked: false,
             served: 0,
+            turn: 0,
+            recent: Vec::new(),
+            fights: BTreeMap::new(),
+            leftovers: Vec::new(),
         }
     }
 
     /// A zone with the copy from before a restart. `listed_at`: `None` if the copy is doubted.
     pub fn remember(&mut self, copy: Copy, listed_at: Option<Moment>, refresh: Duration) {
+        self.worked = true;
         self.copy = Some(copy);
         self.listed_at = listed_at;
         if let Some(listed_at) = listed_at {
@@ -187,6 +316,12 @@ impl Upkeep {
         self.name.as_ref()
     }
 
+    /// The zone's plan, if Cloudflare has said it.
+    #[must_use]
+    pub fn plan(&self) -> Option<&str> {
+        self.plan.as_deref()
+    }
+
     /// The zone's name, or its identifier.
     #[must_use]
     pub fn label(&self) -> Box<str> {
@@ -200,6 +335,12 @@ impl Upkeep {
     #[must_use]
     pub fn keys(&self) -> &BTreeSet<Key> {
         &self.keys
+    }
+
+    /// What lies in another zone by now.
+    #[must_use]
+    pub fn leaving(&self) -> &BTreeSet<Key> {
+        &self.leaving
     }
 
     /// The confirmed copy, believed or not.
@@ -220,25 +361,61 @@ impl Upkeep {
         &self.difference
     }
 
+    /// Records that carry our mark under a name that is not kept, where the zone was listed whole.
+    #[must_use]
+    pub fn leftovers(&self) -> &[Record] {
+        &self.leftovers
+    }
+
     /// Whether deletes are wanted that Cloudflare does not refuse, as far as is known.
     #[must_use]
     pub fn has_deletes(&self) -> bool {
-        let open = |operation: &Operation| !self.parked.contains_key(&operation.key);
+        let open = |operation: &Operation| !self.is_parked(&operation.key);
         let mut deletes =
             self.difference.operations.iter().filter(|operation| matches!(operation.step, Step::Delete(_)));
         deletes.any(open)
     }
 
-    /// Records that Cloudflare refuses.
+    /// Records that Cloudflare refuses, or some of their attributes.
     #[must_use]
     pub fn parked(&self) -> &BTreeMap<Key, Parked> {
         &self.parked
+    }
+
+    /// Whether the record as a whole is parked.
+    #[must_use]
+    pub fn is_parked(&self, key: &Key) -> bool {
+        self.parked.get(key).is_some_and(|parked| !parked.attributes.any())
+    }
+
+    /// Until when a record is left alone because somebody else writes it, too.
+    #[must_use]
+    pub fn fights_until(&self, key: &Key, now: Moment) -> Option<Moment> {
+        self.fights.get(key)?.until.filter(|until| *until > now)
+    }
+
+    /// Whether somebody else has written a record often enough of late.
+    #[must_use]
+    pub fn is_fought_over(&self, key: &Key) -> bool {
+        self.fights.get(key).is_some_and(|fight| fight.until.is_some())
     }
 
     /// Why the zone as a whole is refused, if it is.
     #[must_use]
     pub fn refused(&self) -> Option<&Failure> {
         self.refused.as_ref()
+    }
+
+    /// Whether the zone has ever answered.
+    #[must_use]
+    pub fn has_worked(&self) -> bool {
+        self.worked
+    }
+
+    /// Until when it waits after a failure.
+    #[must_use]
+    pub fn waits_until(&self) -> Option<Moment> {
+        self.retry_at.max(self.write_at)
     }
 
     /// Whether the copy can be believed.
@@ -248,27 +425,52 @@ impl Upkeep {
         self.listed_at.is_some() && self.copy.as_ref().is_some_and(covers)
     }
 
+    /// Whether a write may rest on the copy.
+    #[must_use]
+    pub fn is_fresh(&self, now: Moment) -> bool {
+        self.is_believed() && self.listed_at.is_some_and(|at| now.since(at) <= FRESH)
+    }
+
     /// Whether a list is due now: what it will show is not known yet.
     #[must_use]
     pub fn awaits_list(&self, now: Moment) -> bool {
-        !self.keys.is_empty() && !self.is_believed() && self.retry_at.is_none_or(|at| at <= now)
+        !self.names.is_empty() && !self.is_believed() && self.retry_at.is_none_or(|at| at <= now)
     }
 
-    /// Sets what is kept here; the copy stays if it covers the names.
-    pub fn keep(&mut self, keys: BTreeSet<Key>) {
-        let names: BTreeSet<Name> = keys.iter().map(|key| key.name.clone()).collect();
-        // A list of some names must not count as one of others too.
-        if names != self.names && self.listing.as_ref().is_some_and(|listing| listing.names.is_some()) {
+    /// Sets what is kept here, and what is no longer; the copy stays if it covers the names.
+    pub fn keep(&mut self, keys: BTreeSet<Key>, leaving: BTreeSet<Key>) {
+        let names: BTreeSet<Name> = keys.iter().chain(&leaving).map(|key| key.name.clone()).collect();
+        // A list of some names must not count as one of others too, nor as one of all.
+        if names != self.names {
             self.listing = None;
         }
         self.names = names;
         self.parked.retain(|key, _| keys.contains(key));
+        self.fights.retain(|key, _| keys.contains(key));
         self.keys = keys;
+        self.leaving = leaving;
     }
 
-    /// The zone's name, as Cloudflare says it.
-    pub fn is_called(&mut self, name: Name) {
-        self.name = Some(name);
+    /// The zone, as Cloudflare says it is.
+    pub fn is_called(&mut self, zone: &Zone) {
+        self.name = Some(zone.name.clone());
+        self.name_proven = true;
+        self.worked = true;
+        if zone.plan.is_some() {
+            self.plan.clone_from(&zone.plan);
+        }
+    }
+
+    /// The plan from before a restart.
+    pub fn is_on(&mut self, plan: Option<Box<str>>) {
+        self.plan = plan;
+    }
+
+    /// Another mark is ours from now on.
+    pub fn claim_marked(&mut self, mark: &Mark) {
+        if let Some(copy) = &mut self.copy {
+            copy.claim_marked(mark);
+        }
     }
 
     /// The copy is not to be believed any more: list before anything else.
@@ -278,9 +480,14 @@ impl Upkeep {
         self.difference = Difference::default();
     }
 
+    /// The copy is to be read again, though nothing speaks against it.
+    pub fn refresh_at(&mut self, at: Moment) {
+        self.refresh_at = self.refresh_at.min(at);
+    }
+
     /// An operator asks, or what was refused may be well: try everything at once.
     pub fn hurry(&mut self, now: Moment) {
-        self.retry_at = None;
+        (self.retry_at, self.write_at) = (None, None);
         for parked in self.parked.values_mut() {
             parked.due = now;
         }
@@ -289,11 +496,11 @@ impl Upkeep {
     /// The network may be back: what waits because it got no answer waits no longer.
     pub fn reconnect(&mut self) {
         if self.refused.is_none() {
-            self.retry_at = None;
+            (self.retry_at, self.write_at) = (None, None);
         }
     }
 
-    /// Works out anew what differs. True: the copy took records as ours that it had not before.
+    /// Works out anew what differs. True: the copy knows more about whose records are whose than before.
     pub fn compare<'a>(
         &mut self,
         goals: impl Iterator<Item = (&'a Key, Goal, &'a Options)>,
@@ -305,96 +512,170 @@ impl Upkeep {
             return false;
         }
         let Some(copy) = &mut self.copy else { return false };
+        let none = Options::default();
         let goals: Vec<_> = goals.collect();
         for (key, goal, options) in &goals {
             let Some(parked) = self.parked.get_mut(*key) else { continue };
-            let wanted = Some((*goal, (*options).clone()));
-            if parked.wanted.is_some() && parked.wanted != wanted {
+            let wanted = (*goal, (*options).clone());
+            let changed = parked.wanted.as_ref().is_some_and(|was| match parked.attributes.any() {
+                true => was.1 != wanted.1,
+                false => *was != wanted,
+            });
+            if changed {
                 parked.due = now;
             }
-            parked.wanted = wanted;
+            parked.wanted = Some(wanted);
         }
-        self.difference = difference(copy, goals.into_iter(), mark);
+        let leaving = self.leaving.iter().map(|key| (key, Goal::Gone, &none));
+        self.difference = difference(copy, goals.into_iter().chain(leaving), mark);
         let differing: BTreeSet<&Key> =
             self.difference.operations.iter().map(|operation| &operation.key).collect();
         self.parked.retain(|key, _| differing.contains(key));
-        let before = copy.adopted.len();
-        copy.adopted.extend(self.difference.adopt.iter().cloned());
-        copy.adopted.len() != before
+        let before = (copy.ours.len(), copy.foreign.len(), self.leaving.len());
+        for id in &self.difference.adopt {
+            copy.ours.insert(id.clone(), super::zone::Claim::Adopted);
+        }
+        copy.foreign.extend(self.difference.foreign.iter().cloned());
+        let gone = &self.difference.current;
+        self.leaving.retain(|key| !gone.contains(key));
+        before != (copy.ours.len(), copy.foreign.len(), self.leaving.len())
     }
 
-    /// What it wants to do next, and when; `None` if nothing, ever.
+    /// What it wants to do next, and when; `None` if nothing, ever. `ahead`: an address may be about to change.
     #[must_use]
-    pub fn job(&self, writing: Writing, now: Moment) -> Option<(Moment, Job)> {
-        if self.keys.is_empty() {
+    pub fn job(&self, writing: Writing, ahead: bool, mark: &Mark, now: Moment) -> Option<(Moment, Job)> {
+        if self.names.is_empty() {
             return None;
         }
         let ready = self.retry_at.unwrap_or(now).max(now);
-        if self.listing.is_some() || !self.is_believed() {
+        if !self.is_believed() {
             return Some((ready, Job::List));
         }
+        if let Some(listing) = &self.listing {
+            return Some((ready, if listing.refresh { Job::Refresh } else { Job::Read }));
+        }
         let mut jobs = vec![(self.refresh_at.max(ready), Job::Refresh)];
-        let healthy = self.healthy(writing);
-        if !healthy.is_empty() {
-            jobs.push((ready, self.send_or_identify(&healthy)));
+        if ahead && !self.is_fresh(now) {
+            jobs.push((ready, Job::Ahead));
+        }
+        let may_write = ready.max(self.write_at.unwrap_or(now));
+        let mut healthy = self.healthy(writing, mark, now).peekable();
+        if healthy.peek().is_some() {
+            let operations: Vec<Operation> = healthy.take(self.batch_size()).collect();
+            jobs.push((may_write, self.read_or_send(&operations, now)));
         } else if writing == Writing::Nothing && self.must_identify(self.difference.operations.iter()) {
             jobs.push((ready, Job::Identify));
         }
-        if let Some((_, due)) = self.next_retry(writing) {
-            jobs.push((due.max(ready), Job::Retry));
+        if let Some((_, due)) = self.next_retry(writing, now) {
+            let due = due.max(may_write);
+            jobs.push((due, if self.is_fresh(due) { Job::Retry } else { Job::Read }));
+        }
+        let paused = self.fights.values().filter_map(|fight| fight.until).filter(|until| *until > now).min();
+        if let Some(until) = paused {
+            jobs.push((until.max(may_write), Job::Read));
         }
         jobs.into_iter().min()
     }
 
-    fn send_or_identify(&self, operations: &[&Operation]) -> Job {
-        if self.must_identify(operations.iter().copied()) { Job::Identify } else { Job::Send }
+    /// What must be done first: its name is asked for, it is listed, or the operations are sent.
+    fn read_or_send(&self, operations: &[Operation], now: Moment) -> Job {
+        let unread = |operation: &Operation| match &operation.step {
+            Step::Delete(id) => !self.read_for.contains(id),
+            Step::Patch(_) | Step::Post(_) => false,
+        };
+        if !self.is_fresh(now) || operations.iter().any(unread) {
+            Job::Read
+        } else if self.must_identify(operations.iter()) {
+            Job::Identify
+        } else {
+            Job::Send
+        }
     }
 
     /// In a zone of another name, Cloudflare would append that name to ours, without an error.
     fn must_identify<'a>(&self, mut operations: impl Iterator<Item = &'a Operation>) -> bool {
-        self.name.is_none() && operations.any(|operation| matches!(operation.step, Step::Post(_)))
+        let known = self.name.is_some() && self.name_proven;
+        !known && operations.any(|operation| matches!(operation.step, Step::Post(_)))
     }
 
-    fn sendable(&self, writing: Writing) -> impl Iterator<Item = &Operation> {
+    fn sendable(&self, writing: Writing, now: Moment) -> impl Iterator<Item = &Operation> {
         let waits = match writing {
-            Writing::Nothing => true,
+            Writing::Nothing | Writing::Wait => true,
             Writing::DeletesLater => self.difference.deletes() > 0,
             Writing::Allowed | Writing::NoDeletes => false,
         };
         let withheld = writing == Writing::NoDeletes;
-        self.difference
-            .operations
-            .iter()
-            .filter(move |operation| !(waits || withheld && matches!(operation.step, Step::Delete(_))))
+        self.difference.operations.iter().filter(move |operation| {
+            !(waits
+                || withheld && matches!(operation.step, Step::Delete(_))
+                || self.is_paused(operation, now))
+        })
+    }
+
+    /// Whether somebody else has written this record often enough, and we would write the same once more.
+    fn is_paused(&self, operation: &Operation, now: Moment) -> bool {
+        let Some(fight) = self.fights.get(&operation.key) else { return false };
+        let content = match &operation.step {
+            Step::Patch(patch) => patch.content,
+            Step::Post(post) => post.content,
+            Step::Delete(_) => return false,
+        };
+        fight.until.is_some_and(|until| until > now) && content == fight.ours
     }
 
     /// The parked record that is to be tried first.
-    fn next_retry(&self, writing: Writing) -> Option<(&Key, Moment)> {
-        let sendable = |key: &Key| self.sendable(writing).any(|operation| operation.key == *key);
+    fn next_retry(&self, writing: Writing, now: Moment) -> Option<(&Key, Moment)> {
+        let sendable = |key: &Key| self.sendable(writing, now).any(|operation| operation.key == *key);
         let mut waiting: Vec<_> = self.parked.iter().map(|(key, parked)| (key, parked.due)).collect();
         waiting.sort_by_key(|(_, due)| *due);
         waiting.into_iter().find(|(key, _)| sendable(key))
     }
 
-    fn healthy(&self, writing: Writing) -> Vec<&Operation> {
-        let healthy = |operation: &&Operation| !self.parked.contains_key(&operation.key);
-        let most = self.suspects.map_or(self.limit, |suspects| suspects.div_ceil(2));
-        self.sendable(writing).filter(healthy).take(most).collect()
+    /// What can be sent now, without what is parked.
+    fn healthy<'a>(
+        &'a self,
+        writing: Writing,
+        mark: &'a Mark,
+        now: Moment,
+    ) -> impl Iterator<Item = Operation> + 'a {
+        self.sendable(writing, now).filter_map(move |operation| match self.parked.get(&operation.key) {
+            None => Some(operation.clone()),
+            Some(parked) if parked.attributes.any() => operation.without(parked.attributes, mark),
+            Some(_) => None,
+        })
+    }
+
+    fn batch_size(&self) -> usize {
+        let paid = self.plan.as_deref().is_some_and(|plan| !matches!(plan, "free" | "unknown" | ""));
+        let most = match paid && !self.small_batches {
+            true => Batch::PAID_OPERATIONS,
+            false => Batch::MOST_OPERATIONS,
+        };
+        let limit = self.limit.min(most);
+        self.suspects.map_or(limit, |suspects| suspects.div_ceil(2))
     }
 
     /// Begins a job: the request to send. For a write, the copy counts as doubted until the answer.
-    pub fn begin(&mut self, job: Job, writing: Writing, turn: u64) -> Option<Request> {
-        self.served = turn;
+    pub fn begin(
+        &mut self,
+        job: Job,
+        (writing, mark): (Writing, &Mark),
+        turn: u64,
+        now: Moment,
+    ) -> Option<Request> {
+        self.turn = turn;
         match job {
-            Job::Send => self.sending = self.healthy(writing).into_iter().cloned().collect(),
+            Job::Send => self.sending = self.healthy(writing, mark, now).take(self.batch_size()).collect(),
             Job::Retry => {
-                let next = self.next_retry(writing)?.0.clone();
+                let next = self.next_retry(writing, now)?.0.clone();
                 self.sending =
-                    self.sendable(writing).filter(|operation| operation.key == next).cloned().collect();
+                    self.sendable(writing, now).filter(|operation| operation.key == next).cloned().collect();
             }
             Job::Identify => return Some(Request::Zone(self.id.clone())),
-            Job::List | Job::Refresh => return Some(self.list_request()),
+            Job::List | Job::Read | Job::Ahead => return Some(self.list_request(false, now)),
+            Job::Refresh => return Some(self.list_request(true, now)),
         }
+        self.trying = job == Job::Retry;
         if self.sending.is_empty() {
             return None;
         }
@@ -408,79 +689,237 @@ impl Upkeep {
         self.served
     }
 
-    fn list_request(&mut self) -> Request {
-        let single = self.names.len() == 1;
-        let names = self.names.iter().next().cloned().filter(|_| single).map(|name| vec![name]);
-        let listing =
-            self.listing.get_or_insert_with(|| Listing { entries: Vec::new(), names, page: 1, read: 0 });
-        let name = listing.names.as_ref().and_then(|names| names.last().cloned());
-        let per_page = if name.is_some() { NAME_PAGE_SIZE } else { PAGE_SIZES[self.page_size] };
-        Request::Records { zone: self.id.clone(), name, page: listing.page, per_page }
-    }
-
-    /// Takes in a page of records. True: the list is whole, and the copy is fresh.
-    pub fn listed(&mut self, page: Page<Listed>, refresh: Duration, now: Moment) -> bool {
-        let Some(mut listing) = self.listing.take() else {
-            return false;
+    fn list_request(&mut self, refresh: bool, now: Moment) -> Request {
+        let listing = match self.listing.take() {
+            Some(listing) => listing,
+            None => {
+                let single = self.names.len() == 1;
+                let parts = if single { self.single_parts(refresh) } else { vec![Part::Whole] };
+                self.new_listing(parts, refresh, now)
+            }
         };
-        let per_page = if listing.names.is_some() { NAME_PAGE_SIZE } else { PAGE_SIZES[self.page_size] };
-        listing.read = listing.read.saturating_add(page.entries);
-        listing.entries.extend(page.items);
-        self.retry_at = None;
-        // A count that is smaller than what was read is no count.
-        let total = page.total.filter(|total| *total >= listing.read);
-        let ended = page.entries == 0
-            || total.map_or(page.entries < per_page, |total| listing.read >= total)
-            || listing.page >= MOST_PAGES;
-        if !ended {
-            self.next_page(listing, total, per_page);
-            return false;
+        let listing = self.listing.insert(listing);
+        let (zone, page, whole) = (self.id.clone(), listing.page, PAGE_SIZES[self.page_size]);
+        match listing.parts.last() {
+            Some(Part::Name(name)) => {
+                Request::Records { zone, name: Some(name.clone()), page, per_page: NAME_PAGE_SIZE }
+            }
+            Some(Part::NameServers) => Request::NameServers { zone, page, per_page: whole },
+            Some(Part::Whole) | None => Request::Records { zone, name: None, page, per_page: whole },
         }
-        if let Some(names) = listing.names.as_mut().filter(|names| names.len() > 1) {
-            names.pop();
-            (listing.page, listing.read) = (1, 0);
-            self.listing = Some(listing);
-            return false;
-        }
-        let none = BTreeSet::new();
-        let adopted = self.copy.as_ref().map_or(&none, |copy| &copy.adopted);
-        self.copy = Some(Copy::listed(self.names.clone(), listing.entries, adopted));
-        self.listed_at = Some(now);
-        self.refresh_at = now + refresh;
-        self.retry.reset();
-        self.refusals.reset();
-        self.refused = None;
-        true
     }
 
-    fn next_page(&mut self, mut listing: Listing, total: Option<u32>, per_page: u32) {
-        let pages_left = total.map_or(1, |total| total.saturating_sub(listing.read).div_ceil(per_page));
-        let whole = listing.names.is_none();
-        if whole && usize::try_from(pages_left).is_ok_and(|left| left > self.names.len()) {
-            let names = Some(self.names.iter().cloned().collect());
-            listing = Listing { entries: Vec::new(), names, page: 1, read: 0 };
+    fn new_listing(&self, parts: Vec<Part>, refresh: bool, now: Moment) -> Listing {
+        Listing {
+            began: now,
+            refresh,
+            again: false,
+            doomed: self.difference.doomed().cloned().collect(),
+            servers: parts.contains(&Part::NameServers),
+            parts,
+            entries: Vec::new(),
+            page: 1,
+            read: 0,
+            total: None,
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// Each name; and who is delegated to, unless that is known and nothing asks for it anew.
+    fn single_parts(&self, refresh: bool) -> Vec<Part> {
+        let covered = self.copy.as_ref().is_some_and(|copy| self.names.is_subset(&copy.names));
+        let servers = (refresh || !covered).then_some(Part::NameServers);
+        servers.into_iter().chain(self.names.iter().cloned().map(Part::Name)).collect()
+    }
+
+    /// Takes in a page of a list.
+    pub fn listed(&mut self, page: Page<Listed>, mark: &Mark, refresh: Duration, now: Moment) -> Progress {
+        let Some(mut listing) = self.listing.take() else {
+            return Progress::More;
+        };
+        self.retry_at = None;
+        let asked = match listing.parts.last() {
+            Some(Part::Name(_)) => NAME_PAGE_SIZE,
+            _ => PAGE_SIZES[self.page_size],
+        };
+        let per_page = page.per_page.unwrap_or(asked).clamp(1, asked);
+        listing.read = listing.read.saturating_add(page.entries);
+        let ended = match page.total {
+            Some(total) => listing.read >= total,
+            None => page.entries < per_page,
+        };
+        if let Some(why) = contradiction(&mut listing, &page, per_page, ended) {
+            return self.contradicted(listing, why, now);
+        }
+        listing.entries.extend(page.items);
+        listing.total = page.total;
+        if !ended && listing.page >= MOST_PAGES {
+            return Progress::TooLong;
+        }
+        if !ended {
+            self.next_page(listing, per_page);
+            return Progress::More;
+        }
+        if listing.parts.len() > 1 {
+            listing.parts.pop();
+            (listing.page, listing.read, listing.total) = (1, 0, None);
+            listing.seen.clear();
+            self.listing = Some(listing);
+            return Progress::More;
+        }
+        self.contradictions = 0;
+        self.page_size = 0;
+        self.served = self.turn;
+        self.accept(listing, mark, refresh, now)
+    }
+
+    /// A list that moved while it was read is read again, at once the first time.
+    fn contradicted(&mut self, listing: Listing, why: &'static str, now: Moment) -> Progress {
+        self.contradictions = self.contradictions.saturating_add(1);
+        self.served = self.turn;
+        let parts =
+            if self.names.len() == 1 { self.single_parts(listing.refresh) } else { vec![Part::Whole] };
+        let again = listing.again;
+        self.listing = Some(Listing { again, ..self.new_listing(parts, listing.refresh, now) });
+        if self.contradictions == 1 {
+            return Progress::More;
+        }
+        // Without jitter, which only whole failures have.
+        self.retry_at = Some(now + Duration::from_secs(u64::from(self.contradictions.min(60)) * 10));
+        Progress::Contradictory(why)
+    }
+
+    fn next_page(&mut self, mut listing: Listing, per_page: u32) {
+        let left = listing.total.map_or(1, |total| total.saturating_sub(listing.read).div_ceil(per_page));
+        let whole = listing.parts.last() == Some(&Part::Whole);
+        if whole && usize::try_from(left).is_ok_and(|left| left > self.names.len() + 1) {
+            let parts = self.single_parts(listing.refresh);
+            let again = listing.again;
+            listing = Listing { again, ..self.new_listing(parts, listing.refresh, listing.began) };
         } else {
             listing.page += 1;
         }
         self.listing = Some(listing);
     }
 
-    /// Takes in what a batch did. Returns the operations that were carried out.
-    pub fn wrote(&mut self, written: Written) -> Vec<Operation> {
-        let sent = std::mem::take(&mut self.sending);
-        if let Some(copy) = &mut self.copy {
-            copy.confirm(written);
+    /// The list is whole: it becomes the copy, unless it cannot be believed yet.
+    fn accept(&mut self, listing: Listing, mark: &Mark, refresh: Duration, now: Moment) -> Progress {
+        self.recent.retain(|(at, _)| now.since(*at) < SETTLING);
+        let Listing { began, refresh: is_refresh, again, doomed, entries, parts, servers, .. } = listing;
+        let whole = parts == [Part::Whole];
+        let nothing = Copy::default();
+        let before = self.copy.as_ref().unwrap_or(&nothing);
+        let leftovers = leftovers(&entries, &self.names, mark);
+        let reading = Reading { mark, apex: self.name.as_ref(), refresh: is_refresh };
+        let (mut copy, surprises) = Copy::listed(self.names.clone(), entries, before, reading);
+        if !whole && !servers {
+            // Delegations of names above were not asked for.
+            for (at, block) in &before.blocks {
+                if matches!(block, Block::Delegated(_)) && !copy.names.contains(at) {
+                    copy.blocks.entry(at.clone()).or_insert_with(|| block.clone());
+                }
+            }
         }
+        if self.recent.iter().any(|(_, recent)| recent.is_denied_by(&copy)) {
+            self.retry_at = Some(now + STALE_RETRY);
+            return Progress::More;
+        }
+        let gone = surprises.iter().any(|surprise| surprise.what == Happened::Gone);
+        if gone && !again {
+            let parts = if self.names.len() == 1 { self.single_parts(is_refresh) } else { vec![Part::Whole] };
+            self.listing = Some(Listing { again: true, ..self.new_listing(parts, is_refresh, now) });
+            return Progress::More;
+        }
+        self.note_fights(&surprises, is_refresh, now);
+        self.copy = Some(copy);
+        if whole {
+            self.leftovers = leftovers;
+        }
+        self.read_for = doomed;
+        self.listed_at = Some(began.max(now - LONGEST_READING));
+        self.refresh_at = now + refresh;
         self.retry.reset();
         self.refusals.reset();
         self.refused = None;
-        self.retry_at = None;
+        self.worked = true;
+        Progress::Whole(surprises)
+    }
+
+    /// Counts refreshes that find a record of ours changed.
+    fn note_fights(&mut self, surprises: &[Surprise], refresh: bool, now: Moment) {
+        for fight in self.fights.values_mut() {
+            fight.found.retain(|at| now.since(*at) < FIGHT_MEMORY);
+        }
+        let recent = |fight: &Fight| fight.until.is_some_and(|until| now.since(until) < FIGHT_MEMORY);
+        self.fights.retain(|_, fight| !fight.found.is_empty() || recent(fight));
+        let changed = |surprise: &&Surprise| matches!(surprise.what, Happened::Readdressed | Happened::Gone);
+        for surprise in surprises.iter().filter(changed).filter(|_| refresh) {
+            let copy = self.copy.as_ref();
+            let mut ours = copy
+                .iter()
+                .flat_map(|copy| copy.records.values().filter(|record| copy.ours.contains_key(&record.id)));
+            let Some(ours) = ours.find(|record| record.key() == surprise.key).map(|record| record.content)
+            else {
+                continue;
+            };
+            let fight = self.fights.entry(surprise.key.clone()).or_insert_with(|| Fight {
+                found: Vec::new(),
+                pause: Backoff::between(FIGHT_PAUSE.0, FIGHT_PAUSE.1),
+                until: None,
+                ours,
+            });
+            fight.found.push(now);
+            fight.ours = ours;
+            if fight.found.len() >= FIGHT || fight.until.is_some() {
+                fight.pause.count();
+                let doubled = 1_u32.checked_shl(fight.pause.failures() - 1).unwrap_or(u32::MAX);
+                fight.until = Some(now + FIGHT_PAUSE.0.saturating_mul(doubled).min(FIGHT_PAUSE.1));
+            }
+        }
+    }
+
+    /// Takes in what a batch did. Returns the operations that were carried out.
+    pub fn wrote(&mut self, written: Written, mark: &Mark, now: Moment) -> Vec<Operation> {
+        self.served = self.turn;
+        let sent = std::mem::take(&mut self.sending);
+        let trying = std::mem::take(&mut self.trying);
+        self.remember_written(&sent, &written, now);
+        if let Some(copy) = &mut self.copy {
+            copy.confirm(written, mark);
+        }
+        self.retry.reset();
+        self.write_retry.reset();
+        self.refusals.reset();
+        self.refused = None;
+        self.worked = true;
+        (self.retry_at, self.write_at) = (None, None);
         self.wrong_copies = 0;
         match self.suspects {
             // Those that follow hold the guilty one.
             Some(suspects) => self.suspects = suspects.checked_sub(sent.len()).filter(|left| *left > 0),
-            None => self.limit = self.limit.saturating_mul(4).min(Batch::MOST_OPERATIONS),
+            None => self.limit = self.limit.saturating_mul(4).min(Batch::PAID_OPERATIONS),
         }
+        if trying {
+            self.unpark(&sent);
+        }
+        sent
+    }
+
+    fn remember_written(&mut self, sent: &[Operation], written: &Written, now: Moment) {
+        self.recent.retain(|(at, _)| now.since(*at) < SETTLING);
+        let patched = sent.iter().filter_map(|operation| match (&operation.step, &operation.before) {
+            (Step::Patch(patch), Some(before)) if before.content != patch.content => {
+                Some(Recent::Patched(patch.id.clone(), before.content))
+            }
+            _ => None,
+        });
+        let posted = written.posted.iter().map(|record| Recent::Posted(record.id.clone()));
+        let deleted = written.deleted.iter().cloned().map(Recent::Deleted);
+        self.recent.extend(patched.chain(posted).chain(deleted).map(|recent| (now, recent)));
+    }
+
+    /// A new try of what was refused was accepted.
+    fn unpark(&mut self, sent: &[Operation]) {
         // What is accepted may still not be kept; only the comparison shows that.
         let refused =
             |key: &Key| matches!(self.parked.get(key), Some(parked) if parked.why != Reason::NotKept);
@@ -489,38 +928,52 @@ impl Upkeep {
         let accepted: Vec<Parked> = well.into_iter().filter_map(|key| self.parked.remove(key)).collect();
         // What was refused for the same reason is probably well too.
         self.parked.retain(|_, parked| !accepted.iter().any(|well| well.why.same_kind(&parked.why)));
-        sent
     }
 
     /// After [`Upkeep::wrote`] and [`Upkeep::compare`]: what was sent and is wanted once more is
     /// parked, because Cloudflare does not keep it. Returns what was parked.
-    pub fn park_unkept(&mut self, sent: &[Operation], now: Moment, dice: &mut fastrand::Rng) -> Vec<Key> {
-        let wanted_again = |key: &&Key| {
-            let of_key = |operation: &&Operation| operation.key == **key;
-            let wanted = self.difference.operations.iter().filter(of_key);
-            wanted
-                .clone()
-                .any(|wanted| sent.iter().filter(of_key).any(|sent| asks_the_same(&wanted.step, &sent.step)))
-        };
-        let keys: BTreeSet<&Key> = sent.iter().map(|operation| &operation.key).collect();
-        let unkept: Vec<Key> = keys.into_iter().filter(wanted_again).cloned().collect();
-        for key in &unkept {
-            self.park(key, Reason::NotKept, now, dice);
+    pub fn park_unkept(
+        &mut self,
+        sent: &[Operation],
+        mark: &Mark,
+        now: Moment,
+        dice: &mut fastrand::Rng,
+    ) -> Vec<Key> {
+        let mut unkept: BTreeMap<Key, Attributes> = BTreeMap::new();
+        for wanted in &self.difference.operations {
+            let again =
+                sent.iter().any(|sent| sent.key == wanted.key && asks_the_same(&wanted.step, &sent.step));
+            if again {
+                let address = wanted.before.as_ref().map(|before| before.content);
+                let same = matches!(&wanted.step, Step::Patch(patch) if Some(patch.content) == address);
+                let attributes = if same { wanted.attributes(mark) } else { Attributes::default() };
+                unkept.insert(wanted.key.clone(), attributes);
+            }
         }
-        unkept
+        for (key, attributes) in &unkept {
+            self.park(key, (Reason::NotKept, *attributes), now, dice);
+        }
+        unkept.into_keys().collect()
     }
 
     /// Takes in a failure of the request that was begun last.
-    pub fn failed(&mut self, failure: &Failure, now: Moment, dice: &mut fastrand::Rng) -> Reaction {
+    pub fn failed(
+        &mut self,
+        failure: &Failure,
+        mark: &Mark,
+        now: Moment,
+        dice: &mut fastrand::Rng,
+    ) -> Reaction {
+        self.served = self.turn;
         let sent = std::mem::take(&mut self.sending);
         if sent.is_empty() {
             return self.failed_to_read(failure, now, dice);
         }
         match failure.class {
-            Class::Content => self.content_refused(&sent, failure, now, dice),
+            Class::Content => self.content_refused(&sent, (failure, mark), now, dice),
             Class::CopyWrong if self.wrong_copies + 1 >= MOST_WRONG_COPIES => {
                 self.doubt();
-                self.content_refused(&sent, failure, now, dice)
+                self.content_refused(&sent, (failure, mark), now, dice)
             }
             Class::CopyWrong => {
                 self.wrong_copies += 1;
@@ -531,13 +984,15 @@ impl Upkeep {
                 Reaction::None
             }
             Class::Zone => self.zone_refused(failure, now, dice),
-            Class::Unsure => {
-                self.doubt();
-                self.retry_at = Some(now + self.retry.next(dice));
-                Reaction::None
-            }
-            Class::NotSent => {
-                self.retry_at = Some(now + self.retry.next(dice));
+            Class::Unsure | Class::NotSent => {
+                if failure.class == Class::Unsure {
+                    self.doubt();
+                }
+                if failure.status.is_none() {
+                    // A smaller request may get through where a large one is lost.
+                    self.limit = (sent.len() / 2).max(1);
+                }
+                self.write_at = Some(now + self.write_retry.next(dice));
                 Reaction::None
             }
             // These hold the whole credential, not the zone.
@@ -546,23 +1001,24 @@ impl Upkeep {
     }
 
     fn failed_to_read(&mut self, failure: &Failure, now: Moment, dice: &mut fastrand::Rng) -> Reaction {
+        let listing = self.listing.take();
         match failure.class {
             Class::Credential | Class::Throttled | Class::Clock => return Reaction::None,
             Class::Zone | Class::Content | Class::CopyWrong => {
-                self.listing = None;
                 return self.zone_refused(failure, now, dice);
             }
             Class::NotSent | Class::Unsure => {}
         }
-        let whole = self.listing.take().is_some_and(|listing| listing.names.is_none());
-        if whole && failure.status.is_some() && self.page_size + 1 < PAGE_SIZES.len() {
+        let whole = listing.is_some_and(|listing| listing.parts.contains(&Part::Whole));
+        if whole && failure.incomplete && self.page_size + 1 < PAGE_SIZES.len() {
             self.page_size += 1;
         }
         self.retry_at = Some(now + self.retry.next(dice));
         Reaction::None
     }
 
-    fn zone_refused(&mut self, failure: &Failure, now: Moment, dice: &mut fastrand::Rng) -> Reaction {
+    /// The zone is refused as a whole.
+    pub fn zone_refused(&mut self, failure: &Failure, now: Moment, dice: &mut fastrand::Rng) -> Reaction {
         self.refused = Some(failure.clone());
         self.retry_at = Some(now + self.refusals.next(dice));
         Reaction::Refused
@@ -572,36 +1028,133 @@ impl Upkeep {
     fn content_refused(
         &mut self,
         sent: &[Operation],
-        failure: &Failure,
+        (failure, mark): (&Failure, &Mark),
         now: Moment,
         dice: &mut fastrand::Rng,
     ) -> Reaction {
+        if sent.len() > Batch::MOST_OPERATIONS && !self.small_batches {
+            // The plan may have changed.
+            self.small_batches = true;
+            return Reaction::None;
+        }
         let keys: BTreeSet<&Key> = sent.iter().map(|operation| &operation.key).collect();
         if keys.len() > 1 {
             self.suspects = Some(sent.len());
             return Reaction::None;
         }
-        let reason = Reason::Refused(failure.clone());
         // Where one is refused, others may be: on with one, and four times as many after each success.
         (self.suspects, self.limit) = (None, 1);
-        let Some(key) = sent.first().map(|operation| operation.key.clone()) else { return Reaction::None };
-        let due = self.park(&key, reason.clone(), now, dice);
+        let Some(operation) = sent.first() else { return Reaction::None };
+        let sets = sent.iter().fold(Attributes::default(), |all, step| all.or(step.attributes(mark)));
+        let blamed = failure.blames();
+        let guilty = if blamed.any() { blamed.and(sets) } else { sets };
+        let before = self.parked.get(&operation.key).map(|parked| parked.attributes).unwrap_or_default();
+        let attributes = if guilty.any() { guilty.or(before) } else { Attributes::default() };
+        let why = (Reason::Refused(failure.clone()), attributes);
+        let due = self.park(&operation.key, why.clone(), now, dice);
         // One try stands for all that were refused for the same reason.
-        for other in self.parked.values_mut().filter(|other| other.why.same_kind(&reason)) {
+        for other in self.parked.values_mut().filter(|other| other.why.same_kind(&why.0)) {
             other.due = other.due.max(due);
         }
-        Reaction::Parked(vec![key])
+        let mut keys = vec![operation.key.clone()];
+        keys.extend(self.park_kind(operation, why, now, dice));
+        Reaction::Parked(keys)
     }
 
-    fn park(&mut self, key: &Key, why: Reason, now: Moment, dice: &mut fastrand::Rng) -> Moment {
+    /// After two single refusals of the same kind, everything that asks for the same is parked with them.
+    fn park_kind(
+        &mut self,
+        guilty: &Operation,
+        (why, attributes): (Reason, Attributes),
+        now: Moment,
+        dice: &mut fastrand::Rng,
+    ) -> Vec<Key> {
+        let full = matches!(&why, Reason::Refused(failure) if failure.is_quota());
+        let alike = |parked: &&Parked| parked.attributes == attributes && parked.why.same_kind(&why);
+        if !(full || attributes.any() && self.parked.values().filter(alike).count() >= 2) {
+            return Vec::new();
+        }
+        let of_kind = |operation: &&Operation| {
+            !self.parked.contains_key(&operation.key)
+                && match full {
+                    true => matches!(operation.step, Step::Post(_)),
+                    false => guilty.asks_alike(operation, attributes),
+                }
+        };
+        let keys: BTreeSet<Key> = self
+            .difference
+            .operations
+            .iter()
+            .filter(of_kind)
+            .map(|operation| operation.key.clone())
+            .collect();
+        for key in &keys {
+            self.park(key, (why.clone(), attributes), now, dice);
+        }
+        self.limit = Batch::PAID_OPERATIONS;
+        keys.into_iter().collect()
+    }
+
+    fn park(
+        &mut self,
+        key: &Key,
+        (why, attributes): (Reason, Attributes),
+        now: Moment,
+        dice: &mut fastrand::Rng,
+    ) -> Moment {
         let (since, mut backoff, wanted) = match self.parked.remove(key) {
             Some(parked) => (parked.since, parked.backoff, parked.wanted),
             None => (now, Backoff::between(PARKED.0, PARKED.1), None),
         };
         let due = now + backoff.next(dice);
-        self.parked.insert(key.clone(), Parked { why, since, due, wanted, backoff });
+        self.parked.insert(key.clone(), Parked { why, attributes, since, due, wanted, backoff });
         due
     }
+}
+
+impl Recent {
+    /// Whether a list shows what was before.
+    fn is_denied_by(&self, copy: &Copy) -> bool {
+        match self {
+            Recent::Patched(id, old) => copy.records.get(id).is_some_and(|record| record.content == *old),
+            Recent::Posted(id) => !copy.records.contains_key(id),
+            Recent::Deleted(id) => copy.records.contains_key(id),
+        }
+    }
+}
+
+/// What is wrong with a page, seen beside those before it.
+fn contradiction(
+    listing: &mut Listing,
+    page: &Page<Listed>,
+    per_page: u32,
+    ended: bool,
+) -> Option<&'static str> {
+    let moved = listing.page > 1 && listing.total != page.total;
+    let repeated = page.ids.iter().filter(|id| !listing.seen.insert(**id)).count() > 0;
+    if moved {
+        Some("the number of records changed while it was read")
+    } else if repeated {
+        Some("it shows a record twice")
+    } else if page.total.is_some_and(|total| total < listing.read) {
+        Some("it has more records than it says")
+    } else if !ended && page.entries < per_page && (page.per_page.is_some() || page.entries == 0) {
+        Some("it has fewer records than it says")
+    } else {
+        None
+    }
+}
+
+/// Records with our mark under names that are not kept.
+fn leftovers(entries: &[Listed], names: &BTreeSet<Name>, mark: &Mark) -> Vec<Record> {
+    let left = entries.iter().filter_map(|entry| match entry {
+        Listed::Address(record) => Some(record),
+        _ => None,
+    });
+    left.filter(|record| record.mark() == Some(mark.as_str()) && !names.contains(&record.name))
+        .take(MOST_LEFTOVERS)
+        .cloned()
+        .collect()
 }
 
 /// Whether a step asks for nothing that an earlier one has not asked for already.

@@ -196,7 +196,7 @@ impl Engine {
             return None;
         }
         let copies = zones().filter_map(Upkeep::copy);
-        let mut contents = copies.flat_map(|copy| copy.ours(family, &self.mark)).map(|record| record.content);
+        let mut contents = copies.flat_map(|copy| copy.ours_of(family)).map(|record| record.content);
         let first = contents.next()?;
         contents.all(|content| content == first).then_some(first)
     }

@@ -18,36 +18,173 @@ pub struct Copy {
     pub names: BTreeSet<Name>,
     /// A and AAAA records of those names.
     pub records: BTreeMap<RecordId, Record>,
-    /// Names that have a CNAME.
-    pub aliases: BTreeSet<Name>,
-    /// Records without our mark that are ours all the same.
-    pub adopted: BTreeSet<RecordId>,
+    /// What makes a record at a name useless or impossible; a delegation also stands for what lies below.
+    pub blocks: BTreeMap<Name, Block>,
+    /// The records that are ours, and since when they have been.
+    pub ours: BTreeMap<RecordId, Claim>,
+    /// Records that never become ours while they exist: they stood beside one of ours, or were ours and
+    /// have been renamed.
+    pub foreign: BTreeSet<RecordId>,
+    /// Records whose mark was taken away: not ours, until a later refresh finds them alone.
+    pub released: BTreeSet<RecordId>,
+}
+
+/// Why a record is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It carries our mark: we created it, or somebody gave it to us.
+    Marked,
+    /// It had no mark and was the only one, or had our address already.
+    Adopted,
+}
+
+/// What stands in the way of A and AAAA records at a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// A CNAME record.
+    Alias,
+    /// The name is delegated to this server.
+    Delegated(Box<str>),
+    /// A Cloudflare product manages the name's records; its name, where it is known.
+    Managed(Option<Box<str>>),
+    /// An entry that cannot be read; its identifier.
+    Unreadable(Box<str>),
+}
+
+/// What a list shows that is not as we left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surprise {
+    /// The name and type.
+    pub key: Key,
+    /// What happened to our record.
+    pub what: Happened,
+}
+
+/// What somebody else did to a record of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// It has another address: drift, which is repaired.
+    Readdressed,
+    /// It is not there any more: deleted, renamed, or of another type.
+    Gone,
+    /// It has another name or type that is managed here, too.
+    Renamed(Key),
+    /// Its comment has no mark any more.
+    Unmarked,
+    /// Its comment has the mark of another instance.
+    HandedOver(Box<str>),
+}
+
+/// How a list becomes a copy.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// Our mark.
+    pub mark: &'a Mark,
+    /// The zone's name, where it is known: NS records at it delegate nothing.
+    pub apex: Option<&'a Name>,
+    /// A refresh, after which what was released may be adopted.
+    pub refresh: bool,
 }
 
 impl Copy {
-    /// A copy of a freshly listed zone; of what was adopted, what still exists stays adopted.
+    /// A copy of a freshly listed zone, with what the one before knew of whose the records are; and what
+    /// has happened to ours since then.
     #[must_use]
-    pub fn listed(names: BTreeSet<Name>, entries: Vec<Listed>, adopted: &BTreeSet<RecordId>) -> Copy {
+    pub fn listed(
+        names: BTreeSet<Name>,
+        entries: Vec<Listed>,
+        before: &Copy,
+        reading: Reading<'_>,
+    ) -> (Copy, Vec<Surprise>) {
         let mut copy = Copy { names, ..Copy::default() };
         let mut records = Vec::new();
         for entry in entries {
             match entry {
                 Listed::Address(mut record) if copy.names.contains(&record.name) => {
                     copy.share_name(&mut record);
-                    if adopted.contains(&record.id) {
-                        copy.adopted.insert(record.id.clone());
-                    }
                     records.push((record.id.clone(), record));
                 }
                 Listed::Alias(name) if copy.names.contains(&name) => {
-                    copy.aliases.insert(name);
+                    copy.blocks.insert(name, Block::Alias);
+                }
+                Listed::Managed(record, product) if copy.names.contains(&record.name) => {
+                    copy.blocks.insert(record.name, Block::Managed(product));
+                }
+                Listed::Unreadable(name, id) if copy.names.contains(&name) => {
+                    copy.blocks.entry(name).or_insert(Block::Unreadable(id));
+                }
+                Listed::Delegation(name, server) if copy.is_delegated(&name, reading.apex) => {
+                    copy.blocks.entry(name).or_insert(Block::Delegated(server));
                 }
                 _ => {}
             }
         }
         // At once, because a tree that grows by single entries has half of its places empty.
         copy.records = records.into_iter().collect();
-        copy
+        let surprises = copy.inherit(before, reading);
+        (copy, surprises)
+    }
+
+    /// Whether an NS record at `at` takes one of our names out of this zone.
+    fn is_delegated(&self, at: &Name, apex: Option<&Name>) -> bool {
+        apex.is_none_or(|apex| at != apex && at.is_within(apex))
+            && self.names.iter().any(|name| name.is_within(at))
+    }
+
+    /// Takes over whose the records are, as far as that is still true.
+    fn inherit(&mut self, before: &Copy, reading: Reading<'_>) -> Vec<Surprise> {
+        let mut surprises = Vec::new();
+        for (id, record) in &self.records {
+            let mark = record.mark();
+            let marked = mark == Some(reading.mark.as_str());
+            let old = before.records.get(id);
+            let claim = before.ours.get(id).copied();
+            let surprise = |what| Surprise { key: old.map_or_else(|| record.key(), Record::key), what };
+            match (claim, old) {
+                (Some(_), Some(old)) if old.key() != record.key() => {
+                    self.foreign.insert(id.clone());
+                    surprises.push(surprise(Happened::Renamed(record.key())));
+                }
+                (Some(claim), Some(old)) => {
+                    let as_left = mark.is_some() && mark == old.mark();
+                    let now = match (claim, mark) {
+                        _ if marked || claim == Claim::Marked && as_left => Ok(Claim::Marked),
+                        (Claim::Adopted, None) => Ok(Claim::Adopted),
+                        (_, Some(other)) => Err(Happened::HandedOver(other.into())),
+                        (Claim::Marked, None) => Err(Happened::Unmarked),
+                    };
+                    match now {
+                        Ok(claim) => {
+                            self.ours.insert(id.clone(), claim);
+                            if old.content != record.content {
+                                surprises.push(surprise(Happened::Readdressed));
+                            }
+                        }
+                        Err(what) => {
+                            if what == Happened::Unmarked {
+                                self.released.insert(id.clone());
+                            }
+                            surprises.push(surprise(what));
+                        }
+                    }
+                }
+                _ if before.foreign.contains(id) => {
+                    self.foreign.insert(id.clone());
+                }
+                _ if marked => {
+                    self.ours.insert(id.clone(), Claim::Marked);
+                }
+                _ if mark.is_none() && before.released.contains(id) && !reading.refresh => {
+                    self.released.insert(id.clone());
+                }
+                _ => {}
+            }
+        }
+        let covered = |record: &&Record| self.names.contains(&record.name);
+        let lost = before.ours.keys().filter(|id| !self.records.contains_key(*id));
+        let lost = lost.filter_map(|id| before.records.get(id)).filter(covered);
+        surprises.extend(lost.map(|record| Surprise { key: record.key(), what: Happened::Gone }));
+        surprises
     }
 
     /// The same text of the name serves the record and everything else that knows it.
@@ -58,35 +195,68 @@ impl Copy {
     }
 
     /// Our records of a family.
-    pub fn ours<'a>(&'a self, family: Family, mark: &'a Mark) -> impl Iterator<Item = &'a Record> {
+    pub fn ours_of(&self, family: Family) -> impl Iterator<Item = &Record> {
         let ours = move |record: &&Record| {
-            Family::of(record.content) == family && self.whose(record, mark) == Whose::Ours
+            Family::of(record.content) == family && self.ours.contains_key(&record.id)
         };
         self.records.values().filter(ours)
     }
 
-    fn whose(&self, record: &Record, mark: &Mark) -> Whose {
-        match record.comment.as_deref().and_then(Mark::in_comment) {
-            Some(found) if found == mark.as_str() => Whose::Ours,
-            // Also what was adopted: somebody has handed it over since.
-            Some(_) => Whose::Theirs,
-            None if self.adopted.contains(&record.id) => Whose::Ours,
-            None => Whose::Nobodys,
+    /// Stores what Cloudflare says it did.
+    pub fn confirm(&mut self, written: Written, mark: &Mark) {
+        for id in &written.deleted {
+            self.records.remove(id);
+            self.disown(id);
+        }
+        for mut record in written.patched.into_iter().chain(written.posted) {
+            if !self.names.contains(&record.name) {
+                continue;
+            }
+            self.share_name(&mut record);
+            let before = self.records.get(&record.id).and_then(Record::mark);
+            let claim = self.ours.get(&record.id).copied();
+            let now = record.mark();
+            let claim = match (claim, now) {
+                _ if now == Some(mark.as_str()) => Some(Claim::Marked),
+                (Some(Claim::Marked), Some(_)) if now == before => Some(Claim::Marked),
+                // Marked, or unmarked, by somebody else between our list and this write.
+                (_, Some(_)) | (Some(Claim::Marked), None) => None,
+                (Some(Claim::Adopted) | None, None) => Some(Claim::Adopted),
+            };
+            self.disown(&record.id);
+            if let Some(claim) = claim {
+                self.ours.insert(record.id.clone(), claim);
+            } else if now.is_none() {
+                self.released.insert(record.id.clone());
+            }
+            self.records.insert(record.id.clone(), record);
         }
     }
 
-    /// Stores what Cloudflare says it did.
-    pub fn confirm(&mut self, written: Written) {
-        for id in &written.deleted {
-            self.records.remove(id);
-            self.adopted.remove(id);
-        }
-        for mut record in written.patched.into_iter().chain(written.posted) {
-            if self.names.contains(&record.name) {
-                self.share_name(&mut record);
-                self.records.insert(record.id.clone(), record);
+    /// What carries our mark is ours: for a copy that was made under another mark, or by an older version.
+    pub fn claim_marked(&mut self, mark: &Mark) {
+        for (id, record) in &self.records {
+            if record.mark() == Some(mark.as_str()) && !self.foreign.contains(id) {
+                self.ours.insert(id.clone(), Claim::Marked);
             }
         }
+    }
+
+    fn disown(&mut self, id: &RecordId) {
+        self.ours.remove(id);
+        self.foreign.remove(id);
+        self.released.remove(id);
+    }
+
+    /// What stands in the way at a name: the name's own entries, or a delegation of a name above.
+    #[must_use]
+    pub fn block(&self, name: &Name) -> Option<(&Name, &Block)> {
+        let own = self.blocks.get_key_value(name);
+        own.or_else(|| {
+            let above =
+                |(at, block): &(&Name, &Block)| matches!(block, Block::Delegated(_)) && name.is_within(at);
+            self.blocks.iter().find(above)
+        })
     }
 }
 
@@ -132,6 +302,15 @@ impl Mark {
         }
     }
 
+    /// A comment with this mark in place of whichever it has.
+    fn put_into(&self, comment: &str) -> Box<str> {
+        let Some(old) = Mark::in_comment(comment) else {
+            return self.added_to(Some(comment));
+        };
+        let rest = comment.trim().strip_suffix(']').map_or("", |rest| &rest[..rest.len() - old.len()]);
+        self.added_to(Some(rest.trim_end_matches('[')))
+    }
+
     /// The mark of whichever instance is in this comment: alone, or in brackets at its end.
     fn in_comment(comment: &str) -> Option<&str> {
         let comment = comment.trim();
@@ -146,11 +325,23 @@ impl Mark {
     }
 }
 
+impl Record {
+    /// The mark of whichever instance is in its comment.
+    #[must_use]
+    pub fn mark(&self) -> Option<&str> {
+        self.comment.as_deref().and_then(Mark::in_comment)
+    }
+}
+
 /// Whose a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Whose {
     Ours,
+    /// It has no mark, and never stood beside ours.
     Nobodys,
+    /// It has no mark, and is not to become ours.
+    Foreign,
+    /// It has another instance's mark.
     Theirs,
 }
 
@@ -159,10 +350,29 @@ enum Whose {
 pub enum Obstacle {
     /// There is a CNAME of this name.
     Alias,
+    /// This name, or one above it, is delegated to that server.
+    Delegated(Name, Box<str>),
+    /// A Cloudflare product manages the name's records.
+    Managed(Option<Box<str>>),
+    /// An entry at this name cannot be read; its identifier.
+    Unreadable(Box<str>),
     /// Several records, and none is marked as ours or has our address.
     Several(Vec<IpAddr>),
-    /// The only record belongs to another instance.
+    /// The only record belongs to another instance; its mark, and whether it is ours without `owner`.
     Theirs(Box<str>),
+    /// The only record was ours until its mark was taken away.
+    Released(IpAddr),
+}
+
+impl Obstacle {
+    fn of(at: &Name, block: &Block) -> Obstacle {
+        match block {
+            Block::Alias => Obstacle::Alias,
+            Block::Delegated(server) => Obstacle::Delegated(at.clone(), server.clone()),
+            Block::Managed(product) => Obstacle::Managed(product.clone()),
+            Block::Unreadable(id) => Obstacle::Unreadable(id.clone()),
+        }
+    }
 }
 
 impl fmt::Display for Obstacle {
@@ -170,6 +380,19 @@ impl fmt::Display for Obstacle {
         match self {
             Obstacle::Alias => f.write_str(
                 "a CNAME record of this name is in the way; delete it in the dashboard, or take the name out of the configuration",
+            ),
+            Obstacle::Delegated(at, server) => write!(
+                f,
+                "{at} is delegated to {server}, so a record here is never answered; delete the NS records of {at} in the dashboard, keep the name in the zone {at} instead (the token must see it), or take it out of the configuration"
+            ),
+            Obstacle::Managed(product) => write!(
+                f,
+                "the records of this name are managed by {}; release the name there, or take another one",
+                product.as_deref().unwrap_or("another Cloudflare product")
+            ),
+            Obstacle::Unreadable(id) => write!(
+                f,
+                "Cloudflare lists an entry of this name that cannot be read (id {id}); look at it in the dashboard, and delete it if it is not needed"
             ),
             Obstacle::Several(contents) => {
                 f.write_str("there are several records (")?;
@@ -180,9 +403,17 @@ impl fmt::Display for Obstacle {
                     ") and none is known to be ours; delete all but one in the dashboard, or set its comment to \"stayput\" (with your owner: \"stayput/OWNER\"), or set exclusive = true (the others are deleted) or shared = true (ours is added)",
                 )
             }
+            Obstacle::Theirs(mark) if !mark.contains('/') => write!(
+                f,
+                "its record belongs to an instance without owner ({mark}); if that was this one: start once without owner, then add it and reload, or change the comment to \"stayput/OWNER\" in the dashboard; else set shared = true to stand beside it"
+            ),
             Obstacle::Theirs(mark) => write!(
                 f,
                 "its record belongs to another instance ({mark}); set owner and shared = true to stand beside it, or stop that instance and remove the mark from the comment"
+            ),
+            Obstacle::Released(content) => write!(
+                f,
+                "somebody took stayput's mark out of the comment of its record ({content}), so it is left alone; put \"stayput\" back to give it up to stayput, or take the name out of the configuration"
             ),
         }
     }
@@ -210,6 +441,133 @@ pub enum Step {
     Delete(RecordId),
 }
 
+/// Which attributes of a record a step sets, beside its address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Whether it is proxied.
+    pub proxied: bool,
+    /// Its TTL.
+    pub ttl: bool,
+    /// Its comment.
+    pub comment: bool,
+    /// Its tags.
+    pub tags: bool,
+}
+
+impl Attributes {
+    /// Whether there is one.
+    #[must_use]
+    pub fn any(self) -> bool {
+        self != Attributes::default()
+    }
+
+    /// Those that both have.
+    #[must_use]
+    pub fn and(self, other: Attributes) -> Attributes {
+        Attributes {
+            proxied: self.proxied && other.proxied,
+            ttl: self.ttl && other.ttl,
+            comment: self.comment && other.comment,
+            tags: self.tags && other.tags,
+        }
+    }
+
+    /// Those that one of both has.
+    #[must_use]
+    pub fn or(self, other: Attributes) -> Attributes {
+        Attributes {
+            proxied: self.proxied || other.proxied,
+            ttl: self.ttl || other.ttl,
+            comment: self.comment || other.comment,
+            tags: self.tags || other.tags,
+        }
+    }
+}
+
+impl fmt::Display for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all =
+            [(self.proxied, "proxied"), (self.ttl, "ttl"), (self.comment, "comment"), (self.tags, "tags")];
+        let names: Vec<&str> = all.into_iter().filter(|(set, _)| *set).map(|(_, name)| name).collect();
+        f.write_str(&names.join(", "))
+    }
+}
+
+impl Operation {
+    /// What it sets and could do without. A new record that is to be proxied is never created without
+    /// the proxy: that would show the address that the proxy is to hide.
+    #[must_use]
+    pub fn attributes(&self, mark: &Mark) -> Attributes {
+        match &self.step {
+            Step::Patch(patch) => Attributes {
+                proxied: patch.proxied.is_some(),
+                ttl: patch.ttl.is_some(),
+                comment: patch.comment.is_some(),
+                tags: patch.tags.is_some(),
+            },
+            Step::Post(post) => Attributes {
+                proxied: false,
+                ttl: post.ttl != Ttl::Auto,
+                comment: *post.comment != *mark.as_str(),
+                tags: !post.tags.is_empty(),
+            },
+            Step::Delete(_) => Attributes::default(),
+        }
+    }
+
+    /// The operation without some of what it sets; `None` if nothing is left to do.
+    #[must_use]
+    pub fn without(&self, refused: Attributes, mark: &Mark) -> Option<Operation> {
+        let mut operation = self.clone();
+        match &mut operation.step {
+            Step::Patch(patch) => {
+                patch.proxied.take_if(|_| refused.proxied);
+                patch.ttl.take_if(|_| refused.ttl);
+                patch.comment.take_if(|_| refused.comment);
+                patch.tags.take_if(|_| refused.tags);
+                let same = self.before.as_ref().is_some_and(|before| before.content == patch.content);
+                if same && !operation.attributes(mark).any() {
+                    return None;
+                }
+            }
+            Step::Post(post) => {
+                if refused.ttl {
+                    post.ttl = Ttl::Auto;
+                }
+                if refused.comment {
+                    post.comment = mark.as_str().into();
+                }
+                if refused.tags {
+                    post.tags.clear();
+                }
+            }
+            Step::Delete(_) => {}
+        }
+        Some(operation)
+    }
+
+    /// Whether two operations ask for the same values of these attributes.
+    #[must_use]
+    pub fn asks_alike(&self, other: &Operation, attributes: Attributes) -> bool {
+        let wanted = |operation: &Operation| {
+            let (proxied, ttl, comment, tags) = match &operation.step {
+                Step::Patch(patch) => (patch.proxied, patch.ttl, patch.comment.clone(), patch.tags.clone()),
+                Step::Post(post) => {
+                    (Some(post.proxied), Some(post.ttl), Some(post.comment.clone()), Some(post.tags.clone()))
+                }
+                Step::Delete(_) => (None, None, None, None),
+            };
+            (
+                proxied.filter(|_| attributes.proxied),
+                ttl.filter(|_| attributes.ttl),
+                comment.filter(|_| attributes.comment),
+                tags.filter(|_| attributes.tags),
+            )
+        };
+        wanted(self) == wanted(other)
+    }
+}
+
 /// Everything that differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
@@ -219,16 +577,27 @@ pub struct Difference {
     pub obstacles: BTreeMap<Key, Obstacle>,
     /// Names and types that are as they should be.
     pub current: BTreeSet<Key>,
+    /// Those of them whose address is held by a record that is not ours.
+    pub held_by_others: BTreeSet<Key>,
     /// Records without a mark that are taken as ours from now on.
     pub adopt: BTreeSet<RecordId>,
+    /// Records that stand beside ours with our address: they never become ours.
+    pub foreign: BTreeSet<RecordId>,
 }
 
 impl Difference {
     /// How many records it deletes.
     #[must_use]
     pub fn deletes(&self) -> usize {
-        let is_delete = |operation: &&Operation| matches!(operation.step, Step::Delete(_));
-        self.operations.iter().filter(is_delete).count()
+        self.doomed().count()
+    }
+
+    /// The records that it deletes.
+    pub fn doomed(&self) -> impl Iterator<Item = &RecordId> {
+        self.operations.iter().filter_map(|operation| match &operation.step {
+            Step::Delete(id) => Some(id),
+            Step::Patch(_) | Step::Post(_) => None,
+        })
     }
 }
 
@@ -287,7 +656,15 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     fn whose(&self, record: &Record) -> Whose {
-        self.copy.whose(record, self.mark)
+        if self.copy.ours.contains_key(&record.id) {
+            Whose::Ours
+        } else if record.mark().is_some_and(|mark| mark != self.mark.as_str()) {
+            Whose::Theirs
+        } else if self.copy.foreign.contains(&record.id) || self.copy.released.contains(&record.id) {
+            Whose::Foreign
+        } else {
+            Whose::Nobodys
+        }
     }
 
     fn only(&self, whose: Whose) -> Vec<&'a Record> {
@@ -307,74 +684,101 @@ impl<'a> Place<'a> {
     }
 
     fn settle(&self, address: IpAddr, difference: &mut Difference) {
-        let mine = match self.mine(address) {
-            Ok(mine) => mine,
-            Err(obstacle) => {
-                difference.obstacles.insert(self.key.clone(), obstacle);
-                return;
-            }
-        };
+        if let Some((at, block)) = self.copy.block(&self.key.name) {
+            difference.obstacles.insert(self.key.clone(), Obstacle::of(at, block));
+            return;
+        }
         let before = difference.operations.len();
-        // A record that already has the address cannot be had twice (81058), whosever it is.
-        let there = self.records.iter().copied().filter(|record| record.content == address);
-        let keeper = there.min_by_key(|record| (self.whose(record), record.id.clone()));
-        let target = keeper
-            .or_else(|| mine.iter().copied().min_by_key(|record| (self.whose(record), record.id.clone())));
-        match target {
-            Some(record) if self.may_take(record, &mine) => {
-                if self.whose(record) == Whose::Nobodys {
-                    difference.adopt.insert(record.id.clone());
-                }
-                self.patch(record, address, difference);
-            }
-            Some(_) => {}
-            None => self.post(address, difference),
-        }
-        for record in mine {
-            if target.is_none_or(|target| target.id != record.id) {
-                self.delete(record, difference);
-            }
-        }
-        if difference.operations.len() == before {
+        let settled = match self.options.beside {
+            Beside::Nobody => Ok(self.take_all(address, difference)),
+            Beside::Tolerated | Beside::Others => match self.only(Whose::Ours).as_slice() {
+                [] => self.begin(address, difference),
+                ours => Ok(self.keep(ours, address, difference)),
+            },
+        };
+        if let Err(obstacle) = settled {
+            difference.obstacles.insert(self.key.clone(), obstacle);
+        } else if difference.operations.len() == before {
             difference.current.insert(self.key.clone());
         }
     }
 
-    /// Ours; or nobody's, which can only be one that has our address already.
-    fn may_take(&self, record: &Record, mine: &[&Record]) -> bool {
-        mine.iter().any(|own| own.id == record.id) || self.whose(record) == Whose::Nobodys
+    /// `exclusive`: one record with our address, whosever it was, and nothing else.
+    fn take_all(&self, address: IpAddr, difference: &mut Difference) {
+        let rank = |record: &&&Record| (record.content != address, self.whose(record), record.id.clone());
+        let keeper = self.records.iter().min_by_key(rank);
+        match keeper {
+            Some(keeper) => self.take(keeper, address, difference),
+            None => self.post(address, difference),
+        }
+        for record in self.records.iter().filter(|record| keeper.is_some_and(|keeper| keeper.id != record.id))
+        {
+            self.delete(record, difference);
+        }
     }
 
-    /// The records that we may change and delete.
-    fn mine(&self, address: IpAddr) -> Result<Vec<&'a Record>, Obstacle> {
-        if self.copy.aliases.contains(&self.key.name) {
-            return Err(Obstacle::Alias);
+    /// One of ours gets the address; further ones of ours go. Where a record that is not ours has the
+    /// address already, all of ours go, because Cloudflare refuses a second one with it (81058).
+    fn keep(&self, ours: &[&Record], address: IpAddr, difference: &mut Difference) {
+        let with_address = ours.iter().find(|record| record.content == address);
+        let keeper = with_address.or_else(|| ours.first().filter(|_| !self.is_held(address, difference)));
+        if let Some(keeper) = keeper {
+            self.patch(keeper, address, difference);
         }
-        let ours = self.only(Whose::Ours);
-        match self.options.beside {
-            Beside::Nobody => return Ok(self.records.to_vec()),
-            Beside::Others => return Ok(ours),
-            Beside::Tolerated if !ours.is_empty() => return Ok(ours),
-            Beside::Tolerated => {}
+        for record in ours.iter().filter(|record| keeper.is_none_or(|keeper| keeper.id != record.id)) {
+            self.delete(record, difference);
         }
-        match self.records {
-            [] => Ok(Vec::new()),
-            [record] if self.whose(record) == Whose::Nobodys => Ok(vec![*record]),
-            [record] if record.content == address => Ok(Vec::new()),
-            [record] => {
-                let mark = record.comment.as_deref().and_then(Mark::in_comment);
-                Err(Obstacle::Theirs(mark.unwrap_or_default().into()))
+    }
+
+    /// Whether a record that is not ours has the address; it never becomes ours then.
+    fn is_held(&self, address: IpAddr, difference: &mut Difference) -> bool {
+        let holders: Vec<_> = self.records.iter().filter(|record| record.content == address).collect();
+        difference.foreign.extend(holders.iter().map(|record| record.id.clone()));
+        if !holders.is_empty() {
+            difference.held_by_others.insert(self.key.clone());
+        }
+        !holders.is_empty()
+    }
+
+    /// There is no record of ours yet.
+    fn begin(&self, address: IpAddr, difference: &mut Difference) -> Result<(), Obstacle> {
+        let stood_beside_ours = self.records.iter().any(|record| self.copy.foreign.contains(&record.id));
+        let shared = self.options.beside == Beside::Others;
+        let ready = self.records.iter().find(|record| record.content == address);
+        match (ready, self.records) {
+            (Some(record), _) if self.whose(record) == Whose::Nobodys && !stood_beside_ours => {
+                self.take(record, address, difference);
             }
-            several => {
-                let ready = several
-                    .iter()
-                    .any(|record| record.content == address && self.whose(record) == Whose::Nobodys);
-                if ready {
-                    return Ok(Vec::new());
-                }
-                Err(Obstacle::Several(several.iter().map(|record| record.content).collect()))
+            (Some(record), _) if self.whose(record) == Whose::Theirs => {
+                difference.held_by_others.insert(self.key.clone());
+            }
+            (Some(_), _) if stood_beside_ours => {
+                self.is_held(address, difference);
+            }
+            (None, []) => self.post(address, difference),
+            (None, _) if shared || stood_beside_ours => self.post(address, difference),
+            (None, [record]) if self.whose(record) == Whose::Nobodys => {
+                self.take(record, address, difference);
+            }
+            (_, [record]) => {
+                return Err(match record.mark() {
+                    Some(mark) => Obstacle::Theirs(mark.into()),
+                    None => Obstacle::Released(record.content),
+                });
+            }
+            (_, several) => {
+                return Err(Obstacle::Several(several.iter().map(|record| record.content).collect()));
             }
         }
+        Ok(())
+    }
+
+    /// Makes a record ours, if it is not, and gives it the address.
+    fn take(&self, record: &Record, address: IpAddr, difference: &mut Difference) {
+        if self.whose(record) == Whose::Nobodys {
+            difference.adopt.insert(record.id.clone());
+        }
+        self.patch(record, address, difference);
     }
 
     fn patch(&self, record: &Record, address: IpAddr, difference: &mut Difference) {
@@ -412,9 +816,10 @@ impl<'a> Place<'a> {
             let enough = *wanted == *has || !marked && text == has && self.options.beside != Beside::Others;
             return (!enough).then_some(wanted);
         }
-        // Beside others, only the mark tells which is ours.
-        let needs_mark = self.options.beside == Beside::Others && !marked;
-        needs_mark.then(|| self.mark.added_to(Some(has)))
+        // Beside others, only the mark tells which is ours; and an owner may have been set, or changed.
+        let outdated = self.copy.ours.contains_key(&record.id) && record.mark().is_some();
+        let needs_mark = (self.options.beside == Beside::Others || outdated) && !marked;
+        needs_mark.then(|| self.mark.put_into(has))
     }
 
     fn tags_for(&self, record: &Record) -> Option<Vec<Box<str>>> {

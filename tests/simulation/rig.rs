@@ -8,6 +8,7 @@ use std::time::Duration;
 use stayput::cloudflare::wire::{self, HttpAnswer};
 use stayput::detect;
 use stayput::engine::address::{SourceId, Unheard};
+use stayput::engine::credential::Ticket;
 use stayput::engine::failure::{Class, Failure};
 use stayput::engine::names::{Family, Moment, ZoneId};
 use stayput::engine::request::{Answer, Found, Request};
@@ -53,8 +54,8 @@ impl Outcome {
 enum Travelling {
     Look(SourceId),
     Heard(SourceId, Result<IpAddr, Unheard>),
-    Ask(AccountName, Request, Rc<Settings>),
-    Answered(AccountName, Request, Answer),
+    Ask(Ticket, Request, Rc<Settings>),
+    Answered(Ticket, Request, Answer),
 }
 
 pub struct Rig {
@@ -206,7 +207,7 @@ impl Rig {
                 let takes = self.rng.u64(2..60);
                 self.travel(takes, Travelling::Look(source));
             }
-            Command::Ask(account, request) => {
+            Command::Ask(ticket, _, request) => {
                 self.tell(|| format!("  asks {:?}", brief(&request)));
                 if self.engine.unsaved() {
                     self.save();
@@ -226,7 +227,7 @@ impl Rig {
                     );
                 }
                 let takes = self.rng.u64(5..200);
-                self.travel(takes, Travelling::Ask(account, request, Rc::clone(&self.settings)));
+                self.travel(takes, Travelling::Ask(ticket, request, Rc::clone(&self.settings)));
             }
             Command::RereadSecret(account) => {
                 if self.secret != self.secret_on_disk {
@@ -248,12 +249,12 @@ impl Rig {
             let (life, what) = entry.remove();
             match what {
                 Travelling::Look(source) => self.echo(life, source),
-                Travelling::Ask(account, request, settings) => self.api(life, account, request, &settings),
+                Travelling::Ask(ticket, request, settings) => self.api(life, ticket, request, &settings),
                 _ if life != self.life => {}
                 Travelling::Heard(source, answer) => {
                     self.engine.handle(Event::Heard(source, answer), moment(self.now));
                 }
-                Travelling::Answered(account, request, answer) => self.answered(account, &request, answer),
+                Travelling::Answered(ticket, request, answer) => self.answered(ticket, &request, answer),
             }
         }
     }
@@ -290,7 +291,7 @@ impl Rig {
         }
     }
 
-    fn api(&mut self, life: u64, account: AccountName, request: Request, settings: &Settings) {
+    fn api(&mut self, life: u64, ticket: Ticket, request: Request, settings: &Settings) {
         self.outcome.requests += 1;
         self.check_pace();
         let http = wire::encode(&request);
@@ -325,7 +326,7 @@ impl Rig {
         }
         let (takes, answer) = self.answer_of(&request, &reply);
         if life == self.life {
-            self.travel(takes, Travelling::Answered(account, request, answer));
+            self.travel(takes, Travelling::Answered(ticket, request, answer));
         }
     }
 
@@ -358,7 +359,7 @@ impl Rig {
         }
     }
 
-    fn answered(&mut self, account: AccountName, request: &Request, answer: Answer) {
+    fn answered(&mut self, ticket: Ticket, request: &Request, answer: Answer) {
         self.tell(|| format!("  {:?} → {}", brief(request), told(&answer)));
         match (request, &answer.outcome) {
             (Request::Records { zone, .. }, Ok(Found::Records(_))) | (Request::Batch { zone, .. }, Ok(_)) => {
@@ -371,7 +372,7 @@ impl Rig {
             _ => {}
         }
         let wrote = request.writes();
-        self.engine.handle(Event::Answered(account, answer), moment(self.now));
+        self.engine.handle(Event::Answered(ticket, answer), moment(self.now));
         if wrote {
             self.check_copies();
         }

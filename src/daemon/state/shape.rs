@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::daemon::clock::Both;
 use crate::engine::address::Believed;
+use crate::engine::credential::CredentialMemory;
 use crate::engine::names::{Family, Moment, Name, Record, RecordId, Ttl, ZoneId};
 use crate::engine::settings::AccountName;
+use crate::engine::zone::{Block, Claim};
 use crate::engine::{Snapshot, ZoneMemory};
 
 /// Another number is another program's file.
@@ -78,10 +80,10 @@ pub fn write(snapshot: &Snapshot, clocks: Both) -> Vec<u8> {
             .collect(),
         zones: snapshot.zones.iter().map(|zone| write_zone(zone, clocks)).collect(),
         spent: snapshot
-            .spent
+            .by_account
             .iter()
-            .map(|(account, moments)| {
-                let stamps = moments.iter().map(|moment| stamp(*moment)).collect();
+            .map(|(account, memory)| {
+                let stamps = memory.spent.iter().map(|moment| stamp(*moment)).collect();
                 (account.0.to_string(), stamps)
             })
             .collect(),
@@ -122,7 +124,8 @@ pub fn read(bytes: &[u8], clocks: Both) -> Result<Snapshot, String> {
     for (account, stamps) in state.spent {
         let mut moments: Vec<Moment> = stamps.into_iter().map(moment).collect();
         moments.sort_unstable();
-        snapshot.spent.insert(AccountName(account.into()), moments);
+        let memory = CredentialMemory { spent: moments, ..CredentialMemory::default() };
+        snapshot.by_account.insert(AccountName(account.into()), memory);
     }
     Ok(snapshot)
 }
@@ -136,8 +139,18 @@ fn write_zone(zone: &ZoneMemory, clocks: Both) -> Zone {
         names: words(&zone.names),
         listed_at: zone.listed_at.map(|moment| stamp(moment, clocks)),
         records: zone.records.iter().map(write_record).collect(),
-        aliases: words(&zone.aliases),
-        adopted: zone.adopted.iter().map(ToString::to_string).collect(),
+        aliases: zone
+            .blocks
+            .iter()
+            .filter(|(_, block)| *block == Block::Alias)
+            .map(|(name, _)| name.to_string())
+            .collect(),
+        adopted: zone
+            .ours
+            .iter()
+            .filter(|(_, claim)| *claim == Claim::Adopted)
+            .map(|(id, _)| id.to_string())
+            .collect(),
     }
 }
 
@@ -151,8 +164,16 @@ fn read_zone(zone: Zone, clocks: Both) -> Result<ZoneMemory, String> {
         names: parsed(zone.names)?,
         listed_at: zone.listed_at.map(|stamp| moment(stamp, clocks)),
         records: zone.records.into_iter().map(read_record).collect::<Result<_, _>>()?,
-        aliases: parsed(zone.aliases)?,
-        adopted: zone.adopted.iter().map(|id| record_id(id)).collect::<Result<_, _>>()?,
+        blocks: parsed(zone.aliases)?.into_iter().map(|name| (name, Block::Alias)).collect(),
+        ours: zone
+            .adopted
+            .iter()
+            .map(|id| Ok((record_id(id)?, Claim::Adopted)))
+            .collect::<Result<_, String>>()?,
+        foreign: Vec::new(),
+        released: Vec::new(),
+        leaving: Vec::new(),
+        plan: None,
     })
 }
 
@@ -233,15 +254,22 @@ pub(super) mod tests {
                 comment: Some("stayput".into()),
                 tags: vec!["team:home".into()],
             }],
-            aliases: vec![Name::parse("www.example.com").unwrap()],
-            adopted: vec![RecordId::parse(&id('b')).unwrap()],
+            blocks: vec![(Name::parse("www.example.com").unwrap(), Block::Alias)],
+            ours: vec![(RecordId::parse(&id('b')).unwrap(), Claim::Adopted)],
+            foreign: Vec::new(),
+            released: Vec::new(),
+            leaving: Vec::new(),
+            plan: None,
         };
         Snapshot {
             addresses: BTreeMap::from([(Family::V4, believed)]),
             zones: vec![zone],
-            spent: BTreeMap::from([(
+            by_account: BTreeMap::from([(
                 AccountName::default(),
-                vec![Moment::from_millis(1), Moment::from_millis(2)],
+                CredentialMemory {
+                    spent: vec![Moment::from_millis(1), Moment::from_millis(2)],
+                    ..CredentialMemory::default()
+                },
             )]),
             ..Snapshot::default()
         }
@@ -269,7 +297,7 @@ pub(super) mod tests {
         let read = read(&text, clocks(3, 50)).unwrap();
         let now = Moment::from_millis(50);
         assert_eq!(read.addresses[&Family::V4].confirmed_at, now);
-        assert_eq!(read.spent[&AccountName::default()], [now, now]);
+        assert_eq!(read.by_account[&AccountName::default()].spent, [now, now]);
     }
 
     #[test]
@@ -315,7 +343,7 @@ pub(super) mod tests {
     fn check_taken(snapshot: &Snapshot, clocks: Both, now: Moment) {
         let stamps = snapshot.addresses.values().map(|believed| believed.confirmed_at);
         let stamps = stamps.chain(snapshot.zones.iter().filter_map(|zone| zone.listed_at));
-        let mut stamps = stamps.chain(snapshot.spent.values().flatten().copied());
+        let mut stamps = stamps.chain(snapshot.by_account.values().flat_map(|memory| memory.spent.clone()));
         assert!(stamps.all(|stamp| stamp <= now), "something lies in the future: {snapshot:?}");
         let again = read(&write(snapshot, clocks), clocks).unwrap();
         assert_eq!(again, *snapshot);
@@ -329,7 +357,9 @@ pub(super) mod tests {
         let read = read(&text, clocks(5_000 + THIRTY_YEARS, 1_060_000)).unwrap();
         let old = Duration::from_secs(THIRTY_YEARS);
         assert!(now.since(read.zones[0].listed_at.unwrap()) >= old);
-        assert!(read.spent.values().flatten().all(|spent| now.since(*spent) >= old));
+        assert!(
+            read.by_account.values().flat_map(|memory| &memory.spent).all(|spent| now.since(*spent) >= old)
+        );
         let config = "[[record]]\nname = \"home.example.com\"\n";
         let config = crate::config::from_toml(config, std::path::Path::new("stayput.toml")).unwrap();
         let start = Start { mode: Mode::Daemon, seed: 1, eager: true, now };
@@ -338,7 +368,7 @@ pub(super) mod tests {
         assert_eq!((budget.left, budget.limit), (300, 300), "none of it is locked");
         let commands: Vec<Command> = std::iter::from_fn(|| engine.next_command(now)).collect();
         let lists = |command: &Command| {
-            matches!(command, Command::Ask(_, Request::Records { .. } | Request::Zones { .. }))
+            matches!(command, Command::Ask(_, _, Request::Records { .. } | Request::Zones { .. }))
         };
         assert!(commands.iter().any(lists), "an old copy is not believed: {commands:?}");
     }

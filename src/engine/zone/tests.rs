@@ -32,9 +32,18 @@ fn record(number: usize, content: &str, comment: Option<&str>) -> Record {
     }
 }
 
+fn reading(mark: &Mark) -> Reading<'_> {
+    Reading { mark, apex: None, refresh: false }
+}
+
+/// A copy that nothing was known of before.
+fn listed(names: BTreeSet<Name>, entries: Vec<Listed>) -> Copy {
+    Copy::listed(names, entries, &Copy::default(), reading(&Mark::of(None))).0
+}
+
 fn copy(records: &[Record]) -> Copy {
     let entries = records.iter().cloned().map(Listed::Address).collect();
-    Copy::listed([name("home.example.com")].into(), entries, &BTreeSet::new())
+    listed([name("home.example.com")].into(), entries)
 }
 
 fn to(records: &[Record], address: &str, options: &Options) -> Difference {
@@ -132,7 +141,7 @@ fn beside_others_a_taken_record_gets_the_mark() {
 fn a_cname_in_the_way_is_said() {
     let key = key("home.example.com");
     let entries = vec![Listed::Alias(name("home.example.com"))];
-    let copy = Copy::listed([name("home.example.com")].into(), entries, &BTreeSet::new());
+    let copy = listed([name("home.example.com")].into(), entries);
     let options = Options::default();
     let goals = [(&key, Goal::At(ip("203.0.113.7")), &options)].into_iter();
     let difference = difference(&copy, goals, &Mark::of(None));
@@ -202,6 +211,13 @@ fn apply(copy: &Copy, batch: Batch, serial: &mut usize) -> Copy {
     after
 }
 
+/// What carries the mark is ours.
+fn known_by(mut zone: Copy, mark: &Mark) -> Copy {
+    zone.ours.clear();
+    zone.claim_marked(mark);
+    zone
+}
+
 prop_compose! {
     fn a_zone()(rows in prop::collection::vec((0_usize..3, 1_u8..6, 0_usize..6, any::<bool>(), any::<bool>()), 0..12)) -> Copy {
         let comments = [None, Some("stayput"), Some("stayput/attic"), Some("by hand"), Some("door [stayput/attic]"), Some("stayput/cellar")];
@@ -214,7 +230,7 @@ prop_compose! {
             Listed::Address(record)
         });
         let names = (0..3).map(|at| name(&format!("n{at}.example.com"))).collect();
-        Copy::listed(names, entries.collect(), &BTreeSet::new())
+        listed(names, entries.collect())
     }
 }
 
@@ -232,12 +248,14 @@ proptest! {
         owner in prop::option::of(Just("attic")),
     ) {
         let mark = Mark::of(owner);
+        let zone = known_by(zone, &mark);
         let address = ip(&format!("203.0.113.{address}"));
         let keys: Vec<Key> = (0..3).map(|at| key(&format!("n{at}.example.com"))).collect();
         let goals = || keys.iter().zip(&options).map(|(key, options)| (key, Goal::At(address), options));
         let first = difference(&zone, goals(), &mark);
         let mut adopted = zone.clone();
-        adopted.adopted.extend(first.adopt.iter().cloned());
+        adopted.ours.extend(first.adopt.iter().map(|id| (id.clone(), Claim::Adopted)));
+        adopted.foreign.extend(first.foreign.iter().cloned());
         let mut serial = 100;
         let after = apply(&adopted, batch(&first.operations), &mut serial);
         for (key, options) in keys.iter().zip(&options) {
@@ -261,6 +279,7 @@ proptest! {
         zone in a_zone(), mut options in prop::collection::vec(some_options(), 3), address in 1_u8..6, gone: bool,
     ) {
         let mark = Mark::of(Some("attic"));
+        let zone = known_by(zone, &mark);
         for options in &mut options {
             if options.beside == Beside::Nobody {
                 options.beside = Beside::Tolerated;

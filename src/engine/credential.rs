@@ -1,0 +1,109 @@
+//! What belongs to one credential, whichever accounts of the configuration use it: the request budget,
+//! the waits that Cloudflare asked for, and the one request that is on its way.
+//!
+//! Deliberately unknown: what is asked, and the secret itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::names::{Moment, ZoneId};
+use super::pace::Pace;
+use super::settings::Budget;
+
+/// The longest that a `Retry-After` can make us wait.
+pub const LONGEST_HOLD: Duration = Duration::from_secs(3600);
+
+/// Tells a request, and the answer to it, from all others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// What `Retry-After` holds: a zone, or the search for zones (`None`).
+pub type Held = Option<ZoneId>;
+
+/// One credential.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// The budget.
+    pub pace: Pace,
+    /// The request that is on its way.
+    pub open: Option<Ticket>,
+    holds: BTreeMap<Held, Moment>,
+}
+
+/// What is remembered of a credential across a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CredentialMemory {
+    /// When requests left; those still to come count as now when they are read.
+    pub spent: Vec<Moment>,
+    /// Until when Cloudflare asked for silence (429).
+    pub hold: Option<Moment>,
+    /// Until when it asked not to be asked about a zone, or for the list of zones.
+    pub holds: Vec<(Held, Moment)>,
+}
+
+impl Credential {
+    /// A credential of which only what is remembered is known.
+    #[must_use]
+    pub fn new(budget: Budget, memory: CredentialMemory, now: Moment) -> Credential {
+        let latest = now + LONGEST_HOLD;
+        let holds = memory.holds.into_iter().map(|(held, until)| (held, until.min(latest)));
+        Credential {
+            pace: Pace::new(budget, memory.spent, memory.hold.map(|until| until.min(latest)), now),
+            open: None,
+            holds: holds.filter(|(_, until)| *until > now).collect(),
+        }
+    }
+
+    /// Cloudflare asks not to be asked about this for so long.
+    pub fn hold(&mut self, held: Held, wait: Duration, now: Moment) {
+        let until = now + wait.min(LONGEST_HOLD);
+        let hold = self.holds.entry(held).or_insert(until);
+        *hold = until.max(*hold);
+    }
+
+    /// Until when Cloudflare asked not to be asked about this.
+    #[must_use]
+    pub fn held_until(&self, held: &Held, now: Moment) -> Option<Moment> {
+        self.holds.get(held).copied().filter(|until| *until > now)
+    }
+
+    /// What was spent and what is held also count for this other credential, which takes its place.
+    #[must_use]
+    pub fn replaced(&self, now: Moment) -> Credential {
+        Credential { open: None, ..Credential::new(self.pace.budget(), self.memory(now), now) }
+    }
+
+    /// What to remember without any reservation.
+    #[must_use]
+    pub fn memory(&self, now: Moment) -> CredentialMemory {
+        CredentialMemory {
+            spent: self.pace.spent(),
+            hold: self.pace.held_until(now),
+            holds: self.current_holds(now),
+        }
+    }
+
+    /// What to remember; `busy`: requests are about to leave, so some are counted ahead.
+    pub fn remember(&mut self, busy: bool, now: Moment) -> CredentialMemory {
+        let spent = self.pace.remember(busy || self.open.is_some(), now);
+        CredentialMemory { spent, hold: self.pace.held_until(now), holds: self.current_holds(now) }
+    }
+
+    /// Whether nothing of it matters any more.
+    #[must_use]
+    pub fn is_forgettable(&self, now: Moment) -> bool {
+        let spent = self.pace.left(now) < self.pace.budget().requests;
+        self.open.is_none()
+            && !spent
+            && self.pace.held_until(now).is_none()
+            && self.current_holds(now).is_empty()
+    }
+
+    fn current_holds(&self, now: Moment) -> Vec<(Held, Moment)> {
+        self.holds
+            .iter()
+            .filter(|(_, until)| **until > now)
+            .map(|(held, until)| (held.clone(), *until))
+            .collect()
+    }
+}
