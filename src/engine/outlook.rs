@@ -271,8 +271,10 @@ impl Engine {
     /// How the pass ended, for the exit code.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let refused =
-            |account: &Account| account.is_refused() || account.zones().any(|zone| zone.refused().is_some_and(|failure| failure.status.is_some()));
+        let refused = |account: &Account| {
+            account.is_refused()
+                || account.zones().any(|zone| zone.refused().is_some_and(|failure| failure.status.is_some()))
+        };
         if self.accounts.values().any(refused) {
             return Verdict::Refused;
         }
