@@ -574,16 +574,21 @@ impl Engine {
                 None => self.bulletin.clear(&topic, now),
             }
         }
-        for surprise in surprises {
-            let known = self.settings.records.contains_key(&surprise.key);
-            if known && surprise.what != Happened::Readdressed {
-                self.bulletin.say(Notice::Surprise(surprise));
-            }
-        }
         self.unsaved = true;
         self.bulletin.clear(&Topic::Listing(name.clone(), id.clone()), now);
         self.clear_refusal(name, id, now);
         self.compare(name, id, now);
+        for surprise in surprises {
+            // What is in the way now says the same, with the way out.
+            let told = matches!(
+                self.bulletin.wrong(&Topic::Record(surprise.key.clone())),
+                Some(Trouble::Obstacle(..))
+            );
+            let known = self.settings.records.contains_key(&surprise.key);
+            if known && !told && surprise.what != Happened::Readdressed {
+                self.bulletin.say(Notice::Surprise(surprise));
+            }
+        }
     }
 
     fn park_unkept(&mut self, name: &AccountName, id: &ZoneId, sent: &[Operation], now: Moment) {

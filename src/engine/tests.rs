@@ -4,6 +4,9 @@
 
 mod hardship;
 mod lines;
+mod ownership;
+mod refusals;
+mod waiting;
 
 use super::*;
 use failure::ApiError;
@@ -98,6 +101,12 @@ struct Rig {
     looked: Vec<SourceId>,
     zones: Vec<Zone>,
     records: BTreeMap<RecordId, (ZoneId, Record)>,
+    /// What else a list of a zone shows.
+    others: Vec<(ZoneId, Listed)>,
+    /// Whether what is set beside the address is kept.
+    keeps: bool,
+    /// The `Retry-After` of the next failures.
+    retry_after: Option<Duration>,
     serial: usize,
     fault: Fault,
     asked: Vec<Request>,
@@ -131,6 +140,9 @@ impl Rig {
             looked: Vec::new(),
             zones: zones.iter().enumerate().map(zone).collect(),
             records: BTreeMap::new(),
+            others: Vec::new(),
+            keeps: true,
+            retry_after: None,
             serial: 100,
             fault: Box::new(|_| None),
             asked: Vec::new(),
@@ -198,7 +210,7 @@ impl Rig {
                 self.now = self.now + Duration::from_millis(10);
                 let answer = Answer {
                     limits: Vec::new(),
-                    retry_after: None,
+                    retry_after: self.retry_after.filter(|_| outcome.is_err()),
                     took: Duration::from_millis(10),
                     outcome,
                 };
@@ -226,9 +238,19 @@ impl Rig {
             Request::Records { zone, name, .. } => {
                 let here = self.records.values().filter(|(of, _)| of == zone).map(|(_, record)| record);
                 let fits = |record: &&Record| name.as_ref().is_none_or(|name| record.name == *name);
-                Ok(Found::Records(page(here.filter(fits).cloned().map(Listed::Address).collect())))
+                let others = self.others.iter().filter(|(of, _)| of == zone).map(|(_, other)| other.clone());
+                let others = others.filter(|other| match other {
+                    Listed::Delegation(at, _) => name.as_ref().is_none_or(|name| name == at),
+                    _ => true,
+                });
+                let all = here.filter(fits).cloned().map(Listed::Address).chain(others);
+                Ok(Found::Records(page(all.collect())))
             }
-            Request::NameServers { .. } => Ok(Found::Records(page(Vec::new()))),
+            Request::NameServers { zone, .. } => {
+                let servers = self.others.iter().filter(|(of, _)| of == zone).map(|(_, other)| other.clone());
+                let servers = servers.filter(|other| matches!(other, Listed::Delegation(..)));
+                Ok(Found::Records(page(servers.collect())))
+            }
             Request::Batch { zone, batch } => Ok(Found::Written(self.write(zone, batch))),
             Request::Verify(_) => Err(failure(Class::NotSent, 500, 0)),
         }
@@ -242,6 +264,12 @@ impl Rig {
         for patch in &batch.patches {
             let (_, record) = self.records.get_mut(&patch.id).expect("a patch of what is there");
             record.content = patch.content;
+            if self.keeps {
+                record.proxied = patch.proxied.unwrap_or(record.proxied);
+                record.ttl = patch.ttl.unwrap_or(record.ttl);
+                record.comment = patch.comment.clone().or(record.comment.take());
+                record.tags = patch.tags.clone().unwrap_or(std::mem::take(&mut record.tags));
+            }
             written.patched.push(record.clone());
         }
         for post in &batch.posts {
@@ -578,6 +606,7 @@ fn a_setting_that_cloudflare_does_not_keep_is_tried_ever_more_rarely() {
     want(&mut wanted, "home.example.com", ZoneHint::Find).options.proxied = Some(true);
     let mut rig = Rig::new(&["example.com"], wanted);
     rig.has(1, "home.example.com", ip(9), None);
+    rig.keeps = false;
     rig.run(24 * HOUR);
     assert!((3..20).contains(&rig.writes()), "{} writes", rig.writes());
     let said = rig.said.iter().filter(|said| said.contains("stays as it was")).count();

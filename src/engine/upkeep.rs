@@ -40,6 +40,8 @@ const MOST_WRONG_COPIES: u8 = 3;
 const SETTLING: Duration = Duration::from_secs(10);
 /// A stale list is read again after this time.
 const STALE_RETRY: Duration = Duration::from_secs(3);
+/// For so long batches stay smaller than one that got no answer.
+const LOST_MEMORY: Duration = Duration::from_secs(3600);
 /// Refreshes within a day that find the address of one record changed: somebody else writes it, too.
 const FIGHT: usize = 3;
 const FIGHT_MEMORY: Duration = Duration::from_secs(86_400);
@@ -79,6 +81,8 @@ pub struct Upkeep {
     limit: usize,
     /// Batches of more than a free plan allows were refused.
     small_batches: bool,
+    /// A batch of so many operations got no answer, at this time.
+    lost: Option<(usize, Moment)>,
     /// So many operations at the front are known to hold one that is refused.
     suspects: Option<usize>,
     parked: BTreeMap<Key, Parked>,
@@ -276,6 +280,7 @@ impl Upkeep {
             trying: false,
             limit: Batch::PAID_OPERATIONS,
             small_batches: false,
+            lost: None,
             suspects: None,
             parked: BTreeMap::new(),
             wrong_copies: 0,
@@ -897,7 +902,11 @@ impl Upkeep {
         match self.suspects {
             // Those that follow hold the guilty one.
             Some(suspects) => self.suspects = suspects.checked_sub(sent.len()).filter(|left| *left > 0),
-            None => self.limit = self.limit.saturating_mul(4).min(Batch::PAID_OPERATIONS),
+            None => {
+                let lost = self.lost.filter(|(_, at)| now.since(*at) < LOST_MEMORY);
+                let most = lost.map_or(Batch::PAID_OPERATIONS, |(size, _)| (size / 2).max(1));
+                self.limit = self.limit.saturating_mul(4).min(most);
+            }
         }
         if trying {
             self.unpark(&sent);
@@ -991,6 +1000,7 @@ impl Upkeep {
                 if failure.status.is_none() {
                     // A smaller request may get through where a large one is lost.
                     self.limit = (sent.len() / 2).max(1);
+                    self.lost = Some((sent.len(), now));
                 }
                 self.write_at = Some(now + self.write_retry.next(dice));
                 Reaction::None
