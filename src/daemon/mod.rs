@@ -33,6 +33,7 @@ use crate::detect::Detector;
 use crate::detect::events::Events;
 use crate::engine::address::{SourceId, Unheard};
 use crate::engine::credential::Ticket;
+use crate::engine::failure::{Class, Failure};
 use crate::engine::names::{Family, Moment};
 use crate::engine::notice::Notice;
 use crate::engine::request::{Answer, Request};
@@ -53,6 +54,9 @@ use systemd::Supervisor;
 const GRACE: Duration = Duration::from_millis(700);
 /// How long deleting our records (`on-exit = "delete"`) may take.
 const GRACE_TO_DELETE: Duration = Duration::from_secs(8);
+/// How long a write may take from its beginning, saving the state included: what it rests on must not be
+/// older than a minute when it arrives.
+const WRITE_LIMIT: Duration = Duration::from_secs(40);
 /// SIGHUPs come in bursts: the configuration is read after so long a silence,
 const SILENCE: Duration = Duration::from_millis(100);
 /// but no later than this.
@@ -547,7 +551,8 @@ impl Loop {
         });
     }
 
-    fn ask(&mut self, ticket: Ticket, name: AccountName, request: Request) {
+    /// Sends a request; `limit` is how long a write may still take.
+    fn ask(&mut self, (ticket, name, request): (Ticket, AccountName, Request), limit: Duration) {
         let Some(account) = self.accounts.get(&name).cloned() else {
             tracing::error!("there is no account {name}; please report it");
             return;
@@ -556,7 +561,14 @@ impl Loop {
             self.writing.insert(ticket);
         }
         self.work.spawn(async move {
-            let answer = account.client.ask(&account.credential, &request).await;
+            let limit = if request.writes() { limit } else { Duration::MAX };
+            let asked = account.client.ask(&account.credential, &request);
+            let answer = tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Answer {
+                limits: Vec::new(),
+                retry_after: None,
+                took: limit,
+                outcome: Err(Failure::without_answer(Class::Unsure, "no answer in time")),
+            });
             Work::Request(ticket, name, request, answer)
         });
     }
@@ -693,8 +705,9 @@ impl Loop {
             |waiting: &Waiting| self.state.as_ref().is_none_or(|state| state.has_ended(waiting.snapshot));
         let ready = self.waiting.iter().take_while(|waiting| may_leave(waiting)).count();
         let ready: Vec<Waiting> = self.waiting.drain(..ready).collect();
-        for Waiting { ticket, account, request, .. } in ready {
-            self.ask(ticket, account, request);
+        let now = clock::now();
+        for Waiting { ticket, account, request, since, .. } in ready {
+            self.ask((ticket, account, request), WRITE_LIMIT.saturating_sub(now.since(since)));
         }
     }
 

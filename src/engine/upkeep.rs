@@ -20,11 +20,11 @@ use super::zone::{
     difference,
 };
 
-/// A write leaves only so soon after the list that it rests on was begun. The request itself may take
-/// 30 s, so no write arrives more than 60 s after its list.
-pub const FRESH: Duration = Duration::from_secs(30);
+/// A write is begun only so soon after the list that it rests on was. Saving the state and sending may
+/// take 40 s more (`daemon`), so no write arrives more than 60 s after its list.
+pub const FRESH: Duration = Duration::from_secs(20);
 /// A list that takes longer counts as begun so long ago: otherwise nothing could ever rest on it.
-const LONGEST_READING: Duration = Duration::from_secs(25);
+const LONGEST_READING: Duration = Duration::from_secs(15);
 /// Page sizes for a whole zone. One page holds any zone of a free or paid plan; where such a page
 /// times out or comes cut off, the next is smaller.
 const PAGE_SIZES: [u32; 3] = [5000, 1000, 100];
