@@ -5,23 +5,27 @@
 //! (also none from the environment), no redirect, no cookie, no repetition behind our back, and a
 //! limit on every wait. Deliberately unknown: who is asked and what the answers mean.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{IntoUrl, RequestBuilder, Response};
 use rustix::io::Errno;
 use rustls::CertificateError;
 
 use crate::engine::names::Family;
 
 mod authorities;
+mod look_up;
 
 pub use authorities::{Authorities, BadPem};
+pub use look_up::Spelling;
+use look_up::{Found, Missed, Teller};
 
 /// What we call ourselves in each request.
 pub const USER_AGENT: &str = concat!("stayput/", env!("CARGO_PKG_VERSION"));
@@ -33,9 +37,9 @@ pub struct Way {
     pub family: Option<Family>,
     /// What becomes of a connection after an answer.
     pub pool: Pool,
-    /// The limit for look-up, connection and TLS together; keep it below `total`.
+    /// The limit for connection and TLS together; keep it below `total`. A look-up has its own.
     pub connect: Duration,
-    /// The limit for everything, to the last byte of the answer.
+    /// The limit for everything after the look-up, to the last byte of the answer.
     pub total: Duration,
 }
 
@@ -48,15 +52,119 @@ pub enum Pool {
     Idle(Duration),
 }
 
-/// Makes a client. It holds no socket until it is used.
-///
-/// # Errors
-/// [`Trouble::Setup`] if TLS cannot be set up, which no network can cause.
-pub fn client(way: &Way, authorities: &Authorities) -> Result<reqwest::Client, Trouble> {
-    build(way, authorities.tls()?)
+/// Sends requests by one [`Way`]. Copies share their connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    family: Option<Family>,
+    names: Names,
+    /// How long what was looked up is used: as long as a connection is kept.
+    names_last: Duration,
 }
 
-fn build(way: &Way, tls: rustls::ClientConfig) -> Result<reqwest::Client, Trouble> {
+impl Client {
+    /// Makes a client. It holds no socket until it is used.
+    ///
+    /// # Errors
+    /// [`Trouble::Setup`] if TLS cannot be set up, which no network can cause.
+    pub fn new(way: &Way, authorities: &Authorities) -> Result<Client, Trouble> {
+        Client::with(way, authorities.tls()?)
+    }
+
+    fn with(way: &Way, tls: rustls::ClientConfig) -> Result<Client, Trouble> {
+        let names = Names::default();
+        let names_last = match way.pool {
+            Pool::Never => Duration::ZERO,
+            Pool::Idle(time) => time,
+        };
+        Ok(Client { http: build(way, tls, names.clone())?, family: way.family, names, names_last })
+    }
+
+    /// The beginning of a GET.
+    pub fn get(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.http.get(url)
+    }
+
+    /// The beginning of a POST.
+    pub fn post(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.http.post(url)
+    }
+
+    /// Looks up the name in the URL, and sends the request.
+    ///
+    /// # Errors
+    /// What went wrong, and whether the other side may have seen the request.
+    pub async fn send(
+        &self,
+        request: RequestBuilder,
+        spelling: Spelling,
+    ) -> Result<Response, (Trouble, Sent)> {
+        let request = request.build().map_err(|error| trouble(&error))?;
+        let name = request.url().domain().map(str::to_owned);
+        if let Some(name) = &name {
+            self.look_up(name, spelling).await.map_err(|trouble| (trouble, Sent::Never))?;
+        }
+        self.http.execute(request).await.map_err(|error| {
+            let (trouble, sent) = trouble(&error);
+            let misled = name.filter(|_| sent == Sent::Never && !matches!(trouble, Trouble::Clock(_)));
+            let misled = misled.and_then(|name| self.names.misled(&name));
+            (misled.map_or(trouble, Trouble::Misled), sent)
+        })
+    }
+
+    async fn look_up(&self, name: &str, spelling: Spelling) -> Result<(), Trouble> {
+        let known = self.names.lock().get(name).map(|(at, _)| at.elapsed());
+        if known.is_some_and(|age| age < self.names_last) {
+            return Ok(());
+        }
+        let found = look_up::look_up(name, self.family, spelling).await;
+        let found = found.map_err(|missed| match missed {
+            Missed::NoAddress if self.family.is_some() => Trouble::NoRoute,
+            missed => Trouble::Dns(missed.to_string()),
+        })?;
+        self.names.lock().insert(name.to_owned(), (Instant::now(), found));
+        Ok(())
+    }
+}
+
+/// What was looked up, for the HTTP library, which asks in the middle of connecting.
+#[derive(Clone, Debug, Default)]
+struct Names(Arc<Mutex<BTreeMap<String, (Instant, Found)>>>);
+
+impl Names {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (Instant, Found)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who is to blame for a public name that leads to nobody but this host, in words. In the file
+    /// of hosts, loopback is somebody's wish.
+    fn misled(&self, name: &str) -> Option<String> {
+        let names = self.lock();
+        let (_, found) = names.get(name).filter(|_| name.contains('.') && !name.ends_with(".localhost"))?;
+        let here = |address: &IpAddr| {
+            address.is_unspecified() || address.is_loopback() && found.by == Teller::Resolver
+        };
+        let address = found.addresses.first().filter(|_| found.addresses.iter().all(here))?;
+        let teller = match found.by {
+            Teller::Hosts => "/etc/hosts says".to_owned(),
+            Teller::Resolver => format!("{} answers", look_up::name_server()),
+        };
+        Some(format!("{teller} {address} for {name}: an ad blocker?"))
+    }
+}
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let known = self.lock().get(name.as_str()).map(|(_, found)| found.addresses.clone());
+        Box::pin(async move {
+            let addresses = known.ok_or("the name was not looked up")?;
+            let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, 0));
+            Ok(Box::new(addresses) as Addrs)
+        })
+    }
+}
+
+fn build(way: &Way, tls: rustls::ClientConfig, names: Names) -> Result<reqwest::Client, Trouble> {
     // A socket bound to the unspecified address of a family can reach that family alone; the
     // addresses of the other one are not even tried.
     let local: Option<IpAddr> = way.family.map(|family| match family {
@@ -72,7 +180,7 @@ fn build(way: &Way, tls: rustls::ClientConfig) -> Result<reqwest::Client, Troubl
         .referer(false)
         .retry(reqwest::retry::never())
         .local_address(local)
-        .dns_resolver(Arc::new(LookUp))
+        .dns_resolver(Arc::new(names))
         .connect_timeout(way.connect)
         .timeout(way.total);
     let client = match way.pool {
@@ -89,6 +197,8 @@ pub enum Trouble {
     NoRoute,
     /// The name could not be looked up.
     Dns(String),
+    /// The name was looked up, and what came leads to nobody.
+    Misled(String),
     /// No connection came about.
     Connect(String),
     /// A limit of the [`Way`] has passed.
@@ -110,6 +220,7 @@ impl fmt::Display for Trouble {
         match self {
             Trouble::NoRoute => f.write_str("no route to the internet"),
             Trouble::Dns(why) => write!(f, "the name could not be looked up: {why}"),
+            Trouble::Misled(why) => f.write_str(why),
             Trouble::Connect(why) => write!(f, "could not connect: {why}"),
             Trouble::TimedOut => f.write_str("no answer in time"),
             Trouble::Certificate(why) => {
@@ -161,9 +272,6 @@ pub fn trouble(error: &reqwest::Error) -> (Trouble, Sent) {
 
 /// One link of an error's chain, if it alone says what happened.
 fn recognise(cause: &(dyn std::error::Error + 'static), sent: Sent) -> Option<Trouble> {
-    if let Some(LookUpFailed(why)) = cause.downcast_ref() {
-        return Some(Trouble::Dns(why.clone()));
-    }
     if let Some(error) = cause.downcast_ref::<rustls::Error>() {
         return Some(of_tls(error));
     }
@@ -277,7 +385,7 @@ pub enum Unread {
 /// # Errors
 /// [`Unread::TooLong`] as soon as it is clear; the rest is not read. [`Unread::Trouble`] if the
 /// connection fails before the end.
-pub async fn read_capped(mut response: reqwest::Response, cap: usize) -> Result<Vec<u8>, Unread> {
+pub async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, Unread> {
     let fits = |length: u64| usize::try_from(length).is_ok_and(|length| length <= cap);
     if !response.content_length().is_none_or(fits) {
         return Err(Unread::TooLong);
@@ -322,95 +430,6 @@ pub fn excerpt(text: &[u8], most: usize) -> String {
 fn is_printable(c: char) -> bool {
     !c.is_ascii() && c.escape_debug().count() == 1
 }
-
-/// Name look-up by the system's resolver, which blocks, so each one has a thread while it lasts.
-///
-/// The HTTP library's own does the same by way of the runtime, but that panics where the system
-/// has no thread to give, and waits at the end of the program for a look-up that hangs.
-struct LookUp;
-
-/// A look-up cannot be called off. So many may hang at once before further ones fail.
-const LOOK_UPS: usize = 16;
-static LOOKING_UP: AtomicUsize = AtomicUsize::new(0);
-
-/// More addresses of a name than this are not tried.
-const ADDRESSES: usize = 16;
-
-impl Resolve for LookUp {
-    fn resolve(&self, name: Name) -> Resolving {
-        let name = name.as_str().to_owned();
-        Box::pin(async move {
-            let (tell, told) = tokio::sync::oneshot::channel();
-            let turn =
-                Turn::take().ok_or_else(|| LookUpFailed("too many look-ups are under way".to_owned()))?;
-            std::thread::Builder::new()
-                .name("look-up".to_owned())
-                .spawn(move || {
-                    let answer = look_up(&name);
-                    // Before the answer, so that whoever reads it can have the turn.
-                    drop(turn);
-                    // Nobody may be waiting any more.
-                    let _ = tell.send(answer);
-                })
-                .map_err(|error| LookUpFailed(error.to_string()))?;
-            let addresses = told
-                .await
-                .map_err(|_| LookUpFailed("the resolver failed".to_owned()))?
-                .map_err(|error| LookUpFailed::because(&error))?;
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// The addresses of a name. An IPv4 address that is written as IPv6 would slip past the pinned
-/// family, and is nothing that a name should have.
-fn look_up(name: &str) -> io::Result<Vec<SocketAddr>> {
-    let mapped = |address: &SocketAddr| match address.ip() {
-        IpAddr::V4(_) => false,
-        IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
-    };
-    let all = (name, 0).to_socket_addrs()?;
-    Ok(all.filter(|address| !mapped(address)).take(ADDRESSES).collect())
-}
-
-/// The right to look up a name.
-struct Turn;
-
-impl Turn {
-    fn take() -> Option<Turn> {
-        let more = |now| (now < LOOK_UPS).then_some(now + 1);
-        // A Turn that is made and not given out would take one away when it is dropped.
-        match LOOKING_UP.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
-            Ok(_) => Some(Turn),
-            Err(_) => None,
-        }
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        LOOKING_UP.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[derive(Debug)]
-struct LookUpFailed(String);
-
-impl LookUpFailed {
-    fn because(error: &io::Error) -> LookUpFailed {
-        let words = error.to_string();
-        let words = words.trim_start_matches("failed to lookup address information: ");
-        LookUpFailed(excerpt(words.as_bytes(), CAUSE_CHARACTERS))
-    }
-}
-
-impl fmt::Display for LookUpFailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for LookUpFailed {}
 
 #[cfg(test)]
 #[path = "outbound/tests.rs"]

@@ -21,11 +21,13 @@ use super::wire::{self, HttpAnswer, HttpRequest};
 use super::{headers, verdict};
 use crate::engine::failure::{Class, Failure};
 use crate::engine::request::{Answer, Request};
-use crate::outbound::{self, Authorities, Pool, Sent, Trouble, Unread, Way};
+use crate::outbound::{self, Authorities, Pool, Sent, Spelling, Trouble, Unread, Way};
 
-/// The limit for look-up, connection and TLS.
+/// Where Cloudflare's API is.
+const HOST: &str = "api.cloudflare.com";
+/// The limit for connection and TLS.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// The limit for everything, to the last byte of the answer.
+/// The limit for everything after the look-up, to the last byte of the answer.
 const TOTAL_LIMIT: Duration = Duration::from_secs(30);
 /// How long a connection waits for the next request: a burst shares one, a quiet daemon has none.
 const IDLE_LIMIT: Duration = Duration::from_secs(5);
@@ -45,7 +47,8 @@ pub struct Client {
     base: String,
     way: Way,
     authorities: Authorities,
-    http: Mutex<reqwest::Client>,
+    spelling: Spelling,
+    http: Mutex<outbound::Client>,
     dated: OnceLock<i64>,
     /// A write was left without an answer: something on the way may drop what is sent over a kept
     /// connection, and it is not known what.
@@ -103,9 +106,11 @@ impl Client {
             "http" if is_loopback(host) => {}
             _ => return Err(BadApi::Insecure),
         }
+        let spelling = if host == HOST { Spelling::Public } else { Spelling::Local };
         Ok(Client {
+            spelling,
             base: api.trim_end_matches('/').to_owned(),
-            http: outbound::client(&way, authorities).map_err(BadApi::Setup)?.into(),
+            http: outbound::Client::new(&way, authorities).map_err(BadApi::Setup)?.into(),
             way,
             dated: OnceLock::new(),
             authorities: authorities.clone(),
@@ -122,7 +127,7 @@ impl Client {
     /// Drops the connections that are kept, after an address change for instance: they were made
     /// from an address that may be gone. A request that is under way goes on.
     pub fn forget_connections(&self) {
-        match outbound::client(&self.way, &self.authorities) {
+        match outbound::Client::new(&self.way, &self.authorities) {
             Ok(http) => *self.http.lock().unwrap_or_else(PoisonError::into_inner) = http,
             // The old connections end by themselves within seconds.
             Err(trouble) => debug!(target: "stayput::api", %trouble, "connections are kept"),
@@ -135,7 +140,7 @@ impl Client {
         self.dated.get().copied()
     }
 
-    /// Sends a request and waits for its answer, at most half a minute.
+    /// Sends a request and waits for its answer, at most 42 s.
     pub async fn ask(&self, credential: &Credential, request: &Request) -> Answer {
         if request.writes() && self.lost_a_write.load(Ordering::Relaxed) {
             self.forget_connections();
@@ -178,10 +183,8 @@ impl Client {
             Some(body) => built.body(body.clone()),
             None => built,
         };
-        let response = built.send().await.map_err(|error| {
-            let (trouble, sent) = outbound::trouble(&error);
-            Unanswered { trouble, sent }
-        })?;
+        let response = http.send(built, self.spelling).await;
+        let response = response.map_err(|(trouble, sent)| Unanswered { trouble, sent })?;
         let status = response.status().as_u16();
         let headers = pairs(response.headers());
         if let Some(date) = headers::first(&headers, "date").and_then(headers::http_date) {

@@ -10,12 +10,16 @@ use crate::engine::address::Unheard;
 use crate::engine::names::Family;
 use crate::outbound::excerpt;
 
+/// What some editors put before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The address in the body of an answer of `host`, be it a trace (it has an `ip=` line) or a bare
 /// address.
 ///
 /// # Errors
 /// As [`parse_trace`] and [`parse_address`].
 pub fn parse(body: &[u8], host: &str, family: Family) -> Result<IpAddr, Unheard> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if body.split(|&b| b == b'\n').any(|line| line.starts_with(b"ip=")) {
         parse_trace(body, host, family)
     } else {
@@ -23,13 +27,14 @@ pub fn parse(body: &[u8], host: &str, family: Family) -> Result<IpAddr, Unheard>
     }
 }
 
-/// The address that is the whole body, but for ASCII white space around it.
+/// The address that is the whole body, but for ASCII white space around it and a byte-order mark.
 ///
 /// # Errors
 /// [`Unheard::NotAnAddress`] with an excerpt; [`Unheard::WrongFamily`], also for an IPv4 address
 /// written as IPv6 (`::ffff:…`), whatever was asked.
 pub fn parse_address(body: &[u8], family: Family) -> Result<IpAddr, Unheard> {
-    let address = std::str::from_utf8(body.trim_ascii())
+    let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let address = std::str::from_utf8(text.trim_ascii())
         .ok()
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| not_an_address(body))?;
@@ -125,7 +130,7 @@ mod tests {
     #[test]
     fn a_bare_address_is_heard_with_or_without_white_space_around_it() {
         let address = Ok("91.7.1.2".parse().unwrap());
-        for body in ["91.7.1.2", "91.7.1.2\n", " \t\r\n91.7.1.2\r\n\r\n"] {
+        for body in ["91.7.1.2", "91.7.1.2\n", " \t\r\n91.7.1.2\r\n\r\n", "\u{feff}91.7.1.2\r\n"] {
             assert_eq!(v4(body), address);
         }
         let body = b"2A02:8070::0001\n";
@@ -155,7 +160,9 @@ mod tests {
             "fe80::1%eth0",
             "[2a02:8070::1]",
             "91.7.1.2\0",
-            "\u{feff}91.7.1.2",
+            " \u{feff}91.7.1.2",
+            "\u{feff}\u{feff}91.7.1.2",
+            "91.7.1.2\u{feff}",
             "91.7.1.2\u{a0}",
             "error code: 1020",
             "٩١.7.1.2",
@@ -183,6 +190,7 @@ mod tests {
         assert_eq!(v4(&TRACE.replace('\n', "\r\n")), address);
         assert_eq!(v4(&format!("{TRACE}brand-new_key=1.0.1.1\nuag=a=b; c\n\n")), address);
         assert_eq!(v4("ip=91.7.1.2"), address);
+        assert_eq!(v4("\u{feff}ip=91.7.1.2\n"), address);
         assert_eq!(v4(&TRACE.replace("h=api.", "h=API.")), address);
         assert_eq!(v4(&TRACE.replace(".com\n", ".com:8443\n")), address);
     }

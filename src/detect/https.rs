@@ -7,18 +7,20 @@
 use std::net::IpAddr;
 use std::sync::OnceLock;
 
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{StatusCode, Url};
 
-use super::{LONGEST_ANSWER, Limits, answer, local};
+use super::{BuiltIn, LONGEST_ANSWER, Limits, answer, local};
 use crate::engine::address::Unheard;
 use crate::engine::names::Family;
-use crate::outbound::{self, Authorities, Pool, Trouble, Unread, Way};
+use crate::outbound::{self, Authorities, Client, Pool, Spelling, Trouble, Unread, Way};
 
 /// What the URL says to this client.
 pub(super) async fn ask(client: &Client, url: &str, family: Family) -> Result<IpAddr, Unheard> {
     let url = Url::parse(url).map_err(|error| local("the URL cannot be asked", &error))?;
     let host = url.host_str().unwrap_or_default().to_owned();
-    let response = client.get(url).send().await.map_err(|error| unheard(outbound::trouble(&error).0))?;
+    let spelling = if BuiltIn::is_at(&host) { Spelling::Public } else { Spelling::Local };
+    let response = client.send(client.get(url), spelling).await;
+    let response = response.map_err(|(trouble, _)| unheard(trouble))?;
     // An IPv6 socket that was given an IPv4-mapped address speaks IPv4.
     let over = response.remote_addr().map(|peer| answer::of_family(peer.ip(), family));
     if over.is_some_and(|over| over.is_err()) {
@@ -44,9 +46,11 @@ fn unheard(trouble: Trouble) -> Unheard {
         Trouble::Certificate(why) => Unheard::Certificate(why),
         Trouble::Clock(why) => Unheard::Clock(why),
         Trouble::Setup(_) => Unheard::Local(trouble.to_string()),
-        Trouble::Dns(_) | Trouble::Connect(_) | Trouble::Tls(_) | Trouble::Transfer(_) => {
-            Unheard::Unreachable(trouble.to_string())
-        }
+        Trouble::Dns(_)
+        | Trouble::Misled(_)
+        | Trouble::Connect(_)
+        | Trouble::Tls(_)
+        | Trouble::Transfer(_) => Unheard::Unreachable(trouble.to_string()),
     }
 }
 
@@ -74,7 +78,7 @@ impl Clients {
         }
         let way =
             Way { family: Some(family), pool: Pool::Never, connect: limits.connect, total: limits.total };
-        let client = outbound::client(&way, &self.authorities).map_err(unheard)?;
+        let client = Client::new(&way, &self.authorities).map_err(unheard)?;
         Ok(slot.get_or_init(|| client).clone())
     }
 }

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
 
 use super::authorities::trusting;
 use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 
@@ -40,8 +41,8 @@ fn saying(answer: &'static str) -> u16 {
     })
 }
 
-async fn get(client: &reqwest::Client, url: String) -> Result<Vec<u8>, (Trouble, Sent)> {
-    let response = client.get(url).send().await.map_err(|error| trouble(&error))?;
+async fn get(client: &Client, url: String) -> Result<Vec<u8>, (Trouble, Sent)> {
+    let response = client.send(client.get(url), Spelling::Local).await?;
     read_capped(response, 4096).await.map_err(|unread| match unread {
         Unread::TooLong => panic!("too long"),
         Unread::Trouble(trouble) => (trouble, Sent::Maybe),
@@ -49,7 +50,7 @@ async fn get(client: &reqwest::Client, url: String) -> Result<Vec<u8>, (Trouble,
 }
 
 async fn plain(port: u16) -> Result<Vec<u8>, (Trouble, Sent)> {
-    let client = client(&way(), &Authorities::default()).unwrap();
+    let client = Client::new(&way(), &Authorities::default()).unwrap();
     get(&client, format!("http://127.0.0.1:{port}/p?key=hidden")).await
 }
 
@@ -97,7 +98,7 @@ async fn silence_ends_at_the_limit_and_counts_as_unsent_only_while_connecting() 
         let _ = stream.read_to_end(&mut Vec::new());
     });
     let short = Way { connect: Duration::from_millis(150), total: Duration::from_millis(300), ..way() };
-    let client = client(&short, &Authorities::default()).unwrap();
+    let client = Client::new(&short, &Authorities::default()).unwrap();
     let plain = get(&client, format!("http://127.0.0.1:{port}")).await;
     assert_eq!(plain, Err((Trouble::TimedOut, Sent::Maybe)));
     let tls = get(&client, format!("https://127.0.0.1:{port}")).await;
@@ -108,7 +109,7 @@ async fn silence_ends_at_the_limit_and_counts_as_unsent_only_while_connecting() 
 async fn a_name_that_cannot_be_looked_up_is_said_and_asks_nobody() {
     // Longer than DNS allows for a label: the resolver refuses by itself.
     let url = format!("http://{}.invalid/?key=hidden", "a".repeat(70));
-    let (trouble, sent) = get(&client(&way(), &Authorities::default()).unwrap(), url).await.unwrap_err();
+    let (trouble, sent) = get(&Client::new(&way(), &Authorities::default()).unwrap(), url).await.unwrap_err();
     assert_eq!(sent, Sent::Never);
     assert!(matches!(trouble, Trouble::Dns(_)), "{trouble:?}");
     assert!(!trouble.to_string().contains("hidden"));
@@ -117,7 +118,7 @@ async fn a_name_that_cannot_be_looked_up_is_said_and_asks_nobody() {
 #[tokio::test]
 async fn many_look_ups_at_once_are_answered_or_refused_and_leave_nothing_behind() {
     let port = saying(OK);
-    let client = client(&way(), &Authorities::default()).unwrap();
+    let client = Client::new(&way(), &Authorities::default()).unwrap();
     let mut all = tokio::task::JoinSet::new();
     for _ in 0..60 {
         let client = client.clone();
@@ -136,14 +137,14 @@ async fn many_look_ups_at_once_are_answered_or_refused_and_leave_nothing_behind(
         }
     }
     // Other tests of this process may look something up at the same time.
-    assert!(answered >= LOOK_UPS / 2, "only {answered} were answered");
+    assert!(answered >= look_up::LOOK_UPS / 2, "only {answered} were answered");
     assert_eq!(get(&client, format!("http://localhost:{port}")).await, Ok(b"hi".to_vec()));
 }
 
 #[tokio::test]
 async fn a_url_that_is_none_fails_before_anything_is_sent() {
     let answer =
-        get(&client(&way(), &Authorities::default()).unwrap(), "http://?key=hidden".to_owned()).await;
+        get(&Client::new(&way(), &Authorities::default()).unwrap(), "http://?key=hidden".to_owned()).await;
     let (Trouble::Setup(why), Sent::Never) = answer.unwrap_err() else { panic!("it was sent") };
     assert!(!why.contains("hidden"), "{why}");
 }
@@ -151,14 +152,15 @@ async fn a_url_that_is_none_fails_before_anything_is_sent() {
 #[tokio::test]
 async fn a_redirect_is_shown_and_not_followed() {
     let port = saying("HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n");
-    let client = client(&way(), &Authorities::default()).unwrap();
-    let response = client.get(format!("http://127.0.0.1:{port}")).send().await.unwrap();
+    let client = Client::new(&way(), &Authorities::default()).unwrap();
+    let response =
+        client.send(client.get(format!("http://127.0.0.1:{port}")), Spelling::Local).await.unwrap();
     assert_eq!(response.status().as_u16(), 302);
 }
 
 #[tokio::test]
 async fn a_cap_holds_whether_the_length_is_announced_or_not() {
-    let client = client(&way(), &Authorities::default()).unwrap();
+    let client = Client::new(&way(), &Authorities::default()).unwrap();
     let announced = saying("HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\nx");
     let until_the_end = saying("HTTP/1.1 200 OK\r\n\r\n0123456789");
     let in_chunks =
@@ -170,7 +172,8 @@ async fn a_cap_holds_whether_the_length_is_announced_or_not() {
         (in_chunks, 10, Ok(b"0123456789".to_vec())),
         (in_chunks, 9, Err(Unread::TooLong)),
     ] {
-        let response = client.get(format!("http://127.0.0.1:{port}")).send().await.unwrap();
+        let response =
+            client.send(client.get(format!("http://127.0.0.1:{port}")), Spelling::Local).await.unwrap();
         assert_eq!(read_capped(response, cap).await, expected);
     }
 }
@@ -188,7 +191,7 @@ async fn a_kept_connection_serves_the_next_request_and_an_unkept_one_does_not() 
                 }
             });
         });
-        let client = client(&Way { pool, ..way() }, &Authorities::default()).unwrap();
+        let client = Client::new(&Way { pool, ..way() }, &Authorities::default()).unwrap();
         for _ in 0..3 {
             let answer = get(&client, format!("http://127.0.0.1:{port}")).await;
             assert_eq!(answer, Ok(b"hi".to_vec()));
@@ -262,7 +265,7 @@ async fn over_tls(case: Case) -> Result<Vec<u8>, (Trouble, Sent)> {
     roots.add(root).unwrap();
     let mut tls = trusting(roots).unwrap();
     tls.time_provider = Arc::new(Year(case.now));
-    let client = build(&way(), tls).unwrap();
+    let client = Client::with(&way(), tls).unwrap();
     get(&client, format!("https://127.0.0.1:{}", serve_tls(server))).await
 }
 
@@ -286,7 +289,8 @@ async fn a_certificate_of_an_unknown_authority_is_refused() {
     let case = Case { host: "127.0.0.1", valid: (2000, 2100), now: 2027 };
     let port = serve_tls(issue(&case).1);
     let answer =
-        get(&client(&way(), &Authorities::default()).unwrap(), format!("https://127.0.0.1:{port}")).await;
+        get(&Client::new(&way(), &Authorities::default()).unwrap(), format!("https://127.0.0.1:{port}"))
+            .await;
     let (trouble, sent) = answer.unwrap_err();
     assert_eq!(sent, Sent::Never);
     assert!(matches!(&trouble, Trouble::Certificate(why) if why.contains("signed by nobody")), "{trouble:?}");
@@ -299,7 +303,8 @@ async fn a_certificate_that_signed_itself_is_refused_in_plain_words() {
     let key = KeyPair::generate().unwrap();
     let port = serve_tls(showing(own.self_signed(&key).unwrap().der(), &key));
     let answer =
-        get(&client(&way(), &Authorities::default()).unwrap(), format!("https://127.0.0.1:{port}")).await;
+        get(&Client::new(&way(), &Authorities::default()).unwrap(), format!("https://127.0.0.1:{port}"))
+            .await;
     let (trouble, sent) = answer.unwrap_err();
     assert_eq!(sent, Sent::Never);
     assert!(matches!(&trouble, Trouble::Certificate(why) if why.contains("signed itself")), "{trouble:?}");
@@ -330,9 +335,11 @@ async fn a_certificate_from_the_future_is_a_question_to_the_clock() {
 
 #[tokio::test]
 async fn a_server_that_does_not_speak_tls_is_told_from_one_with_a_bad_certificate() {
-    let answer =
-        get(&client(&way(), &Authorities::default()).unwrap(), format!("https://127.0.0.1:{}", saying(OK)))
-            .await;
+    let answer = get(
+        &Client::new(&way(), &Authorities::default()).unwrap(),
+        format!("https://127.0.0.1:{}", saying(OK)),
+    )
+    .await;
     assert!(matches!(answer, Err((Trouble::Tls(_), Sent::Never))), "{answer:?}");
 }
 
