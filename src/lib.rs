@@ -4,7 +4,8 @@
 //! - [`engine`]: the pure core. What is believed, what differs, when to send it.
 //! - [`detect`]: asking sources for the host's addresses.
 //! - [`cloudflare`]: asking Cloudflare.
-//! - [`outbound`]: the one way out of the process that both of these take.
+//! - [`outbound`]: the one way to the network that both of these take; [`process`]: the one way to run a program.
+//! - [`mask`]: keeps secrets out of every text that leaves the process.
 //! - [`config`]: text in; a valid configuration, or all of its mistakes, out.
 //! - [`daemon`]: the one loop, and what it needs of the system: clock, signals, state, systemd.
 //! - [`report`]: telling people what happened.
@@ -17,7 +18,9 @@ pub mod config;
 pub mod daemon;
 pub mod detect;
 pub mod engine;
+pub mod mask;
 pub mod outbound;
+pub mod process;
 pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use rustls::CertificateError;
 
 use crate::engine::names::Family;
+use crate::mask;
 
 mod authorities;
 mod look_up;
@@ -401,12 +402,17 @@ pub async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, 
     }
 }
 
+/// A secret that begins within an excerpt is read to its end, in any of its forms, to be recognized.
+const LONGEST_SECRET: usize = 1024;
+
 /// The beginning of a foreign text on one line: at most `most` printable characters, runs of
-/// everything else shown as one blank.
+/// everything else shown as one blank, known secrets as `***`.
 #[must_use]
 pub fn excerpt(text: &[u8], most: usize) -> String {
-    // Four bytes a character; a little more, because blanks are merged.
-    let text = String::from_utf8_lossy(&text[..text.len().min(most.saturating_mul(8))]);
+    // Four bytes a character; a little more, because blanks are merged and secrets are replaced.
+    let text = &text[..text.len().min(most.saturating_mul(8).saturating_add(LONGEST_SECRET))];
+    let text = mask::hide(text);
+    let text = String::from_utf8_lossy(&text);
     let printable = |c: &char| !c.is_whitespace() && (c.is_ascii_graphic() || is_printable(*c));
     let mut out = String::new();
     let mut room = most;

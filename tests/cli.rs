@@ -137,7 +137,7 @@ fn a_secret_that_cannot_be_had_exits_with_78_and_says_where_it_was_sought() {
     assert_eq!(exit, 78, "{err}");
     assert!(out.starts_with("{\"format\":1,\"mistakes\":[{"), "{out}");
     let json: Value = serde_json::from_str(&out).unwrap();
-    assert!(json["mistakes"][0]["remedy"].as_str().unwrap().starts_with("check the path"), "{out}");
+    assert!(json["mistakes"][0]["remedy"].as_str().unwrap().starts_with("put it into"), "{out}");
     assert_eq!(cloud.requests(), 0);
 }
 

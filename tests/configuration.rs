@@ -230,7 +230,7 @@ fn everything_that_is_written_arrives() {
     assert!(
         matches!(kinds[1], Source::Url { operator, url, .. } if &**operator == "example.net" && &**url == "https://ip.example.net/")
     );
-    assert_eq!(kinds[2], &Source::Command(vec!["my-address".into(), "-4".into(), String::new().into()]));
+    assert_eq!(kinds[2], &Source::command(vec!["my-address".into(), "-4".into(), String::new().into()]));
     assert_eq!(kinds[3], &Source::File("/run/address".into()));
     assert_eq!(kinds[4], &Source::Static("192.168.7.9".parse().unwrap()));
     let record = |name: &str, family| {
@@ -272,6 +272,34 @@ fn the_zone_itself_is_written_as_in_the_dashboard() {
     }
     let twice = "[[record]]\nname = [\"@\", \"example.com\"]\nzone = \"example.com\"\n";
     assert!(parse(twice).unwrap_err().to_string().contains("is the same name as \"@\""));
+}
+
+#[test]
+fn sources_are_named_without_what_may_be_secret_and_told_apart() {
+    let text = "[[record]]\nname = \"a.example.org\"\n[address]\nipv6 = []\nipv4 = [\"https://ip.example.org/v4/?key=hunter2\", \
+        \"https://ip.example.org/v4/?key=hunter3\", \"http://127.0.0.1:8080\", { command = [\"curl\", \"-H\", \"hunter4\"] }, \
+        { command = [\"curl\", \"hunter5\"] }]\n";
+    let config = from_toml(text, Path::new("x.toml")).unwrap();
+    let labels: Vec<&str> =
+        config.settings.sources[&Family::V4].iter().map(|source| &*source.label).collect();
+    let expected = [
+        "ip.example.org/v4?***",
+        "ip.example.org/v4?*** (2)",
+        "127.0.0.1:8080",
+        "command curl",
+        "command curl (2)",
+    ];
+    assert_eq!(labels, expected);
+    let operators: Vec<&str> =
+        config.settings.sources[&Family::V4].iter().map(|source| &*source.operator).collect();
+    assert_eq!(operators[3..], expected[3..], "each program speaks for itself");
+}
+
+#[test]
+fn every_variable_that_a_secret_comes_from_is_known_that_of_an_unused_account_too() {
+    let text = "[cloudflare]\ntoken = { env = \"ONE\" }\n[cloudflare.two]\ntoken = { env = \"TWO\" }\n[[record]]\nname = \"a.example.org\"\n";
+    let config = from_toml(text, Path::new("x.toml")).unwrap();
+    assert_eq!(config.secret_variables, ["ONE", "TWO"].map(String::from).into());
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn url(url: &str) -> Source {
 }
 
 fn command(words: &[&str]) -> Source {
-    Source::Command(words.iter().map(|&word| word.into()).collect())
+    Source::command(words.iter().map(|&word| word.into()).collect())
 }
 
 fn home() -> Result<IpAddr, Unheard> {
@@ -99,17 +99,23 @@ fn proxies_in_the_environment_are_not_used() {
 }
 
 #[test]
-fn a_command_does_not_get_the_secret() {
+fn a_command_gets_neither_a_secret_nor_what_is_for_us_alone() {
+    const OURS: [&str; 6] =
+        ["CLOUDFLARE_API_TOKEN", "MY_TOKEN", "NOTIFY_SOCKET", "LISTEN_FDS", "WATCHDOG_USEC", "WATCHDOG_PID"];
     if env::var(ALONE).is_ok() {
+        stayput::process::withhold(["MY_TOKEN".to_owned()]);
         let asker = Asker::new();
-        let answer = asker.ask(&command(&["printenv", "CLOUDFLARE_API_TOKEN"]));
-        let why = "printenv ended with exit status: 1";
-        assert_eq!(answer, Err(Unheard::Local(why.to_owned())));
+        for name in OURS {
+            let why = "printenv ended with exit status 1";
+            let answer = asker.ask(&command(&["printenv", name]));
+            assert_eq!(answer, Err(Unheard::Local(why.to_owned())), "{name}");
+        }
         assert_eq!(asker.ask(&command(&["printenv", "WAN"])), home());
         return;
     }
-    let variables = [("CLOUDFLARE_API_TOKEN", "91.7.1.2".to_owned()), ("WAN", "91.7.1.2".to_owned())];
-    run_alone("a_command_does_not_get_the_secret", "", &variables);
+    let variables: Vec<_> =
+        OURS.into_iter().chain(["WAN"]).map(|name| (name, "91.7.1.2".to_owned())).collect();
+    run_alone("a_command_gets_neither_a_secret_nor_what_is_for_us_alone", "", &variables);
 }
 
 /// Lowers a limit of this process; what it was comes back.

@@ -7,12 +7,25 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What each room may know of the others. `engine::names` is that part only, `engine` is all of it.
-const MAY_KNOW: [(&str, &[&str]); 9] = [
+const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("engine", &[]),
-    ("outbound", &["engine::names"]),
-    ("detect", &["engine::names", "engine::address", "engine::ranges", "outbound"]),
-    ("cloudflare", &["engine::names", "engine::request", "engine::failure", "engine::settings", "outbound"]),
-    ("report", &["engine::names", "engine::notice"]),
+    ("mask", &[]),
+    ("outbound", &["engine::names", "mask"]),
+    ("process", &["outbound"]),
+    ("detect", &["engine::names", "engine::address", "engine::ranges", "outbound", "process"]),
+    (
+        "cloudflare",
+        &[
+            "engine::names",
+            "engine::request",
+            "engine::failure",
+            "engine::settings",
+            "mask",
+            "outbound",
+            "process",
+        ],
+    ),
+    ("report", &["engine::names", "engine::notice", "mask"]),
     (
         "config",
         &[
@@ -22,13 +35,14 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
             "detect::Source",
             "detect::BuiltIn",
             "cloudflare::credential",
+            "mask",
             "outbound::Authorities",
             "outbound::BadPem",
         ],
     ),
     ("sandbox", &["engine::names", "engine::ranges", "engine::settings"]),
-    ("daemon", &["engine", "detect", "cloudflare", "report", "config", "outbound::Authorities"]),
-    ("cli", &["engine", "detect", "cloudflare", "report", "config", "daemon", "sandbox"]),
+    ("daemon", &["engine", "detect", "cloudflare", "report", "config", "mask", "outbound::Authorities"]),
+    ("cli", &["engine", "detect", "cloudflare", "report", "config", "daemon", "sandbox", "mask", "process"]),
 ];
 
 /// Names that say nothing.

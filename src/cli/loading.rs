@@ -16,6 +16,7 @@ use crate::config::{self, Config, Environment, Ink, Location, Mistakes};
 use crate::daemon::status::FORMAT;
 use crate::daemon::{self, Broken, Job, Memory, Outcome, socket, state};
 use crate::engine::Mode;
+use crate::process;
 use crate::report::log::Color;
 
 /// Reads the configuration that the command line and the environment name.
@@ -31,15 +32,17 @@ fn read_with(
     read_file: fn(&Path) -> Result<String, Mistakes>,
 ) -> Result<Config, Mistakes> {
     let environment = Environment::of(std::env::vars_os());
-    match environment.locate(everywhere.config.clone(), may_be_there)? {
-        Location::Environment => config::from_environment(&environment),
+    let config = match environment.locate(everywhere.config.clone(), may_be_there)? {
+        Location::Environment => config::from_environment(&environment)?,
         Location::File(path) => {
             let beside = environment.beside_file()?;
             let mut config = environment.from_toml(&read_file(&path)?, &path)?;
             config.warnings.extend(beside);
-            Ok(config)
+            config
         }
-    }
+    };
+    process::withhold(config.secret_variables.iter().cloned());
+    Ok(config)
 }
 
 /// Whether something is there, or the system does not let us see: reading it then says why.
@@ -147,6 +150,10 @@ pub async fn run(job: Job, form: Form) -> Result<Outcome, Exit> {
             let (text, remedy) = parted(&words);
             tell(vec![json!({"file": null, "line": null, "column": null, "text": text, "remedy": remedy})])
         }
+        Exit::Configuration if mode == Mode::Daemon => {
+            tracing::error!("{broken}; then {}", how_to_start_again());
+            Exit::Configuration
+        }
         exit => {
             tracing::error!("{broken}");
             exit
@@ -157,6 +164,14 @@ pub async fn run(job: Job, form: Form) -> Result<Outcome, Exit> {
 /// What is wrong with a secret, and what to do about it.
 pub fn parted(words: &str) -> (&str, Option<&str>) {
     words.rsplit_once(": ").map_or((words, None), |(text, remedy)| (text, Some(remedy)))
+}
+
+/// What comes after the mending.
+fn how_to_start_again() -> &'static str {
+    match std::env::var_os("NOTIFY_SOCKET") {
+        Some(_) => "systemctl restart stayput",
+        None => "start stayput again",
+    }
 }
 
 fn exit_of(broken: &Broken, mode: Mode) -> Exit {

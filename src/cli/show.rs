@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::cli::exit::Exit;
 use crate::engine::names::Ttl;
+use crate::mask;
 
 /// Writes a result to standard output; `Err(Exit::Unexpected)` where nobody takes it.
 ///
@@ -17,7 +18,7 @@ use crate::engine::names::Ttl;
 /// Quietly: whoever closed the pipe knows, and a full disk is the caller's to see by the exit code.
 pub fn result(text: &str) -> Result<(), Exit> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|_| Exit::Unexpected)
+    out.write_all(&mask::hide(text.as_bytes())).and_then(|()| out.flush()).map_err(|_| Exit::Unexpected)
 }
 
 /// Writes a JSON document as a result: indented for a person at a terminal, one line for a program.
@@ -51,7 +52,7 @@ impl Form {
 
 /// Says something beside the result, on standard error. Nobody there to read it is no error.
 pub fn aside(text: &str) {
-    let _unread = io::stderr().write_all(text.as_bytes());
+    let _unread = io::stderr().write_all(&mask::hide(text.as_bytes()));
 }
 
 /// Whether a result is coloured.

@@ -16,11 +16,11 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName
 use tracing::{Level, debug, trace};
 
 use super::credential::Credential;
-use super::mask::Mask;
 use super::wire::{self, HttpAnswer, HttpRequest};
 use super::{headers, verdict};
 use crate::engine::failure::{Class, Failure};
 use crate::engine::request::{Answer, Request};
+use crate::mask::Mask;
 use crate::outbound::{self, Authorities, Pool, Sent, Spelling, Trouble, Unread, Way};
 
 /// Where Cloudflare's API is.

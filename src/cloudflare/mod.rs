@@ -2,14 +2,13 @@
 //!
 //! In reading order: [`client`] sends, [`wire`] turns requests into HTTP and answers back (pure),
 //! with `shapes` and `lists` (the JSON), `verdict` (what a failure means), `headers` and `excerpt` below it;
-//! [`credential`] fetches the [`secret`], and `mask` keeps it out of everything that is shown.
+//! [`credential`] fetches the [`secret`].
 
 pub mod client;
 pub mod credential;
 mod excerpt;
 mod headers;
 mod lists;
-mod mask;
 pub mod secret;
 mod shapes;
 mod verdict;

@@ -7,6 +7,10 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::mask;
+
+/// What the systemd unit passes as long as there is no file with a token.
+const NOT_YET: &str = "no-token-yet";
 /// Below this many characters a secret is probably not a whole one.
 const LEAST_CHARACTERS: usize = 20;
 /// Characters of a token without a prefix, as they were made until 2025.
@@ -14,7 +18,7 @@ const OLD_TOKEN_CHARACTERS: usize = 40;
 /// Hexadecimal digits of a Global API Key without a prefix.
 const OLD_KEY_DIGITS: usize = 37;
 
-/// A secret. Wiped from memory when dropped; `Debug` shows `…`; there is no `Display`.
+/// A secret. From its making on, no text that leaves the process has it; `Debug` shows `…`; there is no `Display`.
 #[derive(PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
@@ -47,6 +51,8 @@ impl fmt::Display for Kind {
 pub enum BadSecret {
     /// Nothing, or only blanks.
     Empty,
+    /// What stands for a token that nobody has put in yet.
+    NotYet,
     /// More than 64 KiB.
     TooLong,
     /// Not UTF-8, or a control character.
@@ -75,6 +81,7 @@ impl fmt::Display for BadSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             BadSecret::Empty => "is empty: put the secret in, alone and on one line",
+            BadSecret::NotYet => "is not there yet: put one in, alone and on one line",
             BadSecret::TooLong => {
                 "is longer than 64 KiB, so this is something else: put the secret in, alone and on one line"
             }
@@ -139,6 +146,7 @@ impl Secret {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let text = std::str::from_utf8(text.trim_ascii()).map_err(|_| BadSecret::Binary)?;
         judge(text, kind)?;
+        mask::learn(text);
         Ok(Secret(Zeroizing::new(text.to_owned())))
     }
 
@@ -170,6 +178,8 @@ fn judge(text: &str, kind: Kind) -> Result<(), BadSecret> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     let wrong = if text.is_empty() {
         BadSecret::Empty
+    } else if text == NOT_YET {
+        BadSecret::NotYet
     } else if text.starts_with(is_quote) || text.ends_with(is_quote) {
         BadSecret::Quoted
     } else if is_header(text) {
@@ -281,6 +291,7 @@ mod tests {
             ("0123\u{200b}456789", BadSecret::NotAscii),
             ("CLOUDFLARE_API_TOKEN=0123456789", BadSecret::Assignment),
             ("0123456789.abc", BadSecret::Character),
+            ("no-token-yet\n", BadSecret::NotYet),
             ("YOUR_TOKEN", BadSecret::Placeholder),
             ("your-api-token-here", BadSecret::Placeholder),
             ("changeme", BadSecret::Placeholder),
@@ -321,6 +332,7 @@ mod tests {
         assert!(BadSecret::TokenAsGlobalKey.to_string().contains("use token"));
         for bad in [
             BadSecret::Empty,
+            BadSecret::NotYet,
             BadSecret::TooLong,
             BadSecret::Binary,
             BadSecret::Quoted,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use reqwest::Url;
 use toml::de::{DeTable, DeValue};
 
 use super::account;
@@ -188,7 +189,7 @@ impl Reading<'_> {
             let what = format!("{} is in this list already", quote(&source.label()));
             findings.warn(at, what, "it is asked once; take one of the two out".into());
         } else {
-            self.found.push(source);
+            self.found.push(source.told_apart_from(&self.found));
         }
         Some(())
     }
@@ -252,7 +253,7 @@ impl Reading<'_> {
             return None;
         }
         Some(Source::Url {
-            label: text.text.trim().into(),
+            label: shown(&url).into(),
             operator: operator::of(&url),
             url: url.as_str().into(),
         })
@@ -282,7 +283,7 @@ impl Reading<'_> {
     fn entry(&self, findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Source> {
         if key == &keys::SOURCE_COMMAND {
             let words = section::command(findings, key, value)?;
-            return Some(Source::Command(words.into_iter().map(Into::into).collect()));
+            return Some(Source::command(words.into_iter().map(Into::into).collect()));
         }
         let text = section::text(findings, key, value)?;
         if key == &keys::SOURCE_URL {
@@ -332,11 +333,20 @@ impl Reading<'_> {
     }
 }
 
-/// Whether two sources are one, or could not be told apart in messages.
+/// Whether two sources are one.
 fn is_same(a: &Source, b: &Source) -> bool {
-    let same_url = match (a, b) {
+    match (a, b) {
         (Source::Url { url: a, .. }, Source::Url { url: b, .. }) => a == b,
-        _ => false,
-    };
-    same_url || a.label() == b.label()
+        (Source::Command { words: a, .. }, Source::Command { words: b, .. }) => a == b,
+        _ => a.label() == b.label(),
+    }
+}
+
+/// A URL in messages: its host and path, for a query may be secret.
+fn shown(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let path = url.path().trim_end_matches('/');
+    let query = if url.query().is_some() { "?***" } else { "" };
+    format!("{host}{port}{path}{query}")
 }

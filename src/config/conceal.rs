@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::keys;
+use crate::mask::Mask;
 
 /// The keys of a secret's table whose values say where the secret is, and are shown.
 const WHERE: [&str; 4] = ["env", "file", "credential", "command"];
@@ -14,6 +15,7 @@ const WHERE: [&str; 4] = ["env", "file", "credential", "command"];
 pub(super) fn merged(text: &str, more: Vec<Range<usize>>) -> Vec<Range<usize>> {
     let mut parts = more;
     parts.extend(values_of_secret_keys(text));
+    parts.extend(queries(text));
     parts.extend(words(text).filter(|word| looks_secret(slice(text, word))));
     parts.sort_by_key(|part| part.start);
     let mut list: Vec<Range<usize>> = Vec::new();
@@ -26,17 +28,38 @@ pub(super) fn merged(text: &str, more: Vec<Range<usize>>) -> Vec<Range<usize>> {
     list
 }
 
-/// The text with everything masked that has the shape of a secret.
-pub(super) fn masked(text: &str) -> String {
+/// The shortest query of a URL that is sought in messages: a shorter one is found by chance.
+const SHORTEST_QUERY: usize = 8;
+
+/// A mask for what may be secret in `text` by its shape: a message may say it in another case of the letters.
+pub(super) fn mask(text: &str) -> Mask {
+    let shaped = words(text).filter(|word| looks_secret(slice(text, word)));
+    let queries = queries(text).filter(|query| query.len() >= SHORTEST_QUERY);
+    Mask::of(shaped.chain(queries).map(|part| slice(text, &part)))
+}
+
+/// The message with everything masked that has the shape of a secret.
+pub(super) fn masked(message: &str) -> String {
     let mut masked = String::new();
     let mut from = 0;
-    for word in words(text).filter(|word| looks_secret(slice(text, word))) {
-        masked.push_str(slice(text, &(from..word.start)));
+    for word in words(message).filter(|word| looks_secret(slice(message, word))) {
+        masked.push_str(slice(message, &(from..word.start)));
         masked.push_str("********");
         from = word.end;
     }
-    masked.push_str(slice(text, &(from..text.len())));
+    masked.push_str(slice(message, &(from..message.len())));
     masked
+}
+
+/// The queries of URLs, which often hold a key.
+fn queries(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    text.match_indices("://").filter_map(|(at, _)| {
+        let ends = |char: char| char.is_whitespace() || matches!(char, '"' | '\'');
+        let rest = slice(text, &(at..text.len()));
+        let end = at + rest.find(ends).unwrap_or(rest.len());
+        let query = at + slice(text, &(at..end)).find('?')? + 1;
+        (query < end).then_some(query..end)
+    })
 }
 
 /// Whether a word has the shape of a Cloudflare secret: a token of 40 characters, a global key of
@@ -377,5 +400,16 @@ mod tests {
                 && !looks_secret("/run/Secrets/of-the-house/stayput-2/token")
         );
         assert_eq!(masked(&format!("say {key} and cfk_0123456789.")), "say ******** and ********.");
+        let pasted = format!("name = \"{token}\"");
+        let message = format!("\"{}\" is a bare label", token.to_lowercase());
+        assert_eq!(mask(&pasted).apply_to_text(&message), "\"***\" is a bare label");
+    }
+
+    #[test]
+    fn the_query_of_a_url_is_hidden() {
+        let text = "ipv4 = [\"https://ip.example.org/a?of=hunter2\", \"https://b.example/?\"]";
+        let expected = "ipv4 = [\"https://ip.example.org/a?***\", \"https://b.example/?\"]";
+        assert_eq!(shown(text), expected);
+        assert_eq!(mask(text).apply_to_text("the query of=hunter2 is odd"), "the query *** is odd");
     }
 }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use serde_json::{Value, json};
 
 use super::conceal;
+use crate::mask::Mask;
 
 /// One thing that is wrong, or (among the warnings) worth knowing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -344,6 +345,7 @@ impl<'a> Findings<'a> {
         let shown = Shown {
             source: self.source,
             hidden: conceal::merged(self.lines.text, self.hidden),
+            mask: conceal::mask(self.lines.text),
             lines: self.lines,
         };
         if self.mistakes.is_empty() {
@@ -359,6 +361,7 @@ struct Shown<'a> {
     source: &'a str,
     lines: Lines<'a>,
     hidden: Vec<Range<usize>>,
+    mask: Mask,
 }
 
 impl Shown<'_> {
@@ -371,8 +374,8 @@ impl Shown<'_> {
         let list = drafts.into_iter().take(MOST_KEPT).map(|draft| Mistake {
             source: self.source.into(),
             spot: draft.at.map(|at| self.spot(at)),
-            what: clean(&draft.what),
-            remedy: clean(&draft.remedy),
+            what: self.mask.apply_to_text(&clean(&draft.what)),
+            remedy: self.mask.apply_to_text(&clean(&draft.remedy)),
         });
         (list.collect(), more)
     }

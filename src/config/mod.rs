@@ -36,7 +36,7 @@ pub use file::{read_file, reread_file};
 pub use mistake::{Ink, Mistake, Mistakes};
 pub use schema::schema;
 
-use crate::cloudflare::credential::{Access, Login};
+use crate::cloudflare::credential::{Access, Login, Origin};
 use crate::detect::Source;
 use crate::engine::names::Family;
 use crate::engine::settings::{self, AccountName, OnExit, Settings};
@@ -60,6 +60,8 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// Whose certificates are accepted.
     pub authorities: Authorities,
+    /// The environment variables that hold secrets, those of unused accounts too.
+    pub secret_variables: BTreeSet<String>,
     /// What is worth saying once at the start.
     pub warnings: Vec<Mistake>,
 }
@@ -126,14 +128,15 @@ struct Draft {
     accounts: BTreeMap<AccountName, Access>,
     socket: Option<PathBuf>,
     ca_file: Option<(PathBuf, Authorities)>,
+    secret_variables: BTreeSet<String>,
 }
 
 fn conclude(findings: Findings<'_>, draft: Draft) -> Result<Config, Mistakes> {
     let warnings = findings.judge()?;
-    let Draft { settings, sources, accounts, socket, ca_file } = draft;
+    let Draft { settings, sources, accounts, socket, ca_file, secret_variables } = draft;
     let (ca_file, authorities) = ca_file.unzip();
     let authorities = authorities.unwrap_or_default();
-    Ok(Config { settings, sources, accounts, socket, ca_file, authorities, warnings })
+    Ok(Config { settings, sources, accounts, socket, ca_file, authorities, secret_variables, warnings })
 }
 
 /// Reads the tree. What is wrong in it is reported, and something stands in for it.
@@ -170,7 +173,16 @@ fn read(findings: &mut Findings<'_>, table: &DeTable<'_>) -> Draft {
     warn_about_exit(findings, &settings, top.place_of(&keys::ON_EXIT));
     let status = table_of(findings, table, &keys::STATUS).unwrap_or((&nothing, 0..0));
     let socket = status::socket(findings, status);
-    let mut draft = Draft { settings, sources: address.sources, accounts: BTreeMap::new(), socket, ca_file };
+    let origins = accounts.values().map(|found| found.access.login.origin());
+    let secret_variables = origins.filter_map(Origin::variable).map(str::to_owned).collect();
+    let mut draft = Draft {
+        settings,
+        sources: address.sources,
+        accounts: BTreeMap::new(),
+        socket,
+        ca_file,
+        secret_variables,
+    };
     draft.take_accounts(findings, accounts);
     draft
 }

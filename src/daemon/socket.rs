@@ -18,6 +18,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::mask;
+
 /// How many are served at a time; the others find the connection closed.
 const MOST_AT_A_TIME: usize = 8;
 /// How long one may take to read.
@@ -114,7 +116,7 @@ impl Socket {
         let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() else {
             return;
         };
-        let text = text();
+        let text = mask::hide_in_text(&text()).into_owned();
         tokio::spawn(async move {
             let _gone = timeout(PATIENCE, async {
                 stream.write_all(text.as_bytes()).await?;

@@ -17,6 +17,7 @@ use sd_notify::NotifyState;
 use crate::daemon::clock::Both;
 use crate::engine::names::Moment;
 use crate::engine::{RecordState, Status};
+use crate::mask;
 
 /// How long to wait before what was not taken is offered again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -154,7 +155,7 @@ fn send(socket: &OsStr, text: &str) -> io::Result<()> {
     };
     let sender = UnixDatagram::unbound()?;
     sender.set_nonblocking(true)?;
-    sender.send_to_addr(text.as_bytes(), &address)?;
+    sender.send_to_addr(&mask::hide(text.as_bytes()), &address)?;
     Ok(())
 }
 

@@ -24,7 +24,7 @@ use crate::outbound::{Authorities, excerpt};
 pub enum Source {
     /// A URL that answers with one address, or with a Cloudflare trace.
     Url {
-        /// `cloudflare`, `ipify`, `amazon`, or the URL as configured.
+        /// `cloudflare`, `ipify`, `amazon`, or the URL's host and path.
         label: Box<str>,
         /// Who runs it: a built-in's operator, or the URL's host.
         operator: Box<str>,
@@ -35,8 +35,13 @@ pub enum Source {
     Static(IpAddr),
     /// A file with one address.
     File(PathBuf),
-    /// A program that prints one address, run without a shell. Never empty.
-    Command(Vec<Box<str>>),
+    /// A program that prints one address, run without a shell.
+    Command {
+        /// Names the program alone: its arguments may be secret.
+        label: Box<str>,
+        /// The program and its arguments. Never empty.
+        words: Vec<Box<str>>,
+    },
 }
 
 /// The word in a configuration for a source that the program knows by itself.
@@ -75,14 +80,20 @@ impl Source {
         Some(Source::Url { label: name.into(), operator: name.into(), url: url.into() })
     }
 
-    /// How the source is called in messages. Different sources have different labels.
+    /// A program that prints an address.
+    #[must_use]
+    pub fn command(words: Vec<Box<str>>) -> Source {
+        let program = words.first().map_or("", |program| program);
+        Source::Command { label: format!("command {program}").into(), words }
+    }
+
+    /// How the source is called in messages and in the state: without what may be secret.
     #[must_use]
     pub fn label(&self) -> Box<str> {
         match self {
-            Source::Url { label, .. } => label.clone(),
+            Source::Url { label, .. } | Source::Command { label, .. } => label.clone(),
             Source::Static(address) => format!("static {address}").into(),
             Source::File(path) => format!("file {}", path.display()).into(),
-            Source::Command(words) => format!("command {}", words.join(" ")).into(),
         }
     }
 
@@ -94,12 +105,27 @@ impl Source {
         path.ends_with("/cdn-cgi/trace")
     }
 
+    /// The source, with a number in its label if one of the others has the same.
+    #[must_use]
+    pub fn told_apart_from(mut self, others: &[Source]) -> Source {
+        let first = self.label();
+        for number in 2..others.len() + 2 {
+            if !others.iter().any(|other| other.label() == self.label()) {
+                break;
+            }
+            if let Source::Url { label, .. } | Source::Command { label, .. } = &mut self {
+                *label = format!("{first} ({number})").into();
+            }
+        }
+        self
+    }
+
     /// Who runs it. What is said on this host stands for itself.
     #[must_use]
     pub fn operator(&self) -> Box<str> {
         match self {
             Source::Url { operator, .. } => operator.clone(),
-            Source::Static(_) | Source::File(_) | Source::Command(_) => self.label(),
+            Source::Static(_) | Source::File(_) | Source::Command { .. } => self.label(),
         }
     }
 }
@@ -150,7 +176,7 @@ impl Detector {
             }
             Source::Static(address) => answer::of_family(*address, family),
             Source::File(path) => answer::parse_address(&file::read(path)?, family),
-            Source::Command(words) => {
+            Source::Command { words, .. } => {
                 let output = command::run(words, self.limits.total).await?;
                 answer::parse_address(&output, family)
             }
@@ -195,20 +221,28 @@ mod tests {
 
     #[test]
     fn sources_on_this_host_are_told_apart_by_their_labels() {
-        let words = |words: &[&str]| Source::Command(words.iter().map(|&word| word.into()).collect());
-        let all = [
+        let words = |words: &[&str]| Source::command(words.iter().map(|&word| word.into()).collect());
+        let mut all: Vec<Source> = Vec::new();
+        for source in [
             words(&["ssh", "router", "wan"]),
             words(&["ssh", "other", "wan"]),
             Source::File("/run/wan".into()),
             Source::File("/run/wan6".into()),
             Source::Static(Ipv4Addr::new(9, 9, 9, 9).into()),
+            words(&["ssh", "third", "wan"]),
+        ] {
+            all.push(source.told_apart_from(&all));
+        }
+        let labels: Vec<_> = all.iter().map(Source::label).collect();
+        let expected = [
+            "command ssh",
+            "command ssh (2)",
+            "file /run/wan",
+            "file /run/wan6",
+            "static 9.9.9.9",
+            "command ssh (3)",
         ];
-        let mut labels: Vec<_> = all.iter().map(Source::label).collect();
-        assert_eq!(&*labels[0], "command ssh router wan");
-        assert_eq!(&*labels[2], "file /run/wan");
-        labels.sort();
-        labels.dedup();
-        assert_eq!(labels.len(), all.len());
+        assert_eq!(labels.iter().map(|label| &**label).collect::<Vec<_>>(), expected);
     }
 
     #[tokio::test]

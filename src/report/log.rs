@@ -23,6 +23,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::engine::notice::{Notice, Severity};
+use crate::mask;
 
 /// How long a reader may keep the program waiting, in nanoseconds, before a line is dropped.
 const PATIENCE_NANOS: i64 = 100_000_000;
@@ -273,11 +274,12 @@ static LOST: AtomicU64 = AtomicU64::new(0);
 
 impl Write for Unfailing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = mask::hide(bytes);
         let mut to = io::stderr().lock();
         let lost = LOST.load(Ordering::Relaxed);
         let patience = if lost == 0 { PATIENCE_NANOS } else { 0 };
         let taken = (lost == 0 || pass_on(&mut to, self.0.lost(lost).as_bytes(), patience))
-            && pass_on(&mut to, bytes, patience);
+            && pass_on(&mut to, &text, patience);
         match (taken, lost) {
             (true, 0) => {}
             (true, _) => LOST.store(0, Ordering::Relaxed),

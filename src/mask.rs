@@ -1,29 +1,101 @@
-//! Takes a secret out of texts that somebody else wrote, before they are shown.
+//! Takes secrets out of texts before they leave the process.
 //!
-//! A server, or a proxy on the way, can echo what it was sent. So everything that is logged or told
-//! of an answer goes through here, and through nothing else on the way out. Known forms of the
-//! secret: itself, percent-encoded, base64 at each of its three alignments, hexadecimal.
+//! A server, a proxy on the way or a program can echo what it was given. So every text that goes outside
+//! (log, results, status) passes [`hide`], which knows each secret that was read. Known forms of a secret:
+//! itself, percent-encoded and hexadecimal, all in any case of the letters; base64 at each of its three
+//! alignments. Deliberately unknown: where texts and secrets come from.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::{PoisonError, RwLock};
 
 use zeroize::Zeroizing;
 
 /// What stands in the place of a secret.
 const MASK: &[u8] = b"***";
-/// Below this length an encoded form of the secret would match by chance.
-const LEAST_ENCODED: usize = 8;
+/// A shorter secret is not looked for everywhere, nor an encoded form of it anywhere: it would be found
+/// where it is not meant. Cloudflare's have at least 37 characters.
+const LEAST_BYTES: usize = 8;
+/// So many secrets are known at a time; the oldest goes first. A program may print a new one each time.
+const MOST_KNOWN: usize = 64;
+
+/// The secrets that were read since the start.
+static KNOWN: RwLock<Known> = RwLock::new(Known::NONE);
+
+/// Hides this secret in every text from now on.
+pub fn learn(secret: &str) {
+    KNOWN.write().unwrap_or_else(PoisonError::into_inner).learn(secret);
+}
+
+/// The bytes without any secret that is known; borrowed if there is none.
+pub fn hide(text: &[u8]) -> Cow<'_, [u8]> {
+    KNOWN.read().unwrap_or_else(PoisonError::into_inner).mask.apply(text)
+}
+
+/// [`hide`] for a text.
+pub fn hide_in_text(text: &str) -> Cow<'_, str> {
+    match hide(text.as_bytes()) {
+        Cow::Borrowed(_) => Cow::Borrowed(text),
+        Cow::Owned(hidden) => Cow::Owned(String::from_utf8_lossy(&hidden).into_owned()),
+    }
+}
+
+struct Known {
+    secrets: VecDeque<Zeroizing<String>>,
+    mask: Mask,
+}
+
+impl Known {
+    const NONE: Known = Known { secrets: VecDeque::new(), mask: Mask { forms: Vec::new() } };
+
+    fn learn(&mut self, secret: &str) {
+        if secret.len() < LEAST_BYTES || self.secrets.iter().any(|old| **old == secret) {
+            return;
+        }
+        self.secrets.push_back(Zeroizing::new(secret.to_owned()));
+        if self.secrets.len() > MOST_KNOWN {
+            self.secrets.pop_front();
+        }
+        self.mask = Mask::of(self.secrets.iter().map(|secret| secret.as_str()));
+    }
+}
 
 /// Secrets in all the forms that are looked for, the longest first.
 pub struct Mask {
-    forms: Vec<Zeroizing<Vec<u8>>>,
+    forms: Vec<Form>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Form {
+    /// Found as it is.
+    Exact(Zeroizing<Vec<u8>>),
+    /// Found in any case of its ASCII letters.
+    AnyCase(Zeroizing<Vec<u8>>),
+}
+
+impl Form {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Form::Exact(bytes) | Form::AnyCase(bytes) => bytes,
+        }
+    }
+
+    fn begins(&self, text: &[u8]) -> bool {
+        let bytes = self.bytes();
+        match (self, text.get(..bytes.len())) {
+            (Form::Exact(_), Some(beginning)) => beginning == bytes,
+            (Form::AnyCase(_), Some(beginning)) => beginning.eq_ignore_ascii_case(bytes),
+            (_, None) => false,
+        }
+    }
 }
 
 impl Mask {
     /// A mask for these secrets.
     pub fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Mask {
         let mut forms: Vec<_> = secrets.into_iter().flat_map(forms_of).collect();
-        forms.retain(|form| !form.is_empty());
-        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        forms.retain(|form| !form.bytes().is_empty());
+        forms.sort_by(|a, b| b.bytes().len().cmp(&a.bytes().len()).then_with(|| a.bytes().cmp(b.bytes())));
         forms.dedup();
         Mask { forms }
     }
@@ -31,21 +103,22 @@ impl Mask {
     /// The text with every form of the secret replaced; borrowed if there is none.
     pub fn apply<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         let mut first = [false; 256];
-        for form in &self.forms {
-            first[usize::from(form[0])] = true;
+        for byte in self.forms.iter().filter_map(|form| form.bytes().first()) {
+            first[usize::from(byte.to_ascii_lowercase())] = true;
+            first[usize::from(byte.to_ascii_uppercase())] = true;
         }
         let mut out = Vec::new();
         let (mut at, mut kept) = (0, 0);
         while at < text.len() {
             let here = first[usize::from(text[at])];
-            let found = self.forms.iter().find(|form| here && text[at..].starts_with(form));
+            let found = self.forms.iter().find(|form| here && form.begins(&text[at..]));
             let Some(form) = found else {
                 at += 1;
                 continue;
             };
             out.extend_from_slice(&text[kept..at]);
             out.extend_from_slice(MASK);
-            at += form.len();
+            at += form.bytes().len();
             kept = at;
         }
         if kept == 0 {
@@ -61,18 +134,16 @@ impl Mask {
     }
 }
 
-fn forms_of(secret: &str) -> Vec<Zeroizing<Vec<u8>>> {
+fn forms_of(secret: &str) -> Vec<Form> {
     let raw = secret.as_bytes();
-    let mut forms = vec![Zeroizing::new(raw.to_vec())];
-    if raw.len() >= LEAST_ENCODED {
+    let mut forms = vec![Form::AnyCase(Zeroizing::new(raw.to_vec()))];
+    if raw.len() >= LEAST_BYTES {
         let joined =
             |each: fn(&u8) -> String| Zeroizing::new(raw.iter().map(each).collect::<String>().into_bytes());
-        forms.push(joined(|b| format!("%{b:02X}")));
-        forms.push(joined(|b| format!("%{b:02x}")));
-        forms.push(joined(|b| format!("{b:02X}")));
-        forms.push(joined(|b| format!("{b:02x}")));
+        forms.push(Form::AnyCase(joined(|b| format!("%{b:02x}"))));
+        forms.push(Form::AnyCase(joined(|b| format!("{b:02x}"))));
         for alphabet in [STANDARD, URL_SAFE] {
-            forms.extend((0..3).map(|skew| base64_core(raw, skew, alphabet)));
+            forms.extend((0..3).map(|skew| Form::Exact(base64_core(raw, skew, alphabet))));
         }
     }
     forms
@@ -127,6 +198,42 @@ mod tests {
         let left = mask.apply_to_text("QmVhcmVyIGh1bnRlcjItaHVudGVyMg==");
         assert!(left.len() < 20, "{left}");
         assert!(left.starts_with("QmVhcmVyI"), "{left}");
+    }
+
+    #[test]
+    fn a_secret_is_hidden_in_every_case_of_its_letters() {
+        for text in [SECRET.to_lowercase(), SECRET.to_uppercase()] {
+            assert_eq!(masked(&format!("no zone for {text}.example.com")), "no zone for ***.example.com");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_was_learnt_is_hidden_everywhere_and_the_oldest_are_forgotten() {
+        let secret = |number: usize| format!("learnt-{number:04}-Zx9_");
+        let mut known = Known::NONE;
+        for number in [0, 0, 1] {
+            known.learn(&secret(number));
+        }
+        known.learn("short");
+        let text = format!("{} short {}", secret(0), secret(1));
+        assert_eq!(known.mask.apply_to_text(&text), "*** short ***");
+        for number in 2..=MOST_KNOWN {
+            known.learn(&secret(number));
+        }
+        assert_eq!(known.mask.apply_to_text(&secret(0)), secret(0));
+        assert_eq!(known.mask.apply_to_text(&secret(1)), "***");
+        assert_eq!(known.secrets.len(), MOST_KNOWN);
+    }
+
+    #[test]
+    fn what_the_process_has_learnt_is_hidden_in_texts_and_bytes() {
+        // The other tests learn so much that it may be forgotten again.
+        let hidden = (0..100).any(|_| {
+            learn("learnt-by-the-process");
+            *hide(b"a LEARNT-by-the-process!") == *b"a ***!"
+        });
+        assert!(hidden);
+        assert!(matches!(hide_in_text("nothing"), Cow::Borrowed("nothing")));
     }
 
     #[test]
