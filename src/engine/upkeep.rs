@@ -571,9 +571,13 @@ impl Upkeep {
         } else if writing == Writing::Nothing && self.must_identify(self.difference.operations.iter()) {
             jobs.push((ready, Job::Identify));
         }
-        if let Some((_, due)) = self.next_retry(writing, now) {
+        if let Some((key, due)) = self.next_retry(writing, now) {
             let due = due.max(may_write);
-            jobs.push((due, if self.is_fresh(due) { Job::Retry } else { Job::Read }));
+            let job = match self.read_or_send(&self.retried(key, writing, now), due) {
+                Job::Send => Job::Retry,
+                first => first,
+            };
+            jobs.push((due, job));
         }
         let paused = self.fights.values().filter_map(|fight| fight.until).filter(|until| *until > now).min();
         if let Some(until) = paused {
@@ -636,6 +640,11 @@ impl Upkeep {
         waiting.into_iter().find(|(key, _)| sendable(key))
     }
 
+    /// All that is wanted of a parked record.
+    fn retried(&self, key: &Key, writing: Writing, now: Moment) -> Vec<Operation> {
+        self.sendable(writing, now).filter(|operation| operation.key == *key).cloned().collect()
+    }
+
     /// What can be sent now, without what is parked.
     fn healthy<'a>(
         &'a self,
@@ -673,8 +682,7 @@ impl Upkeep {
             Job::Send => self.sending = self.healthy(writing, mark, now).take(self.batch_size()).collect(),
             Job::Retry => {
                 let next = self.next_retry(writing, now)?.0.clone();
-                self.sending =
-                    self.sendable(writing, now).filter(|operation| operation.key == next).cloned().collect();
+                self.sending = self.retried(&next, writing, now);
             }
             Job::Identify => return Some(Request::Zone(self.id.clone())),
             Job::List | Job::Read | Job::Ahead => return Some(self.list_request(false, now)),
@@ -756,7 +764,8 @@ impl Upkeep {
         if let Some(why) = contradiction(&mut listing, &page, per_page, ended) {
             return self.contradicted(listing, why, now);
         }
-        listing.entries.extend(page.items);
+        // Filtered here, because a zone may hold a hundred thousand others.
+        listing.entries.extend(page.items.into_iter().filter(|entry| self.matters(entry, mark)));
         listing.total = page.total;
         if !ended && listing.page >= MOST_PAGES {
             return Progress::TooLong;
@@ -776,6 +785,17 @@ impl Upkeep {
         self.page_size = 0;
         self.served = self.turn;
         self.accept(listing, mark, refresh, now)
+    }
+
+    fn matters(&self, entry: &Listed, mark: &Mark) -> bool {
+        match entry {
+            Listed::Address(record) => {
+                self.names.contains(&record.name) || record.mark() == Some(mark.as_str())
+            }
+            Listed::Alias(name) | Listed::Unreadable(name, _) => self.names.contains(name),
+            Listed::Managed(record, _) => self.names.contains(&record.name),
+            Listed::Delegation(at, _) => self.names.iter().any(|name| name.is_within(at)),
+        }
     }
 
     /// A list that moved while it was read is read again, at once the first time.

@@ -362,3 +362,16 @@ fn left_overs_are_shown_by_a_plan() {
         rig.engine.plan().leftovers.iter().map(|(_, record)| record.key().to_string()).collect();
     assert_eq!(left, ["nas.example.com A"]);
 }
+
+#[test]
+fn an_entry_that_cannot_be_read_is_in_the_way_of_its_own_name_alone() {
+    let mut rig = Rig::new(&["example.com"], settings(&["home.example.com", "nas.example.com"]));
+    rig.others.push((zone_id(1), Listed::Unreadable(name("home.example.com"), "f00d".into())));
+    rig.run(MINUTE);
+    assert_eq!(rig.contents("nas.example.com"), [ip(1)]);
+    assert_eq!(
+        (rig.contents("home.example.com").len(), rig.state("home.example.com")),
+        (0, RecordState::Blocked)
+    );
+    assert_eq!(rig.times_said("cannot be read (id f00d)"), 1, "{:#?}", rig.said);
+}

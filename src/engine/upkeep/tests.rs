@@ -359,3 +359,17 @@ fn a_list_that_moves_while_it_is_read_is_read_again() {
         assert!(began_anew && zone.copy().is_none());
     }
 }
+
+#[test]
+fn a_list_without_end_is_refused() {
+    let mut zone = Rig::stale(5).zone;
+    for page in 1..=MOST_PAGES {
+        zone.begin(Job::List, (Writing::Allowed, &Mark::of(None)), 1, at(0));
+        let ids = (0..5000).map(|entry| u64::from(page) * 10_000 + entry).collect();
+        let full = Page { items: Vec::new(), entries: 5000, total: None, per_page: Some(5000), ids };
+        let progress = zone.listed(full, &Mark::of(None), REFRESH, at(0));
+        let expected = if page == MOST_PAGES { Progress::TooLong } else { Progress::More };
+        assert_eq!(progress, expected, "page {page}");
+    }
+    assert!(zone.copy().is_none());
+}
