@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use zeroize::Zeroizing;
 
-use super::secret::{BadSecret, Kind, Odd, Secret, unquoted};
+use super::secret::{BadSecret, Kind, Odd, Secret};
 use crate::process::{self, Failed, Limits};
 
 /// The most that is read of a file, a pipe or a program's output.
@@ -348,6 +348,15 @@ impl Origin {
                 Ok((text, Vec::new()))
             }
         }
+    }
+}
+
+/// The value of an environment variable without the quotation marks around it, which `docker --env-file` keeps.
+#[must_use]
+pub fn unquoted(value: &[u8]) -> &[u8] {
+    match value.trim_ascii() {
+        [first @ (b'"' | b'\''), inner @ .., last] if first == last => inner,
+        _ => value,
     }
 }
 

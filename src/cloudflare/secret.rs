@@ -165,15 +165,6 @@ impl Secret {
     }
 }
 
-/// The value of an environment variable without the quotation marks around it, which `docker --env-file` keeps.
-#[must_use]
-pub fn unquoted(value: &[u8]) -> &[u8] {
-    match value.trim_ascii() {
-        [first @ (b'"' | b'\''), inner @ .., last] if first == last => inner,
-        _ => value,
-    }
-}
-
 fn judge(text: &str, kind: Kind) -> Result<(), BadSecret> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     let wrong = if text.is_empty() {

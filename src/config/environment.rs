@@ -11,8 +11,7 @@ use super::form::{self, RECORDS};
 use super::keys::{self, Place};
 use super::mistake::{Mistake, Mistakes, Surroundings};
 use super::{Config, from_text};
-use crate::cloudflare::credential::Origin;
-use crate::cloudflare::secret;
+use crate::cloudflare::credential::{self, Origin};
 
 /// Where the configuration is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,7 +224,7 @@ impl Environment {
 /// The value without quotation marks around it.
 #[must_use]
 pub fn unquoted(value: OsString) -> OsString {
-    let inner = secret::unquoted(value.as_bytes());
+    let inner = credential::unquoted(value.as_bytes());
     if inner.len() == value.len() { value } else { OsString::from_vec(inner.to_vec()) }
 }
 
@@ -234,7 +233,7 @@ fn variable_for(short: &str) -> Option<String> {
     let name = short.to_lowercase();
     let mut meant = [Place::Record, Place::Address].into_iter().filter_map(|place| place.nearest(&name));
     let said = |key: &keys::Key| form::VARIABLES.iter().find(|(_, known)| *known == key);
-    meant.find_map(|key| said(key)).map(|(name, _)| (*name).to_owned())
+    meant.find_map(said).map(|(name, _)| (*name).to_owned())
 }
 
 /// Whether a variable has the form of those that are set for a service: by Kubernetes its host and ports, by
