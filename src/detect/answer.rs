@@ -19,9 +19,9 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// # Errors
 /// As [`parse_trace`] and [`parse_address`].
 pub fn parse(body: &[u8], host: &str, family: Family) -> Result<IpAddr, Unheard> {
-    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    if body.split(|&b| b == b'\n').any(|line| line.starts_with(b"ip=")) {
-        parse_trace(body, host, family)
+    let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    if text.split(|&b| b == b'\n').any(|line| line.starts_with(b"ip=")) {
+        parse_trace(text, host, family)
     } else {
         parse_address(body, family)
     }
