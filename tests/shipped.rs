@@ -173,7 +173,7 @@ fn the_documents_of_the_man_page_are_those_that_the_program_prints() {
     ];
     let daemon = Running::start(home.command(&["run"]));
     daemon.wait_for("1 of 2 records are current", 1);
-    found.push(("status", &["records", "accounts"], printed(&["status", "--json"])));
+    found.push(("status", &["records", "troubles", "accounts"], printed(&["status", "--json"])));
     daemon.stop();
     home.write("stayput.toml", "[address]\nevry = \"5m\"\n");
     found.push(("mistakes", &["mistakes"], printed(&["plan", "--json"])));

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use support::{Cloud, HERE, Home, Running, THERE, TOKEN, eventually, finish, stayput, stderr, stdout};
+use support::{Cloud, HERE, Home, Running, THERE, TOKEN, eventually, files, finish, stayput, stderr, stdout};
 
 const ONE_NAME: &str = "[[record]]\nname = \"home.example.com\"\n";
 
@@ -239,20 +239,36 @@ fn a_second_daemon_says_that_another_answers_and_leaves_it_its_place() {
     running.stop();
 }
 
-#[test]
-fn what_is_no_daemon_or_another_version_is_called_so() {
+/// What `status` makes of an answer.
+fn asked_of(answer: &str, arguments: &[&str]) -> Output {
     use std::io::Write;
     let home = Home::new();
     let listener = std::os::unix::net::UnixListener::bind(socket(&home)).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| listener.accept().unwrap().0.write_all(answer.as_bytes()).unwrap());
+        status(&home, arguments)
+    })
+}
+
+#[test]
+fn a_daemon_that_is_ill_exits_with_69_and_its_own_word_why() {
+    let example = std::fs::read_to_string(files("packaging/json", "json").last().unwrap()).unwrap();
+    let document = example.replace('\n', "");
+    let ill = asked_of(&format!("{document}\nill: home.example.com A: it is late\n"), &["--healthy"]);
+    assert_eq!(ill.status.code(), Some(69));
+    assert_eq!((stdout(&ill), stderr(&ill)), (String::new(), "ill: home.example.com A: it is late\n".into()));
+    let well = asked_of(&format!("{document}\nhealthy\n"), &["--healthy"]);
+    assert_eq!((well.status.code(), stderr(&well)), (Some(0), String::new()));
+}
+
+#[test]
+fn what_is_no_daemon_or_another_version_is_called_so() {
     for (answer, words) in [
         ("hello\n", "is no stayput"),
         ("{\"version\":\"0.1.0\",\"records\":[]}", "is stayput 0.1.0"),
         ("{\"format\":2,\"version\":\"9.0.0\"}\nhealthy\n", "answers in format 2"),
     ] {
-        let asked = std::thread::scope(|scope| {
-            scope.spawn(|| listener.accept().unwrap().0.write_all(answer.as_bytes()).unwrap());
-            status(&home, &["--json"])
-        });
+        let asked = asked_of(answer, &["--json"]);
         assert_eq!((asked.status.code(), stdout(&asked)), (Some(1), String::new()));
         assert!(stderr(&asked).contains(words), "{}", stderr(&asked));
     }

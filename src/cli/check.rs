@@ -18,10 +18,10 @@ use crate::config::Config;
 use crate::daemon::{Audience, Job, Memory, Outcome, Secrets, Seen, accounts};
 use crate::engine::address::{self, Unheard};
 use crate::engine::failure::Class;
-use crate::engine::names::{Key, Name, ZoneId};
+use crate::engine::names::{Key, Name, Ttl, ZoneId};
 use crate::engine::notice::{Notice, Severity, Trouble};
 use crate::engine::request::{Found, Request, Zone};
-use crate::engine::settings::{AccountName, Source, Wanted};
+use crate::engine::settings::{Source, Wanted};
 use crate::engine::upkeep::Reason;
 use crate::engine::{Engine, Mode};
 use report::{Mark, Report};
@@ -90,7 +90,7 @@ async fn work(mut report: Report, job: Job) -> Result<Exit, Exit> {
     clock(&mut report, SystemTime::now(), &seen);
     sources(&mut report, &config, &seen);
     believed(&mut report, &engine);
-    zones(&mut report, &config, &seen);
+    zones(&mut report, &config, (&engine, &seen));
     troubles(&mut report, &seen);
     if origin == Secrets::Real {
         explain(&mut report, &config, &seen).await;
@@ -234,10 +234,10 @@ fn believed(report: &mut Report, engine: &Engine) {
 
 /// The zones of our names whose list came through, one statement each. Of what is wrong with the others
 /// the engine speaks.
-fn zones(report: &mut Report, config: &Config, seen: &Seen) {
-    let mut zones: BTreeMap<(&AccountName, &Name), &Zone> = BTreeMap::new();
+fn zones(report: &mut Report, config: &Config, (engine, seen): (&Engine, &Seen)) {
+    let mut known: BTreeMap<&ZoneId, &Zone> = BTreeMap::new();
     let mut listed: BTreeMap<&ZoneId, bool> = BTreeMap::new();
-    for (account, request, answer) in &seen.answers {
+    for (_, request, answer) in &seen.answers {
         if let Request::Records { zone, .. } = request {
             listed.insert(zone, answer.outcome.is_ok());
         }
@@ -246,40 +246,68 @@ fn zones(report: &mut Report, config: &Config, seen: &Seen) {
             Ok(Found::Zone(zone)) => std::slice::from_ref(zone),
             _ => &[],
         };
-        zones.extend(found.iter().map(|zone| ((account, &zone.name), zone)));
+        known.extend(found.iter().map(|zone| (&zone.id, zone)));
     }
-    let spoken_of = |zone: &Zone| {
-        seen.notices.iter().any(|notice| match notice {
-            Notice::Trouble(Trouble::OddZone(odd)) => odd.id == zone.id,
-            Notice::Trouble(Trouble::ZoneRefused(label, _)) => **label == *zone.name.to_string(),
+    for (account, id, name) in engine.zones() {
+        let label = name.map_or_else(|| id.to_string(), |name| name.to_string());
+        let spoken_of = |notice: &Notice| match notice {
+            Notice::Trouble(Trouble::OddZone(odd)) => odd.id == id,
+            Notice::Trouble(Trouble::ZoneRefused(zone, _) | Trouble::Contradictory(zone, _)) => {
+                **zone == *label
+            }
             _ => false,
-        })
-    };
-    for ((account, _), zone) in zones {
-        let mine =
-            |(key, wanted): (&Key, &Wanted)| wanted.account == *account && key.name.is_within(&zone.name);
-        let is_listed = listed.get(&zone.id).copied().unwrap_or_default();
-        if is_listed && !spoken_of(zone) && config.settings.records.iter().any(mine) {
-            permissions(report, zone);
+        };
+        if listed.get(&id) == Some(&true) && !seen.notices.iter().any(spoken_of) {
+            permissions(report, &label, known.get(&id).and_then(|zone| zone.permissions.as_deref()));
+        }
+        if let Some(zone) = known.get(&id) {
+            let of_zone =
+                |(key, wanted): &(&Key, &Wanted)| wanted.account == account && key.name.is_within(&zone.name);
+            let records: Vec<(&Key, &Wanted)> = config.settings.records.iter().filter(of_zone).collect();
+            beyond_the_plan(report, zone, &records);
         }
     }
 }
 
 /// What is known of a zone whose list came through. That it may be edited only an edit shows: the
 /// zone's list of permissions is the user's, who may have made the token with fewer.
-fn permissions(report: &mut Report, zone: &Zone) {
-    let name = zone.name.to_string();
-    let listed = zone.permissions.as_deref().unwrap_or_default();
-    let has = |what: &str| listed.iter().any(|permission| **permission == *what);
+fn permissions(report: &mut Report, zone: &str, listed: Option<&[Box<str>]>) {
+    let has = |what: &str| listed.is_some_and(|listed| listed.iter().any(|permission| **permission == *what));
     if has("#dns_records:read") && !has("#dns_records:edit") {
         let words = format!(
-            "{name}: the credential may read its records, and not edit them\ngive it Zone · DNS · Edit for this zone (My Profile, API Tokens)"
+            "{zone}: the credential may read its records, and not edit them\ngive it Zone · DNS · Edit for this zone (My Profile, API Tokens)"
         );
-        report.line(Mark::Fail(Exit::Refused), ("zone", &name), &words);
+        report.line(Mark::Fail(Exit::Refused), ("zone", zone), &words);
     } else {
         let words =
-            format!("{name}: its records were listed; the first change shows whether they may be edited");
-        report.line(Mark::Ok, ("zone", &name), &words);
+            format!("{zone}: its records were listed; the first change shows whether they may be edited");
+        report.line(Mark::Ok, ("zone", zone), &words);
+    }
+}
+
+/// What the plan of a zone has not, as far as records ask for it: Cloudflare will refuse it.
+fn beyond_the_plan(report: &mut Report, zone: &Zone, records: &[(&Key, &Wanted)]) {
+    let Some(plan) = &zone.plan else { return };
+    let has_tags = |wanted: &Wanted| wanted.options.tags.as_ref().is_some_and(|tags| !tags.is_empty());
+    let is_short = |wanted: &Wanted| matches!(wanted.options.ttl, Some(Ttl::Seconds(..60)));
+    let mut warn = |asks: &dyn Fn(&Wanted) -> bool, what: &str, remedy: &str| {
+        let mut names = records.iter().filter(|(_, wanted)| asks(wanted)).map(|(key, _)| &key.name);
+        let Some(first) = names.next() else { return };
+        let others: BTreeSet<&Name> = names.filter(|name| *name != first).collect();
+        let and = match others.len() {
+            0 => String::new(),
+            others => format!(" and {}", show::count(others, "other name")),
+        };
+        let words =
+            format!("{first}{and}: {} is a zone of the {plan} plan, which has {what}\n{remedy}", zone.name);
+        report.line(Mark::Warn, ("record", first.as_str()), &words);
+    };
+    if &**plan == "free" {
+        warn(&has_tags, "no tags", "take tags out, or the address will be published without them");
+    }
+    if &**plan != "enterprise" {
+        let remedy = "set ttl to \"auto\" or to 60s and more, or the address will be published with another";
+        warn(&is_short, "no ttl below 60s", remedy);
     }
 }
 

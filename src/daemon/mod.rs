@@ -164,7 +164,8 @@ pub async fn run(job: Job) -> Result<Outcome, Broken> {
     };
     let mut news = (job.mode == Mode::Daemon).then(Events::listen);
     let mut shell = Loop::new(job, readings).map_err(Broken::Locked)?;
-    let mut socket = shell.open_socket();
+    let mut socket =
+        if shell.job.mode == Mode::Daemon { socket::open(shell.job.socket.clone()) } else { None };
     shell.supervisor.ready(clock::now());
     loop {
         shell.act();
@@ -329,36 +330,6 @@ impl Loop {
             started_at: now,
             job,
         })
-    }
-
-    /// A daemon that cannot be asked works all the same. Says where it is asked, or why it is not.
-    fn open_socket(&self) -> Option<Socket> {
-        if self.job.mode != Mode::Daemon {
-            return None;
-        }
-        let Some(path) = self.job.socket.clone() else {
-            tracing::info!(
-                "`stayput status` has nowhere to ask: [status] socket or $STAYPUT_SOCKET gives it a place"
-            );
-            return None;
-        };
-        let place = path.display().to_string();
-        match Socket::listen(path) {
-            Ok(socket) => {
-                tracing::info!("`stayput status` is answered at {place}");
-                Some(socket)
-            }
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                tracing::warn!(
-                    "another stayput answers at {place} already, so this one has no status; [status] socket or $STAYPUT_SOCKET gives it a place of its own"
-                );
-                None
-            }
-            Err(error) => {
-                tracing::warn!("no status is to be had at {place}: {error}");
-                None
-            }
-        }
     }
 
     /// What is known, for whoever asks: the document, and on the next line whether all is well.

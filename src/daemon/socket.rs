@@ -60,6 +60,32 @@ pub fn place(places: Vec<PathBuf>) -> Option<PathBuf> {
     places.into_iter().next().or_else(usual)
 }
 
+/// Listens at `place`, and says where that is, or why not: a daemon that cannot be asked works all the same.
+pub fn open(place: Option<PathBuf>) -> Option<Socket> {
+    const ELSEWHERE: &str = "[status] socket or $STAYPUT_SOCKET gives it a place";
+    let Some(path) = place else {
+        tracing::info!("`stayput status` has nowhere to ask: {ELSEWHERE}");
+        return None;
+    };
+    let place = path.display().to_string();
+    match Socket::listen(path) {
+        Ok(socket) => {
+            tracing::info!("`stayput status` is answered at {place}");
+            Some(socket)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            tracing::warn!(
+                "another stayput answers at {place} already, so this one has no status: {ELSEWHERE} of its own"
+            );
+            None
+        }
+        Err(error) => {
+            tracing::warn!("no status is to be had at {place}: {error}");
+            None
+        }
+    }
+}
+
 /// The listening socket. Its file goes with it.
 #[derive(Debug)]
 pub struct Socket {

@@ -3,6 +3,7 @@
 //! No secret can pass here, because nothing here knows one. Deliberately unknown: sockets, and how a
 //! person is shown it.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -76,7 +77,8 @@ pub struct Record {
     pub wanted: Option<IpAddr>,
     /// Since when it has been so, if that is known.
     pub since: Option<Stamp>,
-    /// Why it is not current.
+    /// Why it is not current, or what is odd about it. A trouble is named here and told in full in
+    /// `troubles`.
     pub why: Option<String>,
 }
 
@@ -169,6 +171,8 @@ impl Document {
     #[must_use]
     pub fn of(status: Status, since: Moment, clocks: Both) -> Document {
         let stamp = |moment| Stamp(clocks.to_wall(moment));
+        let told = told(&status.troubles);
+        let record = |record| Record::of(record, &told, clocks);
         let mut addresses = status.addresses;
         let mut address = |family| Some(Address::of(addresses.remove(&family)??, clocks));
         Document {
@@ -176,8 +180,8 @@ impl Document {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             since: stamp(since),
             addresses: Addresses { ipv4: address(Family::V4), ipv6: address(Family::V6) },
-            records: status.records.into_iter().map(|record| Record::of(record, clocks)).collect(),
-            troubles: status.troubles.into_iter().map(|trouble| Trouble::of(trouble, clocks)).collect(),
+            records: status.records.into_iter().map(record).collect(),
+            troubles: status.troubles.iter().map(|trouble| Trouble::of(trouble, clocks)).collect(),
             accounts: status.budgets.iter().map(|(name, spent)| Account::of(name, spent, clocks)).collect(),
             next_look_at: status.next_look_at.map(stamp),
             history: Vec::new(),
@@ -197,6 +201,19 @@ pub fn health(status: &Status) -> String {
 /// What [`health`] says when all is well.
 pub const HEALTHY: &str = "healthy";
 
+/// What the troubles say in full, with and without the record that each begins with.
+fn told(troubles: &[TroubleStatus]) -> BTreeSet<&str> {
+    let without_record = |text| str::split_once(text, ": ").map(|(_, rest)| rest);
+    let texts = troubles.iter().map(|trouble| &*trouble.text);
+    texts.flat_map(|text| [Some(text), without_record(text)]).flatten().collect()
+}
+
+/// The first words of a trouble: what is wrong, without why and what to do.
+fn name_of(text: &str) -> &str {
+    let ends = [": ", "; "].iter().filter_map(|sign| text.find(sign)).min();
+    &text[..ends.unwrap_or(text.len())]
+}
+
 impl Address {
     fn of(address: AddressStatus, clocks: Both) -> Address {
         Address {
@@ -208,7 +225,8 @@ impl Address {
 }
 
 impl Record {
-    fn of(record: RecordStatus, clocks: Both) -> Record {
+    fn of(record: RecordStatus, told: &BTreeSet<&str>, clocks: Both) -> Record {
+        let named = |why: String| if told.contains(&*why) { name_of(&why).to_owned() } else { why };
         Record {
             name: record.key.name.to_string(),
             kind: record.key.family.record_type().to_owned(),
@@ -216,16 +234,16 @@ impl Record {
             content: record.content,
             wanted: record.wanted,
             since: record.since.map(|since| Stamp(clocks.to_wall(since))),
-            why: record.why,
+            why: record.why.map(named),
         }
     }
 }
 
 impl Trouble {
-    fn of(trouble: TroubleStatus, clocks: Both) -> Trouble {
+    fn of(trouble: &TroubleStatus, clocks: Both) -> Trouble {
         let stamp = |moment| Stamp(clocks.to_wall(moment));
         Trouble {
-            text: trouble.text,
+            text: trouble.text.clone(),
             since: stamp(trouble.since),
             tries: trouble.tries,
             next_try_at: trouble.next_try_at.map(stamp),
@@ -299,7 +317,7 @@ mod tests {
             addresses: BTreeMap::from([(Family::V4, Some(address)), (Family::V6, None)]),
             records: vec![
                 record("home.example.com", RecordState::Current, None),
-                record("nas.example.com", RecordState::Blocked, Some("a CNAME is in the way")),
+                record("nas.example.com", RecordState::Blocked, Some("a CNAME is in the way; delete it")),
             ],
             troubles: vec![TroubleStatus {
                 text: "nas.example.com A: a CNAME is in the way; delete it".into(),

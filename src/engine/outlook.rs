@@ -260,6 +260,7 @@ impl Engine {
             match state {
                 RecordState::Current => plan.unchanged += 1,
                 RecordState::Behind => {}
+                RecordState::Unknown if self.is_without(key.family) => {}
                 RecordState::Blocked | RecordState::Unknown => {
                     plan.blocked.push(BlockedRecord { key, why: why.unwrap_or_default() });
                 }

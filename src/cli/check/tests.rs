@@ -4,17 +4,18 @@ use super::*;
 use crate::cli::show::Ink;
 use crate::engine::failure::Failure;
 use crate::engine::request::Answer;
+use crate::engine::settings::AccountName;
 
-fn zone(permissions: Option<&[&str]>) -> Zone {
+fn zone(plan: &str) -> Zone {
     Zone {
         id: ZoneId::parse(&"a".repeat(32)).unwrap(),
         name: Name::parse("example.com").unwrap(),
         account: None,
         status: "active".into(),
         kind: "full".into(),
-        plan: None,
+        plan: Some(plan.into()),
         paused: false,
-        permissions: permissions.map(|list| list.iter().map(|word| (*word).into()).collect()),
+        permissions: None,
     }
 }
 
@@ -28,12 +29,14 @@ fn said(fill: impl FnOnce(&mut Report)) -> (String, Exit) {
 
 #[test]
 fn a_token_that_may_only_read_is_told_what_it_lacks_and_none_is_told_that_it_may_edit() {
-    let (text, exit) = said(|report| permissions(report, &zone(Some(&["#dns_records:read"]))));
+    let listed = |words: &[&str]| words.iter().map(|word| (*word).into()).collect::<Vec<Box<str>>>();
+    let (text, exit) =
+        said(|report| permissions(report, "example.com", Some(&listed(&["#dns_records:read"]))));
     assert!(text.starts_with("FAIL  zone"), "{text}");
     assert!(text.contains("give it Zone · DNS · Edit"), "{text}");
     assert_eq!(exit, Exit::Refused);
-    for unsure in [None, Some(&[][..]), Some(&["#dns_records:read", "#dns_records:edit"])] {
-        let (text, exit) = said(|report| permissions(report, &zone(unsure)));
+    for unsure in [None, Some(listed(&[])), Some(listed(&["#dns_records:read", "#dns_records:edit"]))] {
+        let (text, exit) = said(|report| permissions(report, "example.com", unsure.as_deref()));
         assert!(text.starts_with("ok ") && text.contains("the first change shows"), "{text}");
         assert_eq!(exit, Exit::Done);
     }
@@ -82,4 +85,27 @@ fn sources_of_one_operator_are_named_together() {
         |label: &str, operator: &str| Source { label: label.into(), operator: operator.into(), trace: false };
     let sources = [source("amazon", "amazon"), source("ipify", "ipify"), source("https://checkip", "amazon")];
     assert_eq!(alike(&sources), BTreeMap::from([("amazon", vec!["amazon", "https://checkip"])]));
+}
+
+#[test]
+fn what_the_plan_of_a_zone_has_not_is_foreseen_once_for_all_names() {
+    let text = "[[record]]\nname = [\"a.example.com\", \"b.example.com\"]\ntags = [\"x\"]\n\
+                [[record]]\nname = \"c.example.com\"\nttl = \"30s\"\n\
+                [[record]]\nname = \"d.example.com\"\ntags = []\nttl = \"60s\"\n";
+    let config = crate::config::from_toml(text, std::path::Path::new("x.toml")).unwrap();
+    let records: Vec<(&Key, &Wanted)> = config.settings.records.iter().collect();
+    let lines = |plan: &str| {
+        let (text, exit) = said(|report| beyond_the_plan(report, &zone(plan), &records));
+        assert_eq!(exit, Exit::Done, "it is no more than a warning");
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let free = lines("free");
+    assert_eq!(free.len(), 4, "{free:?}");
+    assert!(
+        free[0].contains("a.example.com and 1 other name: example.com is a zone of the free plan"),
+        "{free:?}"
+    );
+    assert!(free[0].contains("no tags") && free[2].contains("c.example.com: ") && free[2].contains("60s"));
+    assert_eq!(lines("pro").len(), 2, "tags are in it");
+    assert_eq!(lines("enterprise"), [""; 0]);
 }
