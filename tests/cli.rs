@@ -6,12 +6,13 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::IpAddr;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use stayput::sandbox::{Kind, Token};
+use stayput::sandbox::{Kind, MADE_UP, Token};
 use support::{
     Cloud, ELSEWHERE, HERE, Home, Running, TOKEN, eventually, files, finish, stayput, stderr, stdout,
 };
@@ -367,6 +368,24 @@ fn with_sandbox_the_users_own_api_secret_and_state_are_left_alone() {
     assert!(err.contains("a.example.com"), "{err}");
     assert_eq!((cloud.requests(), cloud.looks()), (0, 0));
     assert!(!home.path("state.json").exists());
+}
+
+#[test]
+fn the_addresses_of_the_sandbox_are_seen_to_be_made_up_and_no_real_run_publishes_them() {
+    let (exit, out, _) = code(stayput(&["plan", "--sandbox", "--json"]));
+    assert_eq!(exit, 0);
+    let plan: Value = serde_json::from_str(&out).unwrap();
+    for change in plan["changes"].as_array().unwrap() {
+        let content: IpAddr = change["after"]["content"].as_str().unwrap().parse().unwrap();
+        assert!(MADE_UP.iter().any(|range| range.contains(&content)), "{content}");
+    }
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, ONE_NAME);
+    cloud.move_to("203.0.113.7");
+    let (exit, _, err) = code(home.command(&["once"]));
+    assert_eq!(exit, 75, "{err}");
+    assert!(err.contains("203.0.113.0/24 is for documentation"), "{err}");
+    assert!(cloud.records().is_empty());
 }
 
 #[test]

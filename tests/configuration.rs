@@ -924,6 +924,29 @@ proptest! {
     }
 
     #[test]
+    fn any_environment_is_a_configuration_or_has_mistakes(
+        values in proptest::collection::vec(
+            (
+                proptest::sample::select(vec!["RECORDS", "PROXIED", "TTL", "IPV4", "IPV6", "EVERY", "NAME", "PORT_80_TCP"]),
+                prop_oneof!["(home|nas)\\.example\\.com[, \n]?", "(off|true|5m|auto|\"5m\"|'|tcp://a)", any::<String>()],
+            ),
+            0..8,
+        ),
+    ) {
+        let token = [(OsString::from("CLOUDFLARE_API_TOKEN"), OsString::from("hunter2"))];
+        let ours = values.into_iter().map(|(name, value)| (format!("STAYPUT_{name}").into(), value.into()));
+        let environment = Environment::of(ours.chain(token));
+        match from_environment(&environment) {
+            Ok(config) => prop_assert!(!config.settings.records.is_empty() && !config.sources.is_empty()),
+            Err(mistakes) => {
+                let shown = mistakes.render(Ink::Plain);
+                prop_assert!(mistakes.len() >= 1);
+                prop_assert!(!shown.contains(|char: char| char.is_control() && char != '\n'), "{shown:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_good_file_with_one_slip_is_answered(at in any::<proptest::sample::Index>(), with in any::<Option<char>>()) {
         let text = fs::read_to_string(repository("tests/config/good/everything.toml")).unwrap();
         let mut chars: Vec<char> = text.chars().collect();

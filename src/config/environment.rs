@@ -147,15 +147,14 @@ impl Environment {
         let mut warnings = Vec::new();
         for (name, key) in form::VARIABLES {
             if self.ours.contains_key(name) {
-                let remedy =
-                    format!("say {} in the file if it is wanted, and take the variable away", key.name);
+                let remedy = format!("take it away; what it says, the key \"{}\" says in the file", key.name);
                 warnings.push(Mistake::about(name, what, &remedy));
             }
         }
-        let later = self.later().map(|name| Mistake::about(name, what, "take the variable away"));
+        let later = self.later().map(|name| Mistake::about(name, what, "take it away"));
         warnings.extend(later);
         if self.token_file.is_some() {
-            let remedy = "write token = { file = \"…\" } under [cloudflare], and take the variable away";
+            let remedy = "write token = { file = \"…\" } under [cloudflare], and take it away";
             warnings.push(Mistake::about(TOKEN_FILE, what, remedy));
         }
         Ok(warnings)
