@@ -3,67 +3,31 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/network.rs"]
+mod network;
+
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
+use network::{Cable, ip};
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, socket_with};
-use stayput::detect::events::Events;
+use stayput::detect::events::{self, Events, News};
+use stayput::engine::names::Family;
 use tokio::time::timeout;
 
 /// Long enough for a burst to end and to be looked at.
 const SOON: Duration = Duration::from_millis(1500);
-/// Says which network is the machine's own, to a test that is in its namespace.
-const OUTSIDE: &str = "STAYPUT_TEST_OUTSIDE";
 /// The least time between two hints, and a bit.
 const CALM: Duration = Duration::from_millis(5200);
 
-/// Runs a line of `ip`, in the namespace of this process.
-fn ip(line: &str) {
-    let output = Command::new("ip").args(line.split(' ')).output().unwrap();
-    assert!(output.status.success(), "ip {line}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// A cable with both ends here, one of them with an address; it goes with the test.
-struct Cable(&'static str);
-
-impl Cable {
-    fn new(name: &'static str) -> Cable {
-        let outside = std::env::var_os(OUTSIDE).unwrap();
-        let here = std::fs::read_link("/proc/self/ns/net").unwrap();
-        assert_ne!(here, outside, "this test must not change the machine's own network");
-        ip(&format!("link add {name} type veth peer name {name}-far"));
-        ip(&format!("link set {name} up"));
-        ip(&format!("link set {name}-far up"));
-        Cable(name)
-    }
-}
-
-impl Drop for Cable {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["link", "del", self.0]).status();
-    }
-}
-
-/// Runs a test: this program once more, in a namespace and with this test alone, which there does its work.
+/// Runs a test in a namespace of its own.
 fn in_a_network_of_its_own(test: &str, work: impl Future<Output = ()>) {
-    if std::env::var_os(OUTSIDE).is_some() {
+    network::of_its_own(test, || {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
-        return;
-    }
-    let inside = Command::new("unshare")
-        .env(OUTSIDE, std::fs::read_link("/proc/self/ns/net").unwrap())
-        .args(["--user", "--map-root-user", "--net", "--"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--include-ignored", "--exact", test])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&inside.stdout);
-    assert!(inside.status.success(), "{said}\n{}", String::from_utf8_lossy(&inside.stderr));
-    assert!(said.contains("1 passed"), "{said}");
+    });
 }
 
 /// A socket like that of the events, which nobody reads.
@@ -73,6 +37,10 @@ fn deaf_listener() -> OwnedFd {
     // The routes of IPv4.
     bind(&socket, &SocketAddrNetlink::new(0, 0x40)).unwrap();
     socket
+}
+
+async fn news(events: &mut Events) -> Option<News> {
+    timeout(SOON, events.news()).await.ok()
 }
 
 async fn is_told(events: &mut Events) -> bool {
@@ -193,5 +161,60 @@ fn a_wait_that_is_given_up_loses_nothing() {
             }
         }
         panic!("not told");
+    });
+}
+
+#[test]
+#[ignore = "needs ip(8), unshare(1) and user namespaces"]
+fn a_family_that_the_host_does_not_have_is_told_at_the_start_and_when_it_comes_and_goes() {
+    let test = "a_family_that_the_host_does_not_have_is_told_at_the_start_and_when_it_comes_and_goes";
+    in_a_network_of_its_own(test, async {
+        let _cable = Cable::new("one");
+        assert!(events::missing().is_empty(), "neither family is there: an outage");
+        ip("addr add 192.0.2.2/24 dev one");
+        ip("route add default via 192.0.2.1");
+        assert_eq!(events::missing(), [Family::V6].into());
+        let mut events = Events::listen();
+        assert_eq!(*events.missing(), [Family::V6].into());
+        ip("-6 addr add 2001:db8::7/64 dev one nodad");
+        let told = news(&mut events).await;
+        assert_eq!(told.unwrap().missing, Some([].into()), "an address may be all that is needed");
+        tokio::time::sleep(CALM).await;
+        ip("-6 addr del 2001:db8::7/64 dev one");
+        let told = news(&mut events).await.unwrap();
+        assert_eq!((told.missing, told.moved), (Some([Family::V6].into()), false));
+        tokio::time::sleep(CALM).await;
+        ip("route del default");
+        assert_eq!(news(&mut events).await, None, "an outage brings no family");
+    });
+}
+
+#[test]
+#[ignore = "needs ip(8), unshare(1) and user namespaces"]
+fn the_way_out_over_which_an_address_was_heard_is_told_when_it_goes() {
+    let test = "the_way_out_over_which_an_address_was_heard_is_told_when_it_goes";
+    in_a_network_of_its_own(test, async {
+        let (_first, _second) = (Cable::new("one"), Cable::new("two"));
+        ip("addr add 192.0.2.2/24 dev one");
+        ip("addr add 198.51.100.2/24 dev two");
+        ip("route add default via 192.0.2.1 metric 10");
+        ip("route add default via 198.51.100.1 metric 20");
+        let mut events = Events::listen();
+        events.learned(Family::V4);
+        ip("route del default via 198.51.100.1 metric 20");
+        let told = news(&mut events).await.unwrap();
+        assert_eq!((told.gone, told.moved), ([].into(), true), "it was not heard over this one");
+        ip("route add default via 198.51.100.1 metric 20");
+        tokio::time::sleep(CALM).await;
+        let _ = news(&mut events).await;
+        tokio::time::sleep(CALM).await;
+        ip("link set one-far down");
+        let told = news(&mut events).await.unwrap();
+        assert_eq!((told.gone, told.moved), ([Family::V4].into(), true));
+        // What is heard from now on comes over the second one.
+        events.learned(Family::V4);
+        tokio::time::sleep(CALM).await;
+        ip("link set one-far up");
+        assert_eq!(news(&mut events).await.unwrap().gone, [].into());
     });
 }

@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod clock;
+mod network;
 pub mod signals;
 pub mod socket;
 pub mod state;
@@ -30,7 +31,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::cloudflare::credential::{Reading, SecretError};
 use crate::config::Config;
 use crate::detect::Detector;
-use crate::detect::events::Events;
+use crate::detect::events::News;
 use crate::engine::address::{SourceId, Unheard};
 use crate::engine::credential::Ticket;
 use crate::engine::failure::{Class, Failure};
@@ -44,6 +45,7 @@ use crate::report::log;
 pub use accounts::Secrets;
 use accounts::{Accounts, Locked, Readings, Renewal};
 use clock::{Alarm, Both};
+use network::Network;
 use signals::{Arrived, Signals};
 use socket::Socket;
 use state::saving::{self, Saved, Saver};
@@ -162,7 +164,6 @@ pub async fn run(job: Job) -> Result<Outcome, Broken> {
         readings = accounts::read(job.config.accounts.clone(), job.secrets) => readings,
         () = signals.stopped() => return Err(Broken::Stopped),
     };
-    let mut news = (job.mode == Mode::Daemon).then(Events::listen);
     let mut shell = Loop::new(job, readings).map_err(Broken::Locked)?;
     let mut socket =
         if shell.job.mode == Mode::Daemon { socket::open(shell.job.socket.clone()) } else { None };
@@ -178,7 +179,7 @@ pub async fn run(job: Job) -> Result<Outcome, Broken> {
             arrived = signals.next() => Happening::Signal(arrived),
             Some(work) = shell.work.join_next() => Happening::Finished(Box::new(work)),
             saved = saved(&mut shell.state) => Happening::Saved(saved),
-            () = told(&mut news) => Happening::WayOut,
+            news = shell.network.news() => Happening::News(news),
             stream = asked(&mut socket) => Happening::Asked(stream),
             () = alarm.rings_at(due) => Happening::Due,
         };
@@ -186,14 +187,6 @@ pub async fn run(job: Job) -> Result<Outcome, Broken> {
             (Happening::Asked(stream), Some(socket)) => socket.answer(stream, || shell.document()),
             (happening, _) => shell.decide(happening)?,
         }
-    }
-}
-
-/// Returns when the kernel tells of a way out, or never.
-async fn told(news: &mut Option<Events>) {
-    match news {
-        Some(news) => news.news().await,
-        None => std::future::pending().await,
     }
 }
 
@@ -218,8 +211,8 @@ enum Happening {
     Signal(Arrived),
     Finished(Box<Result<Work, JoinError>>),
     Saved(Saved),
-    /// A route appeared, or moved.
-    WayOut,
+    /// The kernel told of the ways out.
+    News(News),
     /// Somebody wants to know what is known.
     Asked(UnixStream),
     Due,
@@ -262,6 +255,7 @@ enum Reload {
 struct Loop {
     job: Job,
     engine: Engine,
+    network: Network,
     detector: Arc<Detector>,
     accounts: Accounts,
     work: JoinSet<Work>,
@@ -311,8 +305,12 @@ impl Loop {
             eager: job.audience != Audience::Log || job.mode != Mode::Daemon,
             now,
         };
+        let network = Network::listen(job.mode);
+        let mut engine = Engine::new(hand_over(&mut job.config), start, opened.remembered);
+        engine.handle(network.missing(&job.config), now);
         Ok(Loop {
-            engine: Engine::new(hand_over(&mut job.config), start, opened.remembered),
+            engine,
+            network,
             detector: Arc::new(Detector::new(&job.config.authorities)),
             accounts,
             work: JoinSet::new(),
@@ -374,9 +372,11 @@ impl Loop {
         let now = clock::now();
         match happening {
             Happening::Due | Happening::Asked(_) => {}
-            Happening::WayOut => {
-                tracing::debug!("a way out has appeared or moved: looking");
-                self.engine.handle(Event::LookNow, now);
+            Happening::News(news) => {
+                tracing::debug!("the kernel tells of the ways out: {news:?}");
+                for event in self.network.told(news, &self.job.config) {
+                    self.engine.handle(event, now);
+                }
             }
             Happening::Signal(arrived) => self.obey(arrived, now),
             Happening::Saved(saved) => self.take_in_save(saved),
@@ -398,7 +398,11 @@ impl Loop {
                     if self.job.audience == Audience::Caller {
                         self.seen.heard.push((source, heard.clone()));
                     }
+                    let says = heard.as_ref().ok().copied();
                     self.engine.handle(Event::Heard(source, heard), now);
+                    if says.is_some() && says == self.engine.believed(source.family) {
+                        self.network.learned(source.family);
+                    }
                 }
             }
             Work::Request(ticket, account, request, answer) => {
@@ -606,6 +610,7 @@ impl Loop {
             self.engine.reconfigure(hand_over(&mut config), now);
             self.waiting.retain(|waiting| self.accounts.get(&waiting.account).is_some());
             self.job.config = *config;
+            self.engine.handle(self.network.missing(&self.job.config), now);
         }
         for account in self.accounts.changed_since(&before) {
             self.engine.handle(Event::SecretChanged(account.clone(), CredentialId::default()), now);

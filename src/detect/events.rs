@@ -1,9 +1,10 @@
-//! News of the kernel that the host's address may have changed: a way out has appeared, or moved.
+//! News of the kernel that the host's address may have changed: a way out has appeared, moved or gone,
+//! or the host does not have a family.
 //!
-//! It is a hint and nothing more: whoever hears it looks. Without the kernel's word (no descriptor
-//! left, a sandbox that forbids it) looks come at their time. Deliberately unknown: whether the address
-//! did change.
+//! Without the kernel's word (no descriptor left, a sandbox that forbids it) looks come at their time,
+//! and no family is missing. Deliberately unknown: whether the address did change.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::UdpSocket as Datagrams;
 use std::os::fd::OwnedFd;
@@ -16,7 +17,8 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::routes::{GROUPS, Gathering, List, Picture, Progress, matters};
+use super::routes::{GROUPS, Gathering, List, Picture, Progress, Way, matters};
+use crate::engine::names::Family;
 
 /// Changes come in bursts: news waits for so long a silence,
 const SILENCE: Duration = Duration::from_millis(100);
@@ -29,6 +31,8 @@ const FIRST_REOPEN: Duration = Duration::from_secs(1);
 const LONGEST_REOPEN: Duration = Duration::from_secs(300);
 /// News come one at a time; what is longer is cut off and read as far as it goes.
 const LONGEST_NEWS: usize = 4096;
+/// How often the lists are read when they change meanwhile.
+const TRIES: usize = 3;
 /// A list is read up to here, in datagrams of 32 KiB: only the router of a provider has more routes.
 const LONGEST_LIST: usize = 256;
 
@@ -41,8 +45,28 @@ pub struct Events {
     /// When the first and the last message of the burst came that was not looked at yet.
     burst: Option<(Instant, Instant)>,
     hinted_at: Option<Instant>,
+    missing: BTreeSet<Family>,
+    /// The way out over which each family's published address was last heard.
+    learned: BTreeMap<Family, Way>,
     reopen: Reopen,
     buffer: Box<[u8]>,
+}
+
+/// What the kernel told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// A way out has appeared or moved: the address may be another one.
+    pub moved: bool,
+    /// The families of which the way out has gone over which their published address was heard.
+    pub gone: BTreeSet<Family>,
+    /// The families that the host does not have from now on, if they are others than before.
+    pub missing: Option<BTreeSet<Family>>,
+}
+
+/// The families that the host does not have. None, if the kernel cannot be asked.
+#[must_use]
+pub fn missing() -> BTreeSet<Family> {
+    picture().map(|picture| picture.missing(&BTreeSet::new())).unwrap_or_default()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +87,8 @@ impl Events {
             picture: None,
             burst: None,
             hinted_at: None,
+            missing: BTreeSet::new(),
+            learned: BTreeMap::new(),
             reopen: Reopen::At(Instant::now(), FIRST_REOPEN),
             buffer: vec![0; LONGEST_NEWS].into_boxed_slice(),
         };
@@ -70,6 +96,8 @@ impl Events {
             Ok(socket) => {
                 events.socket = Some(socket);
                 events.picture = picture().ok();
+                let missing = events.picture.as_ref().map(|picture| picture.missing(&BTreeSet::new()));
+                events.missing = missing.unwrap_or_default();
             }
             Err(error) => {
                 tracing::debug!("the kernel's news of routes cannot be had: {error}");
@@ -79,9 +107,24 @@ impl Events {
         events
     }
 
-    /// Returns when a way out has appeared or moved, at most once in five seconds. It may be dropped and
-    /// called again; nothing is lost.
-    pub async fn news(&mut self) {
+    /// The families that the host does not have, as last told.
+    #[must_use]
+    pub fn missing(&self) -> &BTreeSet<Family> {
+        &self.missing
+    }
+
+    /// The published address of this family was heard just now, over the way out that the kernel prefers.
+    pub fn learned(&mut self, family: Family) {
+        if let Some(best) = self.picture.as_ref().and_then(|picture| picture.best(family)) {
+            if self.learned.get(&family) != Some(best) {
+                self.learned.insert(family, best.clone());
+            }
+        }
+    }
+
+    /// Returns when there are news, at most once in five seconds. It may be dropped and called again;
+    /// nothing is lost.
+    pub async fn news(&mut self) -> News {
         loop {
             let Some(socket) = &self.socket else {
                 self.open_again().await;
@@ -97,8 +140,11 @@ impl Events {
             match timeout_at(due, ready(socket)).await {
                 Ok(Ok(())) => self.drain(),
                 Ok(Err(error)) => self.close(&error),
-                Err(_elapsed) if self.is_news() => return,
-                Err(_elapsed) => {}
+                Err(_elapsed) => {
+                    if let Some(news) = self.end_burst() {
+                        return news;
+                    }
+                }
             }
         }
     }
@@ -110,20 +156,32 @@ impl Events {
         Some(self.hinted_at.map_or(over, |hinted| over.max(hinted + LEAST_BETWEEN)))
     }
 
-    /// Ends the burst: whether the ways out are others than at the last hint.
-    fn is_news(&mut self) -> bool {
+    /// Ends the burst: what is other than when news were last told, if anything.
+    fn end_burst(&mut self) -> Option<News> {
         self.burst = None;
         let picture = picture().ok();
-        let news = match (&picture, &self.picture) {
+        let mut news = News::default();
+        news.moved = match (&picture, &self.picture) {
             (Some(now), Some(before)) => now.news_since(before),
             // What cannot be read may have changed.
             _ => true,
         };
-        self.picture = picture;
-        if news {
-            self.hinted_at = Some(Instant::now());
+        let missing = picture.as_ref().map(|picture| picture.missing(&self.missing)).unwrap_or_default();
+        if missing != self.missing {
+            self.missing.clone_from(&missing);
+            news.missing = Some(missing);
         }
-        news
+        if let Some(picture) = &picture {
+            let gone = self.learned.iter().filter(|(_, way)| !picture.still_has(way));
+            news.gone = gone.map(|(family, _)| *family).collect();
+            self.learned.retain(|family, _| !news.gone.contains(family));
+        }
+        self.picture = picture;
+        if news == News::default() {
+            return None;
+        }
+        self.hinted_at = Some(Instant::now());
+        Some(news)
     }
 
     /// Reads what the kernel has to say, as far as it matters.
@@ -194,6 +252,16 @@ fn open() -> io::Result<UdpSocket> {
 
 /// Asks the kernel for all addresses and routes. It answers at once, so nothing waits here.
 fn picture() -> io::Result<Picture> {
+    let mut picture = read();
+    for _ in 1..TRIES {
+        if picture.is_err() {
+            picture = read();
+        }
+    }
+    picture
+}
+
+fn read() -> io::Result<Picture> {
     let mut buffer = vec![0; 32 * 1024];
     let mut gathering = Gathering::default();
     for list in [List::Addresses, List::Routes] {

@@ -120,6 +120,16 @@ impl Source {
         self
     }
 
+    /// Whether it is asked without leaving this host, so that no route is needed.
+    #[must_use]
+    pub fn is_on_this_host(&self) -> bool {
+        let Source::Url { url, .. } = self else { return true };
+        let url = reqwest::Url::parse(url).ok();
+        let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     /// Who runs it. What is said on this host stands for itself.
     #[must_use]
     pub fn operator(&self) -> Box<str> {
@@ -243,6 +253,24 @@ mod tests {
             "command ssh (3)",
         ];
         assert_eq!(labels.iter().map(|label| &**label).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_is_asked_on_this_host_needs_no_route() {
+        let url = |url: &str| Source::Url { label: url.into(), operator: url.into(), url: url.into() };
+        let here = [url("http://127.0.0.1:8080/"), url("http://[::1]/"), url("http://localhost/ip")];
+        assert!(here.iter().all(Source::is_on_this_host));
+        assert!(Source::File("/run/wan".into()).is_on_this_host());
+        let away = [url("https://192.168.1.1/ip"), url("https://[2001:db8::1]/"), url("https://ip.example/")];
+        assert!(!away.iter().any(Source::is_on_this_host));
+    }
+
+    #[test]
+    fn a_trace_is_known_by_its_path() {
+        let url = |url: &str| Source::Url { label: url.into(), operator: url.into(), url: url.into() };
+        assert!(Source::built_in(BuiltIn::Cloudflare, Family::V6).unwrap().is_trace());
+        assert!(url("https://www.cloudflare.com/cdn-cgi/trace?x").is_trace());
+        assert!(!url("https://icanhazip.com/").is_trace());
     }
 
     #[tokio::test]

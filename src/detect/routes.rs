@@ -53,11 +53,17 @@ impl List {
 
 /// The ways out of this host, as far as they say whether its address may have changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Picture(BTreeMap<Family, BTreeSet<Way>>);
+pub(super) struct Picture {
+    ways: BTreeMap<Family, BTreeSet<Way>>,
+    /// The families with a default route.
+    routed: BTreeSet<Family>,
+    /// The families with an address that is good for more than this host and its links.
+    addressed: BTreeSet<Family>,
+}
 
 /// A default route, with the addresses that its packets can leave from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Way {
+pub(super) struct Way {
     route: Route,
     addresses: BTreeSet<IpAddr>,
 }
@@ -78,9 +84,32 @@ struct Address {
 }
 
 impl Picture {
-    /// The families that have a way out that they had not before.
+    /// Whether a family has a way out that it had not before.
     pub(super) fn news_since(&self, before: &Picture) -> bool {
-        self.0.iter().any(|(family, ways)| !ways.is_empty() && before.0.get(family) != Some(ways))
+        self.ways.iter().any(|(family, ways)| !ways.is_empty() && before.ways.get(family) != Some(ways))
+    }
+
+    /// The way out that the kernel prefers.
+    pub(super) fn best(&self, family: Family) -> Option<&Way> {
+        self.ways.get(&family)?.iter().min_by_key(|way| way.route.priority)
+    }
+
+    /// Whether a way out is still there, with at least one of its addresses.
+    pub(super) fn still_has(&self, way: &Way) -> bool {
+        let same = |other: &Way| other.route == way.route && !other.addresses.is_disjoint(&way.addresses);
+        self.ways.get(&way.route.family).is_some_and(|ways| ways.iter().any(same))
+    }
+
+    /// The families that this host does not have: neither default route nor address, while the other one
+    /// has both. Where neither has, that is an outage, in which what was missing before still is.
+    pub(super) fn missing(&self, before: &BTreeSet<Family>) -> BTreeSet<Family> {
+        let has_nothing = |family| !self.routed.contains(&family) && !self.addressed.contains(&family);
+        let has_both = |family| self.routed.contains(&family) && self.addressed.contains(&family);
+        let missing = |family: &Family| {
+            let others = || Family::ALL.into_iter().filter(|other| other != family);
+            has_nothing(*family) && (before.contains(family) || others().any(has_both))
+        };
+        Family::ALL.into_iter().filter(missing).collect()
     }
 }
 
@@ -88,6 +117,7 @@ impl Picture {
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
     addresses: BTreeSet<Address>,
+    addressed: BTreeSet<Family>,
     routes: BTreeSet<Route>,
 }
 
@@ -109,7 +139,7 @@ impl Gathering {
                 DONE => return Progress::Done,
                 ERROR => return Progress::Failed,
                 _ if message.flags & CHANGED_MEANWHILE != 0 => return Progress::Failed,
-                NEW_ADDRESS => self.addresses.extend(address(message.body)),
+                NEW_ADDRESS => self.take_address(message.body),
                 NEW_ROUTE => self.routes.extend(default_route(message.body)),
                 _ => {}
             }
@@ -117,8 +147,19 @@ impl Gathering {
         Progress::More
     }
 
+    fn take_address(&mut self, body: &[u8]) {
+        let Some(told) = address(body) else { return };
+        if told.serves_a_host() {
+            self.addressed.insert(Family::of(told.address.address));
+        }
+        if told.stays() {
+            self.addresses.insert(told.address);
+        }
+    }
+
     /// What the lists come to: a route without an address to leave from is no way out.
     pub(super) fn picture(self) -> Picture {
+        let routed = self.routes.iter().map(|route| route.family).collect();
         let mut ways: BTreeMap<Family, BTreeSet<Way>> = BTreeMap::new();
         for route in self.routes {
             let leaves = |address: &&Address| {
@@ -131,7 +172,7 @@ impl Gathering {
                 ways.entry(route.family).or_default().insert(Way { route, addresses });
             }
         }
-        Picture(ways)
+        Picture { ways, routed, addressed: self.addressed }
     }
 }
 
@@ -176,10 +217,43 @@ fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-/// An address that packets to the world can leave from and that is here to stay.
-fn address(body: &[u8]) -> Option<Address> {
-    const TEMPORARY: u32 = 0x01;
-    const UNUSABLE: u32 = 0x08 | 0x20 | 0x40;
+/// An address, and what the kernel says of it.
+struct Told {
+    address: Address,
+    flags: u32,
+    scope: u8,
+    preferred_for: u32,
+}
+
+impl Told {
+    /// Whether packets to the world can leave from it, and it is here to stay.
+    fn stays(&self) -> bool {
+        const TEMPORARY: u32 = 0x01;
+        const ON_PROBATION: u32 = 0x40;
+        // On IPv4 the same bit says that it is not the first of its network.
+        let passes_by = self.address.address.is_ipv6() && self.flags & TEMPORARY != 0;
+        self.scope == 0 && self.is_usable() && self.flags & ON_PROBATION == 0 && !passes_by
+    }
+
+    /// Whether a host that has it has the family. What is still on probation will be there in a second.
+    fn serves_a_host(&self) -> bool {
+        self.is_usable()
+            && match self.address.address {
+                IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local(),
+                // 2000::/3 is all that is global.
+                IpAddr::V6(address) => address.segments()[0] & 0xe000 == 0x2000,
+            }
+    }
+
+    /// Neither found to be somebody else's nor deprecated. A preferred lifetime of zero comes before the
+    /// flag that says so.
+    fn is_usable(&self) -> bool {
+        const UNUSABLE: u32 = 0x08 | 0x20;
+        self.flags & UNUSABLE == 0 && self.preferred_for > 0
+    }
+}
+
+fn address(body: &[u8]) -> Option<Told> {
     let family = family(*body.first()?)?;
     let mut flags = u32::from(*body.get(2)?);
     let scope = *body.get(3)?;
@@ -194,13 +268,9 @@ fn address(body: &[u8]) -> Option<Address> {
             _ => {}
         }
     }
-    // On IPv4 the same bit says that it is not the first of its network. A preferred lifetime of zero
-    // comes before the flag that says so.
-    let passes_by = family == Family::V6 && flags & TEMPORARY != 0;
-    let usable = scope == 0 && flags & UNUSABLE == 0 && preferred_for > 0 && !passes_by;
     // On a point-to-point link, the second one is the other end's.
-    let address = local.or(other)?;
-    usable.then_some(Address { interface, address })
+    let address = Address { interface, address: local.or(other)? };
+    Some(Told { address, flags, scope, preferred_for })
 }
 
 /// A route to everywhere (or to half of it) over a link that is up.
@@ -322,6 +392,53 @@ mod tests {
         assert!(!route.news_since(&nothing));
         assert!(both.news_since(&route));
         assert!(!both.news_since(&both));
+    }
+
+    fn missing(datagrams: &[Vec<u8>], before: &[Family]) -> Vec<Family> {
+        picture(datagrams).missing(&before.iter().copied().collect()).into_iter().collect()
+    }
+
+    #[test]
+    fn a_family_without_route_and_address_is_missing_where_the_other_one_has_both() {
+        let (route_v4, route_v6) = (route_message(2, 0, 0), route_message(10, 0, 0));
+        let usable = |text: &str| address_message(text.parse().unwrap(), 0, u32::MAX);
+        let (home, global) = (usable("192.168.1.2"), usable("2001:db8::7"));
+        assert_eq!(missing(&[route_v4.clone(), home.clone()], &[]), [Family::V6]);
+        assert_eq!(missing(&[route_v6.clone(), global.clone()], &[]), [Family::V4]);
+        for more in [&route_v6, &global] {
+            assert_eq!(missing(&[route_v4.clone(), home.clone(), more.clone()], &[]), [], "it has a part");
+        }
+        for less in [&home, &route_v4] {
+            assert_eq!(missing(std::slice::from_ref(less), &[]), [], "an outage");
+            assert_eq!(missing(std::slice::from_ref(less), &[Family::V6]), [Family::V6], "still");
+        }
+        assert_eq!(missing(&[route_v6.clone(), global.clone()], &[Family::V6]), [Family::V4]);
+        for of_no_use in ["fe80::1", "fd00::1", "::1", "169.254.1.1", "127.0.0.1"] {
+            let all = [route_v4.clone(), home.clone(), usable(of_no_use)];
+            assert_eq!(missing(&all, &[]), [Family::V6], "{of_no_use}");
+            let all = [route_v6.clone(), global.clone(), usable(of_no_use)];
+            assert_eq!(missing(&all, &[]), [Family::V4], "{of_no_use}");
+        }
+        // Temporary, or on probation: there all the same. Deprecated, or somebody else's: not.
+        for (flags, expected) in [(0x01, &[][..]), (0x40, &[]), (0x20, &[Family::V6]), (0x08, &[Family::V6])]
+        {
+            let all = [route_v4.clone(), home.clone(), address_message(v6(), flags, u32::MAX)];
+            assert_eq!(missing(&all, &[]), expected, "flags {flags:#x}");
+        }
+        assert_eq!(missing(&[], &[]), []);
+    }
+
+    #[test]
+    fn a_way_out_is_gone_with_its_route_or_with_its_last_address() {
+        let route = route_message(2, 0, 0);
+        let old = address_message(v4(), 0, u32::MAX);
+        let new = address_message("192.0.2.8".parse().unwrap(), 0, u32::MAX);
+        let before = picture(&[route.clone(), old.clone()]);
+        let way = before.best(Family::V4).unwrap();
+        assert!(picture(&[route.clone(), old.clone(), new.clone()]).still_has(way));
+        assert!(!picture(&[route.clone(), new]).still_has(way));
+        assert!(!picture(&[old]).still_has(way));
+        assert!(before.best(Family::V6).is_none());
     }
 
     #[test]

@@ -168,6 +168,12 @@ impl Engine {
         }
     }
 
+    /// The address of a family that is believed.
+    #[must_use]
+    pub fn believed(&self, family: Family) -> Option<IpAddr> {
+        self.watches.get(&family).and_then(Watch::believed).map(|believed| believed.address)
+    }
+
     /// Why no address of a family is wanted anywhere.
     pub(super) fn why_unknown(&self, family: Family) -> String {
         let topics = [Topic::Address(family), Topic::Tunnel(family), Topic::Flaps(family)];
