@@ -15,6 +15,7 @@ use crate::cloudflare::credential::{Login, Origin};
 use crate::engine::settings::AccountName;
 
 pub(super) const RECORDS: &str = "STAYPUT_RECORDS";
+const HOW_TO_NAME: &str = "write names, separated by commas, such as home.example.com,*.home.example.com";
 const PROXIED: &str = "STAYPUT_PROXIED";
 const IPV4: &str = "STAYPUT_IPV4";
 const IPV6: &str = "STAYPUT_IPV6";
@@ -47,6 +48,9 @@ pub(super) fn read(ours: &BTreeMap<String, OsString>, token: Option<Origin>) -> 
     let lines = lines(ours, &mut mistakes);
     let text = lines.iter().map(|line| &*line.value).collect::<Vec<_>>().join("\n");
     let Some(tree) = tree(&lines, &mut mistakes) else {
+        if !ours.contains_key(RECORDS) {
+            mistakes.push(Mistake::about(RECORDS, "it is not set", HOW_TO_NAME));
+        }
         return Err(mistakes);
     };
     let mut findings = Findings::new("the environment", &text);
