@@ -171,7 +171,8 @@ fn a_hundred_hangups_are_one_reload_or_two() {
     let log = daemon.stop();
     let reloads = log.matches("was read again").count();
     assert!((1..=2).contains(&reloads), "{reloads} reloads");
-    assert_eq!(cloud.requests(), before, "a reload that changes nothing asks nothing");
+    let asked = cloud.requests() - before;
+    assert!(asked <= 1, "a reload that changes nothing asks for the zones at most: {asked}");
 }
 
 #[test]
@@ -214,6 +215,8 @@ fn a_reload_while_a_batch_is_under_way_is_answered_and_sends_it_no_second_time()
     systemd.wait_for("READY=1", 2);
     daemon.wait_for(&format!("a.example.com A {HERE} → {THERE}"), 1);
     cloud.wait_for_records(&[&format!("a.example.com {THERE}"), &format!("b.example.com {THERE}")]);
+    // The refresh ends with a look for better zones; another one is not due within a minute.
+    eventually(|| cloud.count(Kind::ListZones) == 2, || "it does not look for better zones".into());
     let requests = cloud.requests();
     daemon.signal(Signal::HUP);
     systemd.wait_for("READY=1", 3);
