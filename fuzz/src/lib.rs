@@ -71,6 +71,7 @@ pub fn address(bytes: &[u8]) {
         if let Ok(address) = heard {
             assert_eq!(Family::of(address), family);
             let text = String::from_utf8_lossy(bytes);
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
             let whole = text.trim().parse() == Ok(address);
             let of_trace = text.lines().any(|line| {
                 line.strip_prefix("ip=").is_some_and(|value| value.trim().parse() == Ok(address))

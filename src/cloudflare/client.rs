@@ -142,21 +142,26 @@ impl Client {
 
     /// Sends a request and waits for its answer, at most 42 s.
     pub async fn ask(&self, credential: &Credential, request: &Request) -> Answer {
-        if request.writes() && self.lost_a_write.load(Ordering::Relaxed) {
-            self.forget_connections();
+        let lost_a_write = self.lost_a_write.load(Ordering::Relaxed);
+        if request.writes() {
+            if lost_a_write {
+                self.forget_connections();
+            }
+            // So it stays if the caller stops waiting.
+            self.lost_a_write.store(true, Ordering::Relaxed);
         }
         let started = Instant::now();
         let http = wire::encode(request);
         let mask = Mask::of([credential.secret().expose()]);
         let exchange = self.exchange(credential, &http, &mask).await;
         let took = started.elapsed();
+        if request.writes() && !matches!(exchange, Err(Unanswered { sent: Sent::Maybe, .. })) {
+            self.lost_a_write.store(lost_a_write, Ordering::Relaxed);
+        }
         log_outcome(&http, &exchange, took);
         match exchange {
             Ok(received) => received.judge(request, took, &mask),
             Err(unanswered) => {
-                if request.writes() && unanswered.sent == Sent::Maybe {
-                    self.lost_a_write.store(true, Ordering::Relaxed);
-                }
                 let failure = unanswered.judge(request, &mask);
                 Answer { limits: Vec::new(), retry_after: None, took, outcome: Err(failure) }
             }
