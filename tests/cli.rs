@@ -175,6 +175,26 @@ fn once_does_what_the_plan_says_and_a_second_plan_is_empty() {
 }
 
 #[test]
+fn a_plan_tells_each_reason_once_and_names_what_is_left_over() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.add(&json!({"type": "A", "name": "old", "content": ELSEWHERE, "comment": "stayput"}));
+    home.configure(
+        &cloud,
+        "[[record]]\nname = [\"a.example.com\", \"b.example.com\", \"a.example.org\", \"b.example.org\"]\n",
+    );
+    let (exit, out, err) = code(home.command(&["plan"]));
+    assert_eq!(exit, 69, "{out}{err}");
+    let said = format!("{out}{err}");
+    assert_eq!(said.matches("no zone for ").count(), 1, "{said}");
+    let blocked =
+        "blocked\n  ! a.example.org A\n  ! b.example.org A\n      no zone for a.example.org is visible";
+    assert!(out.contains(blocked) && out.contains("likewise for the others"), "{out}");
+    assert!(out.contains(&format!("left over\n  ? old.example.com A  {ELSEWHERE}\n")), "{out}");
+    assert!(out.ends_with("2 to create, 2 blocked, 1 left over, 0 unchanged; 2 requests\n"), "{out}");
+    assert_eq!(cloud.count(Kind::Batch), 0);
+}
+
+#[test]
 fn with_nothing_reachable_the_exit_is_75() {
     let (cloud, home) = (Cloud::start(), Home::new());
     cloud.arm("html=502");

@@ -1,5 +1,6 @@
 //! `stayput plan`: what `once` would send, as a diff. Sends nothing but reads.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -8,9 +9,11 @@ use crate::cli::exit::Exit;
 use crate::cli::show::{self, Form, Ink, Tone};
 use crate::cli::{Everywhere, loading};
 use crate::daemon::status::FORMAT;
-use crate::daemon::{Audience, Job, Memory, Secrets};
-use crate::engine::names::{Key, Record};
+use crate::daemon::{Audience, Job, Memory, Outcome, Secrets};
+use crate::engine::names::Record;
+use crate::engine::notice::Notice;
 use crate::engine::{Action, BlockedRecord, Change, Mode, Plan, Shape};
+use crate::report::log;
 
 /// Options of `plan`.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -40,7 +43,7 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
     }
     let job = Job {
         mode: Mode::Plan,
-        audience: Audience::Log,
+        audience: if form == Form::Text { Audience::Reader } else { Audience::Log },
         config: loading::load(everywhere, form)?,
         reread: loading::reread(everywhere),
         memory: loading::state_file().map_or(Memory::None, Memory::Looked),
@@ -51,14 +54,25 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
 }
 
 async fn make(everywhere: &Everywhere, options: Options, job: Job) -> Result<Exit, Exit> {
-    let engine = loading::run(job, Form::asked(options.json)).await?.engine;
+    let Outcome { engine, seen } = loading::run(job, Form::asked(options.json)).await?;
     let plan = engine.plan();
+    // What is told as a reason is not told before as well.
+    let reasons: BTreeSet<&str> = plan.blocked.iter().map(|record| &*record.why).collect();
+    seen.notices.iter().filter(|notice| !tells(notice, &reasons)).for_each(log::tell);
     if options.json {
         show::json(&Document::of(&plan))?;
     } else {
         show::result(&text(&plan, everywhere.ink()))?;
     }
     Ok(exit(&plan, options, engine.verdict().into()))
+}
+
+/// Whether a notice is about something that is wrong for one of these reasons.
+fn tells(notice: &Notice, reasons: &BTreeSet<&str>) -> bool {
+    let Notice::Trouble(trouble) = notice else { return false };
+    let words = trouble.to_string();
+    let without_record = words.split_once(": ").map_or("", |(_, rest)| rest);
+    reasons.contains(&*words) || reasons.contains(without_record)
 }
 
 /// The plan as people read it.
@@ -113,24 +127,29 @@ fn summary(plan: &Plan) -> String {
     summary
 }
 
-/// Every name that is left alone, below the reason that it shares with others.
+/// Every name that is left alone, above the reason that it shares with others.
 fn write_blocked(text: &mut String, blocked: &[BlockedRecord], ink: Ink) {
     if blocked.is_empty() {
         return;
     }
     heading(text, "blocked", ink);
-    let mut reasons: Vec<(&str, Vec<&Key>)> = Vec::new();
+    // Reasons that differ in the name alone are one.
+    let of_any = |record: &BlockedRecord| record.why.replace(record.key.name.as_str(), "");
+    let mut reasons: BTreeMap<String, Vec<&BlockedRecord>> = BTreeMap::new();
     for record in blocked {
-        match reasons.iter_mut().find(|(why, _)| *why == record.why) {
-            Some((_, keys)) => keys.push(&record.key),
-            None => reasons.push((&record.why, vec![&record.key])),
-        }
+        reasons.entry(of_any(record)).or_default().push(record);
     }
-    for (why, keys) in reasons {
-        for key in keys {
-            let _infallible = writeln!(text, "  {} {key}", ink.paint(Tone::Bad, "!"));
+    let mut groups: Vec<Vec<&BlockedRecord>> = reasons.into_values().collect();
+    groups.sort_by_key(|group| group.first().map(|record| &record.key));
+    for group in groups {
+        for record in &group {
+            let _infallible = writeln!(text, "  {} {}", ink.paint(Tone::Bad, "!"), record.key);
         }
-        indented(text, why, ink);
+        let Some((first, others)) = group.split_first() else { continue };
+        indented(text, &first.why, ink);
+        if others.iter().any(|other| other.why != first.why) {
+            indented(text, "likewise for the others", ink);
+        }
     }
 }
 
@@ -323,7 +342,7 @@ impl Blocked<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::names::{Family, Name, RecordId, Ttl};
+    use crate::engine::names::{Family, Key, Name, RecordId, Ttl};
 
     fn key(name: &str) -> Key {
         Key { name: Name::parse(name).unwrap(), family: Family::V4 }
@@ -350,8 +369,12 @@ mod tests {
 
     /// A name that shares its reason with others, and one that has its own.
     fn blocked(name: &str) -> BlockedRecord {
-        let why = if name.starts_with('e') { "it belongs to another" } else { "no zone\nadd it" };
-        BlockedRecord { key: key(name), why: why.into() }
+        let why = if name.starts_with('e') {
+            "it belongs to another".into()
+        } else {
+            format!("no zone for {name}\nadd it")
+        };
+        BlockedRecord { key: key(name), why }
     }
 
     fn leftover() -> Record {
@@ -400,8 +423,9 @@ example.com
 blocked
   ! d.example.com A
   ! f.example.com A
-      no zone
+      no zone for d.example.com
       add it
+      likewise for the others
   ! e.example.com A
       it belongs to another
 
@@ -444,7 +468,7 @@ left over
             r#""why":"because"},{"zone":"example.com","name":"c.example.com","type":"A","action":"delete","#,
             r#""before":{"content":"203.0.113.3","proxied":false,"ttl":1,"comment":"stayput","tags":[]},"#,
             r#""after":null,"why":"because"}],"unchanged":96,"#,
-            r#""blocked":[{"name":"d.example.com","type":"A","why":"no zone\nadd it"}],"requests":2}"#,
+            r#""blocked":[{"name":"d.example.com","type":"A","why":"no zone for d.example.com\nadd it"}],"requests":2}"#,
         );
         assert_eq!(serde_json::to_string(&Document::of(&plan)).unwrap(), expected);
     }

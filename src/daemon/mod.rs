@@ -91,7 +91,9 @@ pub enum Audience {
     Person,
     /// A person who watches a simulation: what it cost is said after each burst of requests.
     Spectator,
-    /// The caller: notices are kept for it and not logged, and so is all that was heard.
+    /// A person who is shown the outcome: notices are kept for it and not logged.
+    Reader,
+    /// The caller: as before, and all that was heard is kept, too. Warnings are its own to say.
     Caller,
 }
 
@@ -110,7 +112,7 @@ pub enum Memory {
 pub struct Outcome {
     /// What it knew at the end.
     pub engine: Engine,
-    /// For [`Audience::Caller`]: everything that it heard and said.
+    /// For [`Audience::Reader`] and [`Audience::Caller`]: what it said and heard.
     pub seen: Seen,
 }
 
@@ -695,7 +697,7 @@ impl Loop {
             // Connections from before an address change are dead without knowing it.
             self.accounts.forget_connections();
         }
-        if self.job.audience == Audience::Caller {
+        if matches!(self.job.audience, Audience::Reader | Audience::Caller) {
             self.seen.notices.extend(notices);
         } else {
             notices.iter().for_each(log::tell);
