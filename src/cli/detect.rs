@@ -16,12 +16,13 @@ use crate::cloudflare::credential::{Access, Origin};
 use crate::config::Config;
 use crate::daemon::status::FORMAT;
 use crate::daemon::{Secrets, accounts};
-use crate::detect::Detector;
+use crate::detect::{Detector, events};
 #[cfg(feature = "sandbox")]
 use crate::engine::Mode;
 use crate::engine::address::{self, Unheard};
 use crate::engine::names::Family;
 use crate::engine::ranges;
+use crate::engine::settings::Tunnel;
 
 /// Options of `detect`.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -52,6 +53,8 @@ struct Finding {
     /// How many operators must agree.
     needed: usize,
     said: Vec<Said>,
+    /// Whether the kernel says that the host does not have the family.
+    missing: bool,
 }
 
 /// Asks, and prints what came of it.
@@ -111,21 +114,27 @@ async fn ask_all(config: &Config) -> Vec<Finding> {
     let mut said: BTreeMap<(Family, usize), Said> = BTreeMap::new();
     while let Some(done) = asking.join_next().await {
         if let Ok((family, index, mut answer)) = done {
-            answer.answer = answer.answer.and_then(|address| judged(address, config));
+            answer.answer = judged(answer.answer, config);
             said.insert((family, index), answer);
         }
     }
+    let missing = events::missing();
     let families = config.settings.sources.iter();
     families
         .map(|(family, sources)| Finding {
             family: *family,
+            missing: missing.contains(family),
             needed: address::needed(sources, config.settings.agree),
             said: said.iter().filter(|((of, _), _)| of == family).map(|(_, said)| said.clone()).collect(),
         })
         .collect()
 }
 
-fn judged(address: IpAddr, config: &Config) -> Result<IpAddr, Unheard> {
+fn judged(answer: Result<IpAddr, Unheard>, config: &Config) -> Result<IpAddr, Unheard> {
+    let address = match answer {
+        Err(Unheard::Warp(address)) if config.settings.tunnel == Tunnel::Allow => address,
+        answer => answer?,
+    };
     match ranges::publishable(address, &config.settings.allow) {
         Ok(()) => Ok(address),
         Err(why) => Err(Unheard::NotPublic(address, why)),
@@ -135,6 +144,9 @@ fn judged(address: IpAddr, config: &Config) -> Result<IpAddr, Unheard> {
 impl Finding {
     /// The first address that enough operators say, in the order of the sources.
     fn believed(&self) -> Option<IpAddr> {
+        if self.is_tunnelled() {
+            return None;
+        }
         let mut sayers: BTreeMap<IpAddr, BTreeSet<&str>> = BTreeMap::new();
         for said in &self.said {
             if let Ok(address) = said.answer {
@@ -161,6 +173,9 @@ impl Finding {
             let verb = if self.operators_of(address) == 1 { "says" } else { "say" };
             return format!("{say} {verb} so, {} needed", self.needed);
         }
+        if self.is_tunnelled() {
+            return "a trace says that the connection goes through a tunnel; tunnel = \"allow\" under [address] publishes its address".into();
+        }
         let heard: BTreeSet<IpAddr> = self.said.iter().filter_map(|said| said.answer.clone().ok()).collect();
         match heard.len() {
             0 if self.has_no_route() => format!("this host has no {}", self.family),
@@ -170,9 +185,14 @@ impl Finding {
         }
     }
 
+    /// Whoever agrees: the address is a tunnel's.
+    fn is_tunnelled(&self) -> bool {
+        self.said.iter().any(|said| matches!(said.answer, Err(Unheard::Warp(_))))
+    }
+
     fn has_no_route(&self) -> bool {
         let no_route = |said: &Said| said.answer == Err(Unheard::NoRoute);
-        !self.said.is_empty() && self.said.iter().all(no_route)
+        self.missing || !self.said.is_empty() && self.said.iter().all(no_route)
     }
 }
 
@@ -285,7 +305,7 @@ mod tests {
     }
 
     fn finding(said: Vec<Said>) -> Finding {
-        Finding { family: Family::V4, needed: 2, said }
+        Finding { family: Family::V4, needed: 2, said, missing: false }
     }
 
     const HERE: [u8; 4] = [93, 184, 216, 34];
@@ -308,7 +328,17 @@ mod tests {
     }
 
     #[test]
+    fn the_exit_of_a_tunnel_is_not_believed_whoever_says_it() {
+        let warp = Err(Unheard::Warp(HERE.into()));
+        let finding = finding(vec![said("a", Ok(HERE)), said("b", Ok(HERE)), said("cloudflare", warp)]);
+        assert_eq!(finding.believed(), None);
+        assert!(finding.why().contains("tunnel = \"allow\""), "{}", finding.why());
+    }
+
+    #[test]
     fn a_family_that_is_not_there_fails_nothing() {
+        let silent = Finding { missing: true, ..finding(vec![said("a", Err(Unheard::TimedOut))]) };
+        assert_eq!(silent.why(), "this host has no IPv4");
         let missing = finding(vec![said("a", Err(Unheard::NoRoute))]);
         let there = finding(vec![said("a", Ok(HERE)), said("b", Ok(HERE))]);
         assert_eq!(missing.why(), "this host has no IPv4");

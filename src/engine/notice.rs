@@ -140,6 +140,8 @@ pub enum Trouble {
         until: Moment,
         /// How long that is.
         wait: Duration,
+        /// How many holds there were since it last was calm.
+        holds: u32,
     },
     /// A trace says that the address is a tunnel's.
     Tunnelled {
@@ -648,12 +650,14 @@ impl fmt::Display for Trouble {
                 write!(f, "no {family} address that {} agree on{}", count(*need, "operator"), kept(*keeps))?;
                 each(f, heard)
             }
-            Trouble::Flapping { family, keeps, address, wait, .. } => write!(
-                f,
-                "the {family} address goes back and forth: {address} is held back for {}{}; SIGUSR1 ends the hold",
-                rounded(*wait),
-                kept(*keeps)
-            ),
+            Trouble::Flapping { family, keeps, address, wait, holds, .. } => {
+                write!(f, "the {family} address goes back and forth")?;
+                if *holds > 1 {
+                    write!(f, " ({holds} holds in a row)")?;
+                }
+                let (wait, kept) = (rounded(*wait), kept(*keeps));
+                write!(f, ": {address} is held back for {wait}{kept}; SIGUSR1 ends the hold")
+            }
             Trouble::Tunnelled { family, keeps } => write!(
                 f,
                 "{family} goes through Cloudflare WARP or Gateway (a trace says so), so the address that is seen is not this host's: \
@@ -868,6 +872,18 @@ mod tests {
         assert_eq!(said(61), "1 min 1 s");
         assert_eq!(said(3600), "1 h");
         assert_eq!(said(200_000), "2 d 7 h");
+    }
+
+    #[test]
+    fn what_recurs_is_said_twice_and_then_at_growing_intervals_with_how_often_it_was() {
+        let mut recurrence = Recurrence::default();
+        let at = |minutes: i64| Moment::from_millis(minutes * 60_000);
+        let said: Vec<(i64, u32)> =
+            (0..1000).filter_map(|times| Some((times * 5, recurrence.count(at(times * 5))?))).collect();
+        let minutes: Vec<i64> = said.iter().map(|(minute, _)| *minute).collect();
+        assert_eq!(minutes, [0, 5, 15, 35, 75, 155, 315, 635, 1275, 2555, 3995]);
+        assert_eq!(said[8], (1275, 128), "how often since it was last said");
+        assert_eq!(recurrence.count(at(999 * 5 + 60)), Some(1), "after an hour of calm it is new");
     }
 
     #[test]

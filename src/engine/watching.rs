@@ -95,9 +95,10 @@ impl Engine {
     fn tell_holds(&mut self, family: Family, outcome: &Outcome, now: Moment) {
         let Some(watch) = self.watches.get(&family) else { return };
         let (hold, tunnelled) = (watch.hold_until(), watch.holds().tunnelled);
+        let holds = watch.holds().flaps.holds;
         if let Outcome::Held { address, until } = *outcome {
-            let keeps = self.published(family);
-            let trouble = Trouble::Flapping { family, keeps, address, until, wait: now.until(until) };
+            let (keeps, wait) = (self.published(family), now.until(until));
+            let trouble = Trouble::Flapping { family, keeps, address, until, wait, holds };
             self.bulletin.raise(Topic::Flaps(family), trouble, now);
         } else if hold.is_none_or(|until| until <= now) {
             self.bulletin.clear(&Topic::Flaps(family), now);
@@ -164,6 +165,7 @@ impl Engine {
 
     pub(super) fn way_out_gone(&mut self, family: Family, now: Moment) {
         if let Some(watch) = self.watches.get_mut(&family) {
+            self.unsaved |= watch.hold_until().is_some();
             watch.try_again(now);
         }
     }
