@@ -1,7 +1,10 @@
 //! The secret is in no log at any level, no error, no debug text: with everything switched on that
 //! can be, and with servers that send it back in every form.
 
+#![cfg(feature = "sandbox")]
 #![expect(clippy::unwrap_used, reason = "the steps of a test fail it by panicking")]
+
+mod support;
 
 use std::future::Future;
 use std::io::Write;
@@ -16,6 +19,7 @@ use stayput::cloudflare::secret::{Kind, Secret};
 use stayput::engine::names::{AccountId, RecordId, ZoneId};
 use stayput::engine::request::{Answer, Batch, Request};
 use stayput::outbound::Authorities;
+use support::{Cloud, HERE, Home, Running, Systemd, finish, stderr, stdout};
 
 const TOKEN: &str = "Qm3xW8_pL2kT9-vR5sY1nB7cD4fG6hJ0aZEuXiOw";
 const KEY: &str = "cfk_0aB1cD2eF3gH4iJ5kL6mN7oP8qR9sT0uV1wX2yZ3a1b2c3d4";
@@ -331,6 +335,78 @@ fn reading_a_secret_tells_nothing_of_it_either() {
     }
     let all = String::from_utf8_lossy(&log()).into_owned();
     assert_eq!(betrays(&all, TOKEN), None);
+}
+
+/// Words of the configuration that may be secret.
+const ARGUMENT: &str = "hunter2-in-an-argument";
+const QUERY: &str = "hunter2-in-a-query";
+
+/// A program that tells all that it can find of the token, and fails.
+fn tell_tale(home: &Home) -> String {
+    let token = home.write("token", TOKEN).display().to_string();
+    let finds = format!("printf 'no \"%s\" ' \"$MY_TOKEN\"; tr -d '\\n' <{token}; base64 -w0 {token}");
+    let script = home.write("source", format!("{{ {finds}; }} >&2; exit 1"));
+    format!("{{ command = [\"sh\", \"{}\", \"{ARGUMENT}\"] }}", script.display())
+}
+
+fn configure(home: &Home, cloud: &Cloud, origin: &str, sources: &[String]) {
+    let text = format!(
+        "[cloudflare]\napi = \"{}\"\ntoken = {origin}\n[address]\nevery = \"10s\"\nagree = 1\nipv6 = []\n\
+         ipv4 = [{}]\n[[record]]\nname = \"a.example.com\"\n",
+        cloud.api,
+        sources.join(", ")
+    );
+    home.write("stayput.toml", text);
+}
+
+fn everything_said_by(home: &Home, arguments: &[&str]) -> String {
+    let mut command = home.command(arguments);
+    command.env("MY_TOKEN", TOKEN).env("STAYPUT_SOCKET", home.path("socket"));
+    let output = finish(command);
+    stdout(&output) + &stderr(&output)
+}
+
+#[test]
+fn whatever_a_program_tells_of_the_token_leaves_ours_by_no_way() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    let tale = tell_tale(&home);
+    let address = format!("\"{}?{QUERY}\"", cloud.echo);
+    let file = format!("{{ file = \"{}\" }}", home.path("token").display());
+    let both = [tale.clone(), address];
+    for (origin, sources, until) in [
+        (file.as_str(), &[tale][..], "sh ended with exit status 1: no \"***\" ***"),
+        ("{ env = \"MY_TOKEN\" }", &both, "1 of 1 records are current"),
+    ] {
+        configure(&home, &cloud, origin, sources);
+        let mut systemd = Systemd::at(&home.path("notify"));
+        let mut run = home.command(&["run", "-v", "-v"]);
+        run.env("MY_TOKEN", TOKEN).env("STAYPUT_SOCKET", home.path("socket"));
+        run.env("NOTIFY_SOCKET", home.path("notify"));
+        let daemon = Running::start(run);
+        daemon.wait_for(until, 1);
+        systemd.wait_for("STATUS=", 1);
+        let mut said = vec![
+            everything_said_by(&home, &["status"]),
+            everything_said_by(&home, &["status", "--json"]),
+            daemon.stop(),
+            std::fs::read_to_string(home.path("state.json")).unwrap(),
+            systemd.told("").into_iter().map(|(_, line)| line + "\n").collect(),
+        ];
+        for command in ["once", "plan", "check", "detect"] {
+            said.push(everything_said_by(&home, &[command, "-v", "-v"]));
+        }
+        let all = said.join("\n");
+        assert!(all.matches("sh ended with exit status 1: no ").count() >= 2, "{all}");
+        for secret in [ARGUMENT, QUERY] {
+            assert_eq!(all.lines().find(|line| line.contains(secret)), None);
+        }
+        let found = betrays(&all, TOKEN);
+        let line = found.as_ref().and_then(|piece| all.lines().find(|line| line.contains(piece)));
+        assert_eq!(found, None, "{line:?}");
+        std::fs::remove_file(home.path("notify")).unwrap();
+        std::fs::remove_file(home.path("state.json")).unwrap();
+    }
+    assert_eq!(cloud.records(), [format!("a.example.com {HERE}")]);
 }
 
 #[test]

@@ -1,14 +1,23 @@
-//! What the real program tells a service manager, and that no manager, however odd, disturbs it.
+//! What the real program tells a service manager, and that nobody who starts it, however odd, disturbs it:
+//! managers, shells, terminals that go away, containers.
 
 #![cfg(feature = "sandbox")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
-use std::process::Command;
-use std::time::Duration;
+use std::fs::File;
+use std::io::Read;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-use support::{Cloud, ELSEWHERE, HERE, Home, Running, Systemd, THERE, eventually};
+use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use stayput::sandbox::Token;
+use support::{
+    Cloud, ELSEWHERE, HERE, Home, Running, Systemd, THERE, TOKEN, eventually, finish, stderr, stdout,
+};
 
 const TWO_NAMES: &str = "[[record]]\nname = [\"a.example.com\", \"b.example.com\"]\n";
 const SETTLED: &str = "2 of 2 records are current";
@@ -215,4 +224,202 @@ fn a_process_that_was_stopped_for_three_periods_looks_once_and_not_three_times()
     let next = humantime::parse_rfc3339(next).unwrap().duration_since(resumed).unwrap();
     assert!((7..=11).contains(&next.as_secs()), "the next look is a period away: {next:?}");
     daemon.stop();
+}
+
+/// A program that becomes `run`.
+fn by(wrapper: &[&str], run: &Command) -> Command {
+    let mut command = Command::new(wrapper[0]);
+    command.args(&wrapper[1..]).arg(run.get_program()).args(run.get_args()).env_clear();
+    command.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+}
+
+#[test]
+fn one_who_was_started_with_sigterm_blocked_is_stopped_by_it_all_the_same() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    let daemon = Running::start(by(&["env", "--block-signal"], &home.command(&["run"])));
+    daemon.wait_for(SETTLED, 1);
+    daemon.stop();
+}
+
+#[test]
+fn one_who_was_started_with_sigchld_ignored_learns_what_its_programs_say() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    let token = home.path("token").display().to_string();
+    let text = std::fs::read_to_string(home.configure(&cloud, TWO_NAMES)).unwrap();
+    let origin = format!("token = {{ file = \"{token}\" }}");
+    assert!(text.contains(&origin), "{text}");
+    home.write(
+        "stayput.toml",
+        text.replace(&origin, &format!("token = {{ command = [\"cat\", \"{token}\"] }}")),
+    );
+    let output = finish(by(&["env", "--ignore-signal=CHLD"], &home.command(&["once"])));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(cloud.records().len(), 2);
+}
+
+#[test]
+fn a_sighup_that_was_ignored_at_the_start_stays_ignored() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    let daemon = Running::start(by(&["env", "--ignore-signal=HUP"], &home.command(&["run"])));
+    daemon.wait_for(SETTLED, 1);
+    daemon.signal(Signal::HUP);
+    let looks = cloud.looks();
+    daemon.signal(Signal::USR1);
+    eventually(|| cloud.looks() > looks, || "it does not look".into());
+    let log = daemon.stop();
+    assert!(!log.contains("was read again"), "{log}");
+    assert!(log.contains("SIGHUP was ignored at the start"), "{log}");
+}
+
+/// A terminal with a program that is the leader of its session, as a shell on it would be.
+struct Terminal {
+    keyboard_and_screen: File,
+    program: Child,
+    shown: String,
+}
+
+impl Terminal {
+    fn with(run: &Command) -> Terminal {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        fcntl_setfl(&master, OFlags::NONBLOCK).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let path = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let far_end = || open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let mut command = by(&["setsid", "--ctty"], run);
+        let program = command.stdin(far_end()).stdout(far_end()).stderr(far_end()).spawn().unwrap();
+        Terminal { keyboard_and_screen: master.into(), program, shown: String::new() }
+    }
+
+    fn wait_for(&mut self, words: &str) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !self.shown.contains(words) {
+            assert!(Instant::now() < until, "no {words:?} in {}", self.shown);
+            std::thread::sleep(Duration::from_millis(10));
+            let mut piece = [0; 4096];
+            while let Ok(length @ 1..) = self.keyboard_and_screen.read(&mut piece) {
+                self.shown.push_str(&String::from_utf8_lossy(&piece[..length]));
+            }
+        }
+    }
+
+    /// Waits for the end of the program.
+    fn end(mut program: Child) -> Option<i32> {
+        let mut status = None;
+        eventually(
+            || {
+                status = program.try_wait().unwrap();
+                status.is_some()
+            },
+            || "it lives on".into(),
+        );
+        status.and_then(|status| status.code())
+    }
+}
+
+#[test]
+fn a_terminal_that_hangs_up_stops_the_program_and_a_sighup_alone_is_a_reload() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, TWO_NAMES);
+    let mut terminal = Terminal::with(&home.command(&["run"]));
+    terminal.wait_for(SETTLED);
+    kill_process(Pid::from_child(&terminal.program), Signal::HUP).unwrap();
+    terminal.wait_for("was read again");
+    let Terminal { keyboard_and_screen, program, .. } = terminal;
+    drop(keyboard_and_screen);
+    assert_eq!(Terminal::end(program), Some(0));
+}
+
+#[test]
+fn one_who_has_no_token_yet_says_once_what_to_do_and_is_not_to_be_started_again() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    let text = std::fs::read_to_string(home.configure(&cloud, TWO_NAMES)).unwrap();
+    let file = format!("{{ file = \"{}\" }}", home.path("token").display());
+    let said = |command: Command| {
+        let output = finish(command);
+        assert_eq!(output.status.code(), Some(78), "{}", stderr(&output));
+        let errors: Vec<String> =
+            stderr(&output).lines().filter(|line| line.contains("ERROR")).map(str::to_owned).collect();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        errors.concat()
+    };
+    std::fs::remove_file(home.path("token")).unwrap();
+    let words = said(home.command(&["run"]));
+    assert!(
+        words.contains("is missing: put it into") && words.ends_with("then start stayput again"),
+        "{words}"
+    );
+
+    home.write("token", "no-token-yet");
+    home.write("stayput.toml", text.replace(&file, "{ credential = \"token\" }"));
+    let mut systemd = Systemd::at(&home.path("notify"));
+    let mut unit = home.command(&["run"]);
+    unit.env("CREDENTIALS_DIRECTORY", home.path("")).env("NOTIFY_SOCKET", home.path("notify"));
+    let words = said(unit);
+    assert!(
+        words.contains("is not there yet: create one") && words.contains("/etc/stayput/token"),
+        "{words}"
+    );
+    assert!(words.ends_with("then systemctl restart stayput"), "{words}");
+    assert_eq!(systemd.phases(), [""; 0], "it never was ready");
+    assert_eq!(cloud.requests(), 0);
+}
+
+/// The processes with this parent, each with its state.
+fn children(parent: u32) -> Vec<(u32, char)> {
+    let stats = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let (state, of) = (fields.next()?.chars().next()?, fields.next()?.parse::<u32>().ok()?);
+        Some((pid, of, state))
+    });
+    stats.filter(|(_, of, _)| *of == parent).map(|(pid, _, state)| (pid, state)).collect()
+}
+
+#[test]
+#[ignore = "needs unshare(1) and user namespaces"]
+fn the_first_process_of_a_container_takes_leave_of_what_its_programs_left_behind() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    let text = std::fs::read_to_string(home.configure(&cloud, TWO_NAMES)).unwrap();
+    let script = format!("sleep 0 & sleep 0 & echo {HERE}; echo >>{}", home.path("looks").display());
+    let source = format!("{{ command = [\"sh\", \"-c\", \"{script}\"] }}");
+    home.write("stayput.toml", text.replace(&format!("{{ url = \"{}\" }}", cloud.echo), &source));
+    let wrapper = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+    let daemon = Running::start(by(&wrapper, &home.command(&["run"])));
+    daemon.wait_for(SETTLED, 1);
+    let [(first, _)] = children(daemon.pid())[..] else { panic!("unshare has one child") };
+    let looks = || std::fs::read(home.path("looks")).unwrap().len();
+    for _ in 0..4 {
+        let before = looks();
+        kill_process(Pid::from_raw(first.try_into().unwrap()).unwrap(), Signal::USR1).unwrap();
+        eventually(|| looks() > before, || "it does not look".into());
+    }
+    let zombies = || children(first).into_iter().filter(|(_, state)| *state == 'Z').count();
+    eventually(|| zombies() <= 2, || format!("{} zombies after {} looks", zombies(), looks()));
+    daemon.kill();
+}
+
+/// A shell in which `mounted` is the file `token`, and is that alone.
+const MOUNT: [&str; 6] = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"];
+
+#[test]
+#[ignore = "needs unshare(1) and user namespaces"]
+fn a_token_file_that_is_mounted_alone_and_was_replaced_outside_is_said() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.world().doors.tokens = vec![Token::editing(&TOKEN.replace("tests", "other"))];
+    let (token, mounted, new) = (home.path("token"), home.write("mounted", ""), home.write("new", "x"));
+    let text = std::fs::read_to_string(home.configure(&cloud, TWO_NAMES)).unwrap();
+    home.write("stayput.toml", text.replace(&token.display().to_string(), &mounted.display().to_string()));
+    let mount = format!("mount --bind {} {}", token.display(), mounted.display());
+    let replace = format!("mv {} {}", new.display(), token.display());
+    let script = format!("{mount} && {replace} && exec \"$0\" \"$@\"");
+    let output = finish(by(&[&MOUNT[..], &[&script]].concat(), &home.command(&["check"])));
+    let said = stdout(&output);
+    assert_eq!(output.status.code(), Some(77), "{said}");
+    assert!(said.contains("mount the folder of the file instead"), "{said}");
+    assert!(said.contains("see above") && !said.contains("in the place of the old one"), "{said}");
 }

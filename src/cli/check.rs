@@ -21,6 +21,7 @@ use crate::engine::failure::Class;
 use crate::engine::names::{Key, Name, Ttl, ZoneId};
 use crate::engine::notice::{Notice, Severity, Trouble};
 use crate::engine::request::{Found, Request, Zone};
+use crate::engine::settings::AccountName;
 use crate::engine::settings::{Source, Wanted};
 use crate::engine::upkeep::Reason;
 use crate::engine::{Engine, Mode};
@@ -79,9 +80,9 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
 /// What the configuration says is tried, as far as reading goes.
 async fn work(mut report: Report, job: Job) -> Result<Exit, Exit> {
     let (config, origin) = (job.config.clone(), job.secrets);
-    if !secrets(&mut report, &config, origin).await {
+    let Some(outdated) = secrets(&mut report, &config, origin).await else {
         return report.end(Exit::Configuration);
-    }
+    };
     report.print()?;
     let Outcome { engine, seen } = match loading::run(job, Form::Text).await {
         Ok(outcome) => outcome,
@@ -91,7 +92,7 @@ async fn work(mut report: Report, job: Job) -> Result<Exit, Exit> {
     sources(&mut report, &config, &seen);
     believed(&mut report, &engine);
     zones(&mut report, &config, (&engine, &seen));
-    troubles(&mut report, &seen);
+    troubles(&mut report, &seen, &outdated);
     if origin == Secrets::Real {
         explain(&mut report, &config, &seen).await;
     }
@@ -139,15 +140,18 @@ fn alike(sources: &[Source]) -> BTreeMap<&str, Vec<&str>> {
     operators
 }
 
-/// Reads every secret; says whether all could be had.
-async fn secrets(report: &mut Report, config: &Config, origin: Secrets) -> bool {
+/// Reads every secret; names the accounts of which a new one would not be seen. `None`: not all could be had.
+async fn secrets(report: &mut Report, config: &Config, origin: Secrets) -> Option<BTreeSet<AccountName>> {
     let readings = accounts::read(config.accounts.clone(), origin).await;
-    let mut all = true;
+    let mut outdated = Some(BTreeSet::new());
     for (name, reading) in readings {
         let about = ("secret", name.label());
         match reading {
             Ok(reading) => {
                 report.line(Mark::Ok, about, &format!("{name}: read"));
+                if reading.outdated().is_some() {
+                    outdated.iter_mut().for_each(|outdated| _ = outdated.insert(name.clone()));
+                }
                 for warning in reading.warnings {
                     report.line(Mark::Warn, about, &format!("{name}: {warning}"));
                 }
@@ -157,11 +161,11 @@ async fn secrets(report: &mut Report, config: &Config, origin: Secrets) -> bool 
                 let (what, remedy) = loading::parted(&error);
                 let words = format!("{name}: {what}\n{}", remedy.unwrap_or_default());
                 report.line(Mark::Fail(Exit::Configuration), about, &words);
-                all = false;
+                outdated = None;
             }
         }
     }
-    all
+    outdated
 }
 
 /// The clock, by the date of an answer; where none came, by what is known without.
@@ -312,7 +316,7 @@ fn beyond_the_plan(report: &mut Report, zone: &Zone, records: &[(&Key, &Wanted)]
 }
 
 /// What the engine had to say, but for what was well again before the end.
-fn troubles(report: &mut Report, seen: &Seen) {
+fn troubles(report: &mut Report, seen: &Seen, outdated: &BTreeSet<AccountName>) {
     let mut rest = seen.notices.as_slice();
     while let [notice, later @ ..] = rest {
         rest = later;
@@ -328,7 +332,15 @@ fn troubles(report: &mut Report, seen: &Seen) {
             Severity::Error => Mark::Fail(exit_of(notice)),
         };
         let (step, subject) = subject(notice);
-        report.line(mark, (step, &subject), &parted(notice));
+        let words = match notice {
+            Notice::Trouble(Trouble::Credential(account, failure, _)) if outdated.contains(account) => {
+                format!(
+                    "the old credential of {account} is refused: {failure}\nsee above why a new one is not seen"
+                )
+            }
+            _ => parted(notice),
+        };
+        report.line(mark, (step, &subject), &words);
     }
 }
 

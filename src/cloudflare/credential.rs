@@ -116,10 +116,18 @@ pub struct Reading {
 pub enum Warning {
     /// Every user of the host can read (or write) the file; its permission bits.
     OpenToAll(PathBuf, u32),
-    /// The file was removed or replaced, and is here only because it is mounted by itself.
+    /// The file was removed or replaced, and is here only because it is mounted alone.
     Outdated(PathBuf),
     /// The secret looks odd.
     Odd(Origin, Kind, Odd),
+}
+
+impl Reading {
+    /// The warning that the secret's file is mounted alone and has been replaced outside.
+    #[must_use]
+    pub fn outdated(&self) -> Option<&Warning> {
+        self.warnings.iter().find(|warning| matches!(warning, Warning::Outdated(_)))
+    }
 }
 
 impl fmt::Display for Warning {
@@ -132,7 +140,7 @@ impl fmt::Display for Warning {
             ),
             Warning::Outdated(path) => write!(
                 f,
-                "the file {path} is mounted by itself and has been replaced outside: what is read here stays the old one; restart the container, and mount the folder that holds the file instead of the file, so that the next one is seen",
+                "the file {path} is mounted alone and has been replaced outside, so what is read here is still the old one: restart the container, and mount the folder of the file instead, where the next one is seen",
                 path = path.display()
             ),
             Warning::Odd(origin, kind, odd) => write!(f, "the {kind} from {origin} {odd}"),

@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cloudflare::client::{BadApi, Client};
 use crate::cloudflare::credential::{Access, Credential, Fault, Login, Origin, Reading, SecretError};
 use crate::cloudflare::secret::{Kind, Secret};
+use crate::engine::names::Moment;
 use crate::engine::settings::AccountName;
 use crate::outbound::Authorities;
 
@@ -24,6 +26,7 @@ pub struct Account {
     pub client: Arc<Client>,
     /// What proves who we are.
     pub credential: Arc<Credential>,
+    trouble: Trouble,
 }
 
 /// An account that cannot be asked.
@@ -133,7 +136,8 @@ impl Accounts {
                 Some(old) => Arc::clone(&old.client),
                 None => client(name, access, authorities)?,
             };
-            let account = Account { access: access.clone(), client, credential };
+            let trouble = old.map(|old| old.trouble.clone()).unwrap_or_default();
+            let account = Account { access: access.clone(), client, credential, trouble };
             accounts.insert(name.clone(), account);
         }
         Ok(Accounts(accounts))
@@ -163,10 +167,23 @@ impl Accounts {
             .map(|(name, _)| name)
     }
 
-    /// Takes a secret that was read again; says whether it differs from the one before.
-    pub fn renew(&mut self, name: &AccountName, reading: Reading) -> Renewal {
-        match self.0.get_mut(name) {
-            Some(account) if *account.credential != reading.credential => {
+    /// Takes what came of reading a secret again, as is done each minute while it is refused; says whether it
+    /// differs from the one before.
+    pub fn renew(&mut self, name: &AccountName, read: Result<Reading, SecretError>, now: Moment) -> Renewal {
+        let Some(account) = self.0.get_mut(name) else {
+            return Renewal::Same;
+        };
+        let trouble = match &read {
+            Ok(reading) => reading.outdated().map(ToString::to_string),
+            Err(error) => Some(error.to_string()),
+        };
+        match account.trouble.note(trouble.as_deref(), now) {
+            Some(Said::Trouble(words)) => tracing::warn!("{name}: {words}"),
+            Some(Said::Over) => tracing::info!("{name}: the secret can be read again"),
+            None => {}
+        }
+        match read {
+            Ok(reading) if *account.credential != reading.credential => {
                 account.credential = Arc::new(reading.credential);
                 Renewal::Different
             }
@@ -203,7 +220,85 @@ pub enum Renewal {
     Different,
 }
 
+/// The first reminder of a trouble that lasts comes after this time, the later ones daily.
+const FIRST_REMINDER: Duration = Duration::from_secs(6 * 3600);
+const LATER_REMINDERS: Duration = Duration::from_secs(24 * 3600);
+/// So many different words are said before the next reminder.
+const MOST_WORDS: usize = 4;
+
+/// What is wrong with a secret that is read again and again. It is said once while it lasts, and what comes and
+/// goes is not said each time.
+#[derive(Clone, Debug, Default)]
+struct Trouble {
+    /// What was said since the last reminder.
+    said: Vec<String>,
+    remind_at: Option<Moment>,
+    /// The last that was said is that something is wrong.
+    lasts: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Said<'a> {
+    Trouble(&'a str),
+    Over,
+}
+
+impl Trouble {
+    /// What is to be said after the secret was read again, with these words of what is wrong.
+    fn note<'a>(&mut self, words: Option<&'a str>, now: Moment) -> Option<Said<'a>> {
+        let Some(words) = words else {
+            return std::mem::take(&mut self.lasts).then_some(Said::Over);
+        };
+        if self.remind_at.is_none_or(|due| due <= now) {
+            let pause = if self.lasts { LATER_REMINDERS } else { FIRST_REMINDER };
+            *self = Trouble { said: Vec::new(), remind_at: Some(now + pause), lasts: true };
+        } else if self.said.len() == MOST_WORDS || self.said.iter().any(|said| said == words) {
+            return None;
+        }
+        self.said.push(words.to_owned());
+        self.lasts = true;
+        Some(Said::Trouble(words))
+    }
+}
+
 fn client(name: &AccountName, access: &Access, authorities: &Authorities) -> Result<Arc<Client>, Locked> {
     let client = Client::new(&access.api, authorities).map_err(|error| Locked::Api(name.clone(), error))?;
     Ok(Arc::new(client))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minute(minute: i64) -> Moment {
+        Moment::from_millis(minute * 60_000)
+    }
+
+    #[test]
+    fn a_secret_that_stays_unreadable_is_said_once_and_then_after_six_hours_and_daily() {
+        let mut trouble = Trouble::default();
+        let said = |now: &i64| trouble.note(Some("it is missing"), minute(*now)).is_some();
+        let minutes: Vec<i64> = (0..3 * 1440).filter(said).collect();
+        assert_eq!(minutes, [0, 360, 360 + 1440, 360 + 2 * 1440]);
+        assert_eq!(trouble.note(None, minute(5000)), Some(Said::Over));
+        assert_eq!(trouble.note(None, minute(5001)), None);
+    }
+
+    #[test]
+    fn new_words_are_said_and_what_comes_and_goes_is_not_said_each_time() {
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.note(None, minute(0)), None);
+        assert_eq!(trouble.note(Some("missing"), minute(0)), Some(Said::Trouble("missing")));
+        assert_eq!(trouble.note(Some("empty"), minute(1)), Some(Said::Trouble("empty")));
+        assert_eq!(trouble.note(None, minute(2)), Some(Said::Over));
+        for now in (3..300).step_by(3) {
+            assert_eq!(trouble.note(Some("missing"), minute(now)), None);
+            assert_eq!(trouble.note(Some("empty"), minute(now + 1)), None);
+            assert_eq!(trouble.note(None, minute(now + 2)), None);
+        }
+        let texts: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+        let spoken = texts.iter().filter(|text| trouble.note(Some(text), minute(310)).is_some());
+        assert_eq!(spoken.count(), 2, "words that always differ are bounded");
+        assert_eq!(trouble.note(Some("missing"), minute(361)), Some(Said::Trouble("missing")));
+    }
 }

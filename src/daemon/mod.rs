@@ -161,6 +161,11 @@ pub async fn run(job: Job) -> Result<Outcome, Broken> {
     // A daemon that is stopped is done, a single pass is not.
     let second_stop = if job.mode == Mode::Daemon { 0 } else { 75 };
     let mut signals = Signals::listen(second_stop).map_err(Broken::System)?;
+    if job.mode == Mode::Daemon && !signals.heed_hangups() {
+        tracing::info!(
+            "SIGHUP was ignored at the start, as nohup does it, and stays so: a new configuration needs a restart"
+        );
+    }
     let mut alarm = Alarm::new();
     let readings = tokio::select! {
         readings = accounts::read(job.config.accounts.clone(), job.secrets) => readings,
@@ -414,12 +419,11 @@ impl Loop {
                     self.seen.answers.push((account, request, answer));
                 }
             }
-            Work::Secret(account, Ok(reading)) => {
-                if self.accounts.renew(&account, reading) == Renewal::Different {
+            Work::Secret(account, read) => {
+                if self.accounts.renew(&account, read, now) == Renewal::Different {
                     self.engine.handle(Event::SecretChanged(account, CredentialId::default()), now);
                 }
             }
-            Work::Secret(account, Err(error)) => tracing::warn!("{account}: {error}"),
             Work::Reload(config, readings) => self.finish_reload(config, readings, now),
         }
     }

@@ -4,18 +4,32 @@
 //! takes no descriptor beyond those that the runtime has anyway. Deliberately unknown: what the signals
 //! mean to the daemon.
 
-use std::io;
+use std::fs;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use nix::sys::signal::SigSet;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Undoes what whoever starts the program may leave to it: blocked signals, with which nothing would stop
+/// it, and an ignored SIGCHLD, with which no end of a program is ever learned. To be called before there is
+/// a second thread.
+pub fn reset() {
+    // Neither is refused by any Linux; then all is as it was.
+    let _as_it_was = SigSet::empty().thread_set_mask();
+    let _as_it_was = flag::register(SIGCHLD, Arc::default());
+}
 
 /// The signals that the program listens for.
 #[derive(Debug)]
 pub struct Signals {
-    hangup: Signal,
+    /// `None`: it was ignored at the start, as by nohup, and stays so.
+    hangup: Option<Signal>,
+    /// Which of the standard streams were terminals at the start.
+    terminals: [bool; 3],
     user: Signal,
     terminate: Signal,
     interrupt: Signal,
@@ -29,7 +43,7 @@ pub enum Arrived {
     Reload,
     /// SIGUSR1.
     Refresh,
-    /// SIGTERM or SIGINT.
+    /// SIGTERM, SIGINT, or the SIGHUP of a terminal that is gone.
     Stop,
 }
 
@@ -55,11 +69,18 @@ impl Signals {
         }
         Ok(Signals {
             hooks,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: if is_ignored(SIGHUP) { None } else { Some(signal(SignalKind::hangup())?) },
+            terminals: terminals(),
             user: signal(SignalKind::user_defined1())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
+    }
+
+    /// Whether SIGHUP arrives here; else it was ignored at the start.
+    #[must_use]
+    pub fn heed_hangups(&self) -> bool {
+        self.hangup.is_some()
     }
 
     /// The next signal; a stop before all others.
@@ -68,7 +89,10 @@ impl Signals {
             biased;
             Some(()) = self.terminate.recv() => Arrived::Stop,
             Some(()) = self.interrupt.recv() => Arrived::Stop,
-            Some(()) = self.hangup.recv() => Arrived::Reload,
+            () = received(&mut self.hangup) => match self.terminals == terminals() {
+                true => Arrived::Reload,
+                false => Arrived::Stop,
+            },
             Some(()) = self.user.recv() => Arrived::Refresh,
             // The runtime ends these only when it ends itself.
             else => std::future::pending().await,
@@ -79,6 +103,29 @@ impl Signals {
     pub async fn stopped(&mut self) {
         while self.next().await != Arrived::Stop {}
     }
+}
+
+/// Returns when the signal arrives, or never.
+async fn received(signal: &mut Option<Signal>) {
+    if let Some(signal) = signal {
+        if signal.recv().await.is_some() {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+/// Which of the standard streams are terminals. One that has hung up is none any more.
+fn terminals() -> [bool; 3] {
+    [io::stdin().is_terminal(), io::stdout().is_terminal(), io::stderr().is_terminal()]
+}
+
+/// Whether the process ignores a signal.
+fn is_ignored(number: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut fields = status.lines().filter_map(|line| line.split_once(':'));
+    let ignored = fields.find(|(name, _)| *name == "SigIgn").map_or("", |(_, set)| set.trim());
+    u64::from_str_radix(ignored, 16).is_ok_and(|set| set >> (number - 1) & 1 == 1)
 }
 
 impl Drop for Signals {
@@ -107,7 +154,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let _signals = Signals::listen(7).unwrap();
-            std::fs::write(file, "").unwrap();
+            fs::write(file, "").unwrap();
             // As in a write to a disk that does not answer: nothing else of the runtime turns.
             std::thread::sleep(Duration::from_secs(60));
         });
@@ -140,7 +187,7 @@ mod tests {
             let begin = Instant::now();
             assert_eq!(stuck.wait().unwrap().code(), Some(7));
             assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
-            std::fs::remove_file(&file).unwrap();
+            fs::remove_file(&file).unwrap();
         }
     }
 }

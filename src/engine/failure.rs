@@ -126,7 +126,7 @@ impl Failure {
 /// Pre-fills the token form of the dashboard with Zone · DNS · Edit.
 /// Source: developers.cloudflare.com, "account-owned token template".
 const CREATE_TOKEN: &str = "create a token with the permission Zone · DNS · Edit at https://dash.cloudflare.com/profile/api-tokens?permissionGroupKeys=%5B%7B%22key%22%3A%22dns%22%2C%22type%22%3A%22edit%22%7D%5D&name=stayput";
-const NEW_TOKEN: &str = "the token is unknown to Cloudflare (revoked, expired or mistyped): create a new one in the dashboard under My Profile, API Tokens, and put it in place; stayput picks it up by itself";
+const NEW_TOKEN: &str = "the token is unknown to Cloudflare (revoked, expired or mistyped): create a new one in the dashboard under My Profile, API Tokens, and put it in the place of the old one; stayput takes it from a file or a command by itself, from the environment or a systemd credential after a restart";
 const CHECK_ZONE_ID: &str = "check zone-id: it is the Zone ID on the zone's overview page, 32 hexadecimal digits, and neither the Account ID beside it nor the domain name";
 const PERMIT_ZONE: &str = "give the token the permission Zone · DNS · Edit for this zone at https://dash.cloudflare.com/profile/api-tokens; if zone-id is set, check that it is the zone's and not the account's";
 const NO_SUCH_ZONE: &str = "check that the zone is still in this Cloudflare account; if zone-id is set, check that it is the zone's and not the account's";
