@@ -171,10 +171,13 @@ fn hide_value(text: &str, start: usize, parts: &mut Vec<Range<usize>>) -> usize 
 /// Whether a key follows, or the end of the table; after a comma there may also be a second secret.
 fn is_next_key(text: &str) -> bool {
     let next = text.trim_start_matches([' ', '\t']);
-    let quoted = next.trim_start_matches(['"', '\'']);
-    let after = quoted.trim_start_matches(|char| is_key_char(char) || char == '.');
-    let sign = after.trim_start_matches(['"', '\'', ' ', '\t']);
-    next.starts_with('}') || after.len() < quoted.len() && sign.starts_with(['=', ':'])
+    let quote =
+        next.chars().next().filter(|char| matches!(char, '"' | '\'')).map(String::from).unwrap_or_default();
+    let key = next.strip_prefix(&quote).unwrap_or(next);
+    let after = key.trim_start_matches(|char| is_key_char(char) || char == '.');
+    let sign = after.strip_prefix(&quote).map(|rest| rest.trim_start_matches([' ', '\t']));
+    let is_key = after.len() < key.len() && sign.is_some_and(|sign| sign.starts_with(['=', ':']));
+    is_key || next.starts_with('}')
 }
 
 /// Hides in `{ … }` the values of the keys that do not say where a secret is.
