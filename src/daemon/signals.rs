@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use nix::sys::signal::SigSet;
+use rustix::stdio::{stderr, stdin, stdout};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -117,7 +118,7 @@ async fn received(signal: &mut Option<Signal>) {
 
 /// Which of the standard streams are terminals. One that has hung up is none any more.
 fn terminals() -> [bool; 3] {
-    [io::stdin().is_terminal(), io::stdout().is_terminal(), io::stderr().is_terminal()]
+    [stdin(), stdout(), stderr()].map(|stream| stream.is_terminal())
 }
 
 /// Whether the process ignores a signal.

@@ -220,8 +220,11 @@ impl Watch {
         }
     }
 
-    /// Takes over what was believed before a restart or a reload.
-    pub fn remember(&mut self, believed: Believed) {
+    /// Takes over what was believed before a restart or a reload. What sources said that are no more, or are called
+    /// otherwise today, is nobody's baseline.
+    pub fn remember(&mut self, mut believed: Believed) {
+        let is_asked = |label: &str| self.sources.iter().any(|sentinel| *sentinel.source.label == *label);
+        believed.said.retain(|label, _| is_asked(label));
         self.believed = Some(believed);
     }
 

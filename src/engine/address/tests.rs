@@ -62,6 +62,15 @@ impl Rig {
 }
 
 #[test]
+fn what_a_source_said_is_forgotten_with_the_source() {
+    let mut rig = Rig::new(&["a", "b"], 2);
+    let said = ["a0", "https://b.example.org/?key=hunter2"].map(|label| (label.into(), ip(1)));
+    rig.watch.remember(Believed { address: ip(1), confirmed_at: at(0), said: said.into() });
+    let labels: Vec<&str> = rig.watch.believed().unwrap().said.keys().map(|label| &**label).collect();
+    assert_eq!(labels, ["a0"]);
+}
+
+#[test]
 fn the_first_address_needs_two_operators() {
     let mut rig = Rig::new(&["a", "b", "c"], 2);
     assert_eq!(rig.look(0, &[Some(1), Some(1), Some(1)]), Outcome::Changed { from: None, to: ip(1) });
