@@ -2,12 +2,13 @@
 //!
 //! In reading order: [`client`] sends, [`wire`] turns requests into HTTP and answers back (pure),
 //! with `shapes` and `lists` (the JSON), `verdict` (what a failure means), `headers` and `excerpt` below it;
-//! [`credential`] fetches the [`secret`].
+//! [`credential`] fetches the [`secret`], and [`identity`] tells it apart from others.
 
 pub mod client;
 pub mod credential;
 mod excerpt;
 mod headers;
+pub mod identity;
 mod lists;
 pub mod secret;
 mod shapes;

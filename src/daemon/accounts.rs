@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use crate::cloudflare::client::{BadApi, Client};
 use crate::cloudflare::credential::{Access, Credential, Fault, Login, Origin, Reading, SecretError};
+use crate::cloudflare::identity::HashKey;
 use crate::cloudflare::secret::{Kind, Secret};
 use crate::engine::names::Moment;
-use crate::engine::settings::AccountName;
+use crate::engine::settings::{AccountName, CredentialId};
 use crate::outbound::Authorities;
 
 /// The accounts by name.
@@ -147,6 +148,13 @@ impl Accounts {
     #[must_use]
     pub fn get(&self, name: &AccountName) -> Option<&Account> {
         self.0.get(name)
+    }
+
+    /// Which credential an account has; as good as unknown without a key, or an account.
+    #[must_use]
+    pub fn credential_id(&self, name: &AccountName, key: Option<HashKey>) -> CredentialId {
+        let account = self.get(name).zip(key);
+        account.map(|(account, key)| account.credential.id(key)).unwrap_or_default()
     }
 
     /// How each account is reached.

@@ -58,11 +58,13 @@ impl Both {
         wall.unwrap_or(SystemTime::UNIX_EPOCH).max(SystemTime::UNIX_EPOCH)
     }
 
-    /// The instant at which the wall clock showed `wall`; the present one if that is still to come.
+    /// The instant at which the wall clock shows `wall`: in the future by `ahead` at most.
     #[must_use]
-    pub fn to_moment(self, wall: SystemTime) -> Moment {
-        let age = self.wall.duration_since(wall).unwrap_or(Duration::ZERO);
-        self.moment - age
+    pub fn to_moment(self, wall: SystemTime, ahead: Duration) -> Moment {
+        match wall.duration_since(self.wall) {
+            Ok(to_come) => self.moment + to_come.min(ahead),
+            Err(past) => self.moment - past.duration(),
+        }
     }
 }
 
@@ -147,15 +149,18 @@ mod tests {
         let both = Both::at(wall, Moment::from_millis(5_000));
         for millis in [-90_000_000, 0, 4_999, 5_000] {
             let moment = Moment::from_millis(millis);
-            assert_eq!(both.to_moment(both.to_wall(moment)), moment);
+            assert_eq!(both.to_moment(both.to_wall(moment), Duration::ZERO), moment);
         }
     }
 
     #[test]
-    fn a_stamp_in_the_future_counts_as_now() {
+    fn a_stamp_is_no_further_in_the_future_than_it_may_be() {
         let both = Both::at(SystemTime::UNIX_EPOCH, Moment::from_millis(7));
         let later = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
-        assert_eq!(both.to_moment(later), Moment::from_millis(7));
+        for (ahead, millis) in [(0, 7), (59, 59_007), (60, 60_007), (61, 60_007)] {
+            let moment = both.to_moment(later, Duration::from_secs(ahead));
+            assert_eq!(moment, Moment::from_millis(millis));
+        }
     }
 
     #[test]

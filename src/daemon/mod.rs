@@ -7,7 +7,9 @@
 
 pub mod accounts;
 pub mod clock;
+mod disk;
 mod network;
+mod reload;
 pub mod signals;
 pub mod socket;
 pub mod state;
@@ -16,7 +18,7 @@ pub mod systemd;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
@@ -29,6 +31,7 @@ use tokio::net::UnixStream;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::cloudflare::credential::{Reading, SecretError};
+use crate::cloudflare::identity::HashKey;
 use crate::config::Config;
 use crate::detect::Detector;
 use crate::detect::events::News;
@@ -45,10 +48,13 @@ use crate::report::log;
 pub use accounts::Secrets;
 use accounts::{Accounts, Locked, Readings, Renewal};
 use clock::{Alarm, Both};
+use disk::Waiting;
 use network::Network;
+use reload::Reload;
 use signals::{Arrived, Signals};
 use socket::Socket;
-use state::saving::{self, Saved, Saver};
+use state::saving::{Saved, Saver};
+use state::shape::Kept;
 use status::Document;
 use systemd::Supervisor;
 
@@ -56,14 +62,6 @@ use systemd::Supervisor;
 const GRACE: Duration = Duration::from_millis(700);
 /// How long deleting our records (`on-exit = "delete"`) may take.
 const GRACE_TO_DELETE: Duration = Duration::from_secs(8);
-/// How long a write may take from its beginning, saving the state included: what it rests on must not be
-/// older than a minute when it arrives.
-const WRITE_LIMIT: Duration = Duration::from_secs(40);
-/// SIGHUPs come in bursts: the configuration is read after so long a silence,
-const SILENCE: Duration = Duration::from_millis(100);
-/// but no later than this.
-const LONGEST_BURST: Duration = Duration::from_millis(1500);
-
 /// What the loop is to do.
 pub struct Job {
     /// For ever, once, or only to see.
@@ -238,31 +236,12 @@ enum Work {
     Reload(Option<Box<Config>>, Readings),
 }
 
-/// A request that waits for the disk.
-struct Waiting {
-    /// The snapshot that must be on disk before it leaves.
-    snapshot: u64,
-    since: Moment,
-    ticket: Ticket,
-    account: AccountName,
-    request: Request,
-}
-
-/// How far a reload is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reload {
-    Idle,
-    /// SIGHUP came, for the first and for the last time; others may follow.
-    Called(Moment, Moment),
-    Reading,
-    /// SIGHUP came once more while reading: read again afterwards.
-    Stale,
-}
-
 struct Loop {
     job: Job,
     engine: Engine,
     network: Network,
+    /// Makes the names of credentials that the engine and the state know.
+    hash_key: Option<HashKey>,
     detector: Arc<Detector>,
     accounts: Accounts,
     work: JoinSet<Work>,
@@ -270,9 +249,11 @@ struct Loop {
     generations: BTreeMap<Family, u64>,
     looking: BTreeSet<SourceId>,
     writing: BTreeSet<Ticket>,
+    /// How many requests are on their way.
+    asking: usize,
     state: Option<Saver>,
-    /// Requests that leave when a snapshot is on disk, in the order of their snapshots.
-    waiting: VecDeque<Waiting>,
+    /// Requests that leave when a snapshot is on disk, the oldest first.
+    waiting: Vec<Waiting>,
     supervisor: Supervisor,
     reload: Reload,
     /// The program is to end, at the latest at this instant.
@@ -313,19 +294,24 @@ impl Loop {
             now,
         };
         let network = Network::listen(job.mode);
-        let mut engine = Engine::new(hand_over(&mut job.config), start, opened.remembered);
+        let Kept { snapshot, hash_key } = opened.remembered.unwrap_or_default();
+        let hash_key = hash_key.or_else(HashKey::random);
+        let settings = hand_over(&mut job.config, &accounts, hash_key);
+        let mut engine = Engine::new(settings, start, Some(snapshot));
         engine.handle(network.missing(&job.config), now);
         Ok(Loop {
             engine,
             network,
+            hash_key,
             detector: Arc::new(Detector::new(&job.config.authorities)),
             accounts,
             work: JoinSet::new(),
             generations: BTreeMap::new(),
             looking: BTreeSet::new(),
             writing: BTreeSet::new(),
+            asking: 0,
             state: opened.saver,
-            waiting: VecDeque::new(),
+            waiting: Vec::new(),
             supervisor: Supervisor::from_environment(now),
             reload: Reload::Idle,
             end_by: None,
@@ -414,6 +400,7 @@ impl Loop {
             }
             Work::Request(ticket, account, request, answer) => {
                 self.writing.remove(&ticket);
+                self.asking -= 1;
                 self.engine.handle(Event::Answered(ticket, answer.clone()), now);
                 if self.job.audience == Audience::Caller {
                     self.seen.answers.push((account, request, answer));
@@ -421,7 +408,8 @@ impl Loop {
             }
             Work::Secret(account, read) => {
                 if self.accounts.renew(&account, read, now) == Renewal::Different {
-                    self.engine.handle(Event::SecretChanged(account, CredentialId::default()), now);
+                    let id = self.credential_id(&account);
+                    self.engine.handle(Event::SecretChanged(account, id), now);
                 }
             }
             Work::Reload(config, readings) => self.finish_reload(config, readings, now),
@@ -437,25 +425,6 @@ impl Loop {
             }
             Arrived::Reload if self.end_by.is_none() => self.note_reload(now),
             Arrived::Reload => {}
-        }
-    }
-
-    fn note_reload(&mut self, now: Moment) {
-        self.reload = match self.reload {
-            Reload::Idle => {
-                // Whoever waits for it is told at once that it was heard.
-                self.supervisor.reloading(now);
-                Reload::Called(now, now)
-            }
-            Reload::Called(first, _) => Reload::Called(first, now),
-            Reload::Reading | Reload::Stale => Reload::Stale,
-        };
-    }
-
-    fn reload_at(&self) -> Option<Moment> {
-        match self.reload {
-            Reload::Called(first, last) => Some((last + SILENCE).min(first + LONGEST_BURST)),
-            Reload::Idle | Reload::Reading | Reload::Stale => None,
         }
     }
 
@@ -535,12 +504,16 @@ impl Loop {
     /// Sends a request; `limit` is how long a write may still take.
     fn ask(&mut self, (ticket, name, request): (Ticket, AccountName, Request), limit: Duration) {
         let Some(account) = self.accounts.get(&name).cloned() else {
-            tracing::error!("there is no account {name}; please report it");
-            return;
+            // A reload took it away while the request waited for the disk.
+            let gone = Failure::without_answer(Class::NotSent, "its account is gone");
+            let answer =
+                Answer { limits: Vec::new(), retry_after: None, took: Duration::ZERO, outcome: Err(gone) };
+            return self.engine.handle(Event::Answered(ticket, answer), clock::now());
         };
         if request.writes() {
             self.writing.insert(ticket);
         }
+        self.asking += 1;
         self.work.spawn(async move {
             let limit = if request.writes() { limit } else { Duration::MAX };
             let asked = account.client.ask(&account.credential, &request);
@@ -562,135 +535,12 @@ impl Loop {
         self.work.spawn(async move { Work::Secret(name, secrets.read(&login).await) });
     }
 
-    fn begin_reload(&mut self) {
-        self.reload = Reload::Reading;
-        let config = match (self.job.reread)() {
-            Ok(config) => Some(Box::new(config)),
-            Err(mistakes) => {
-                tracing::error!("the new configuration is wrong; the old one stays in force\n{mistakes}");
-                None
-            }
-        };
-        let accesses = match &config {
-            Some(config) => config.accounts.clone(),
-            None => self.accounts.accesses(),
-        };
-        let secrets = self.job.secrets;
-        self.work.spawn(async move { Work::Reload(config, accounts::read(accesses, secrets).await) });
-    }
-
-    fn finish_reload(&mut self, config: Option<Box<Config>>, readings: Readings, now: Moment) {
-        let accesses = match &config {
-            Some(config) => config.accounts.clone(),
-            None => self.accounts.accesses(),
-        };
-        accounts::warn(&readings);
-        let authorities = &config.as_ref().map_or(&self.job.config, |config| config).authorities;
-        match Accounts::open(&accesses, readings, &self.accounts, authorities) {
-            Ok(accounts) => self.renew(config, accounts, now),
-            Err(locked) => {
-                tracing::error!("{locked}; the old configuration stays in force");
-            }
-        }
-        self.supervisor.ready(now);
-        if std::mem::replace(&mut self.reload, Reload::Idle) == Reload::Stale {
-            self.note_reload(now);
-        }
-    }
-
-    fn renew(&mut self, config: Option<Box<Config>>, accounts: Accounts, now: Moment) {
-        let before = std::mem::replace(&mut self.accounts, accounts);
-        if let Some(mut config) = config {
-            for warning in &config.warnings {
-                tracing::warn!("{warning}");
-            }
-            tracing::info!("the configuration was read again");
-            if config.socket != self.job.config.socket {
-                tracing::warn!("[status] socket has changed: it is heeded at the next start");
-            }
-            if config.authorities != self.job.config.authorities {
-                self.detector = Arc::new(Detector::new(&config.authorities));
-                tell_authorities(&config);
-            }
-            self.disown_looks(&config);
-            self.engine.reconfigure(hand_over(&mut config), now);
-            self.waiting.retain(|waiting| self.accounts.get(&waiting.account).is_some());
-            self.job.config = *config;
-            self.engine.handle(self.network.missing(&self.job.config), now);
-        }
-        for account in self.accounts.changed_since(&before) {
-            self.engine.handle(Event::SecretChanged(account.clone(), CredentialId::default()), now);
-        }
-    }
-
-    /// Looks that are under way mean nothing to a family that is looked at differently from now on.
-    fn disown_looks(&mut self, config: &Config) {
-        let (old, new) = (&self.job.config.settings, &config.settings);
-        let same = old.every == new.every && old.agree == new.agree;
-        for family in Family::ALL {
-            if !same || old.sources.get(&family) != new.sources.get(&family) {
-                *self.generations.entry(family).or_default() += 1;
-                self.looking.retain(|source| source.family != family);
-            }
-        }
+    fn credential_id(&self, name: &AccountName) -> CredentialId {
+        self.accounts.credential_id(name, self.hash_key)
     }
 
     fn generation(&self, family: Family) -> u64 {
         self.generations.get(&family).copied().unwrap_or_default()
-    }
-
-    fn save_if_needed(&mut self, now: Moment) {
-        if !self.engine.unsaved() || self.state.as_ref().is_some_and(|state| state.saving_since().is_some()) {
-            return;
-        }
-        let snapshot = self.engine.snapshot(now);
-        if let Some(state) = &mut self.state {
-            state.begin(state::shape::write(&snapshot, Both::read()), now);
-        }
-    }
-
-    fn take_in_save(&mut self, saved: Saved) {
-        let result = self.state.as_mut().map(|state| state.take_in(saved));
-        if let Some(Err(trouble)) = result {
-            tracing::warn!("{trouble}");
-        }
-    }
-
-    /// Whether nothing is left to be saved.
-    fn is_saved(&self) -> bool {
-        !self.engine.unsaved() && self.state.as_ref().is_none_or(|state| state.saving_since().is_none())
-    }
-
-    /// When the disk has had its time.
-    fn save_limit(&self) -> Option<Moment> {
-        let saving = self.state.as_ref()?.saving_since();
-        let waiting = self.waiting.front().map(|waiting| waiting.since);
-        saving.into_iter().chain(waiting).min().map(|since| since + saving::LONGEST)
-    }
-
-    fn give_up_state(&mut self) {
-        if let Some(state) = self.state.take() {
-            tracing::warn!("{}", state.give_up());
-        }
-    }
-
-    /// Keeps a request back until the disk claims no more than what is certain once it has left.
-    fn let_wait(&mut self, ticket: Ticket, account: AccountName, request: Request, now: Moment) {
-        let unsaved = self.engine.unsaved();
-        let snapshot =
-            self.state.as_ref().map_or(0, |state| if unsaved { state.next() } else { state.newest() });
-        self.waiting.push_back(Waiting { snapshot, since: now, ticket, account, request });
-    }
-
-    fn send_waiting(&mut self) {
-        let may_leave =
-            |waiting: &Waiting| self.state.as_ref().is_none_or(|state| state.has_ended(waiting.snapshot));
-        let ready = self.waiting.iter().take_while(|waiting| may_leave(waiting)).count();
-        let ready: Vec<Waiting> = self.waiting.drain(..ready).collect();
-        let now = clock::now();
-        for Waiting { ticket, account, request, since, .. } in ready {
-            self.ask((ticket, account, request), WRITE_LIMIT.saturating_sub(now.since(since)));
-        }
     }
 
     /// Passes on what the engine has to say.
@@ -734,9 +584,13 @@ impl Loop {
 }
 
 /// The settings for the engine. The records go with them: thousands of them are not kept twice.
-fn hand_over(config: &mut Config) -> Settings {
+fn hand_over(config: &mut Config, accounts: &Accounts, hash_key: Option<HashKey>) -> Settings {
     let records = std::mem::take(&mut config.settings.records);
-    Settings { records, ..config.settings.clone() }
+    let mut settings = Settings { records, ..config.settings.clone() };
+    for (name, account) in &mut settings.accounts {
+        account.credential = accounts.credential_id(name, hash_key);
+    }
+    settings
 }
 
 /// The first line of a daemon.

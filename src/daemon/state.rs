@@ -7,6 +7,7 @@
 
 pub mod saving;
 pub mod shape;
+mod version_1;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -21,6 +22,7 @@ use rustix::fs::{Access, FlockOperation, Mode, OFlags};
 use crate::daemon::clock::Both;
 use crate::engine::Snapshot;
 use saving::Saver;
+use shape::Kept;
 
 /// A larger file is not read, and not written.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
@@ -130,7 +132,7 @@ pub struct Opened {
     /// What writes the file; `None`: memory only.
     pub saver: Option<Saver>,
     /// What it held.
-    pub remembered: Option<Snapshot>,
+    pub remembered: Option<Kept>,
     /// What is wrong, if something is.
     pub trouble: Option<Trouble>,
 }
@@ -174,8 +176,8 @@ pub fn open(path: PathBuf, clocks: Both) -> Opened {
     if let (Err(error), None) = (writable, &trouble) {
         saver = saver.already_failing();
         trouble = Some(match &mut remembered {
-            Some(snapshot) => {
-                doubt(snapshot);
+            Some(kept) => {
+                doubt(&mut kept.snapshot);
                 Trouble::Frozen(path, error)
             }
             None => Trouble::ReadOnly(path, error),
@@ -250,7 +252,7 @@ fn open_itself(path: &Path) -> io::Result<File> {
 }
 
 /// What the file holds; `None` where it is empty, as a first start leaves it.
-fn read(file: &File, path: &Path, clocks: Both) -> Result<Option<Snapshot>, Trouble> {
+fn read(file: &File, path: &Path, clocks: Both) -> Result<Option<Kept>, Trouble> {
     let unreadable = |error| Trouble::Unreadable(path.to_owned(), error);
     let mut bytes = Vec::new();
     let most = u64::try_from(MOST_BYTES).unwrap_or(u64::MAX);
@@ -338,28 +340,28 @@ mod tests {
     }
 
     /// Saves as the loop does.
-    fn save(saver: &mut Saver, snapshot: &Snapshot) -> Result<(), Trouble> {
-        saver.begin(shape::write(snapshot, clocks()), clocks().moment());
+    fn save(saver: &mut Saver, state: &Kept) -> Result<(), Trouble> {
+        saver.begin(shape::write(state, clocks()), clocks().moment());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let saved = runtime.block_on(saver.saved());
         saver.take_in(saved)
     }
 
-    fn saved(path: &Path) -> Snapshot {
-        let snapshot = shape::tests::full();
+    fn saved(path: &Path) -> Kept {
+        let state = shape::tests::full();
         let mut saver = open(path.to_owned(), clocks()).saver.unwrap();
-        save(&mut saver, &snapshot).unwrap();
-        snapshot
+        save(&mut saver, &state).unwrap();
+        state
     }
 
     #[test]
     fn what_was_saved_is_there_at_the_next_start() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        let snapshot = saved(&path);
+        let state = saved(&path);
         let opened = open(path.clone(), clocks());
         assert!(opened.trouble.is_none(), "{:?}", opened.trouble);
-        assert_eq!(opened.remembered, Some(snapshot));
+        assert_eq!(opened.remembered, Some(state));
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let files = std::fs::read_dir(folder.path()).unwrap().count();
@@ -384,7 +386,7 @@ mod tests {
         saved(&path);
         let good = std::fs::read(&path).unwrap();
         let other_version =
-            String::from_utf8(good.clone()).unwrap().replace("\"version\":1", "\"version\":2");
+            String::from_utf8(good.clone()).unwrap().replace("\"version\":2", "\"version\":3");
         let bad: [&[u8]; 5] = [
             b"\0\xff garbage",
             b"{}",
@@ -437,18 +439,18 @@ mod tests {
         // A folder of that name cannot be replaced by a file, not even by root.
         let obstacle = beside(&path);
         std::fs::create_dir(&obstacle).unwrap();
-        let snapshot = shape::tests::full();
-        assert!(matches!(save(&mut saver, &snapshot), Err(Trouble::Unwritten(..))));
+        let state = shape::tests::full();
+        assert!(matches!(save(&mut saver, &state), Err(Trouble::Unwritten(..))));
         assert!(!path.exists(), "a stale copy would be believed");
         for _ in 0..5 {
-            assert!(save(&mut saver, &snapshot).is_ok(), "said once");
+            assert!(save(&mut saver, &state).is_ok(), "said once");
             assert!(!path.exists());
         }
         std::fs::remove_dir(&obstacle).unwrap();
-        assert!(save(&mut saver, &snapshot).is_ok());
+        assert!(save(&mut saver, &state).is_ok());
         assert!(path.exists(), "it recovers by itself");
         std::fs::create_dir(&obstacle).unwrap();
-        assert!(save(&mut saver, &snapshot).is_err(), "another fault is said anew");
+        assert!(save(&mut saver, &state).is_err(), "another fault is said anew");
     }
 
     #[test]
@@ -460,13 +462,13 @@ mod tests {
         // What is a folder now can be neither replaced by a file nor removed like one, not even by root.
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
-        let snapshot = shape::tests::full();
-        let trouble = save(&mut saver, &snapshot).unwrap_err();
+        let state = shape::tests::full();
+        let trouble = save(&mut saver, &state).unwrap_err();
         assert!(matches!(trouble, Trouble::Stale(..)), "{trouble:?}");
         let said = trouble.to_string();
         assert!(said.contains(path.to_str().unwrap()) && said.contains("remove it before the next start"));
         for _ in 0..5 {
-            assert!(save(&mut saver, &snapshot).is_ok(), "said once");
+            assert!(save(&mut saver, &state).is_ok(), "said once");
         }
         let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
         assert_eq!(left, [path], "nothing half written is left beside it");
@@ -477,29 +479,29 @@ mod tests {
     fn a_state_of_another_user_is_not_believed_and_one_of_root_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        let snapshot = saved(&path);
-        assert_eq!(open(path.clone(), clocks()).remembered, Some(snapshot.clone()), "root's own");
+        let state = saved(&path);
+        assert_eq!(open(path.clone(), clocks()).remembered, Some(state.clone()), "root's own");
         std::os::unix::fs::chown(&path, Some(65_532), Some(65_532)).unwrap();
         let opened = open(path.clone(), clocks());
         assert!(matches!(opened.trouble, Some(Trouble::Foreign(_, 65_532))), "{:?}", opened.trouble);
         let said = opened.trouble.unwrap().to_string();
         assert!(said.contains("belongs to user 65532 and is not believed"), "{said}");
         assert_eq!(opened.remembered, None);
-        save(&mut opened.saver.unwrap(), &snapshot).unwrap();
+        save(&mut opened.saver.unwrap(), &state).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().uid(), 0, "it is replaced by one of ours");
-        assert_eq!(open(path, clocks()).remembered, Some(snapshot));
+        assert_eq!(open(path, clocks()).remembered, Some(state));
     }
 
     #[test]
     fn what_a_kill_left_half_written_is_never_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        let snapshot = saved(&path);
+        let state = saved(&path);
         std::fs::write(beside(&path), "{\"vers").unwrap();
         let mut opened = open(path.clone(), clocks());
-        assert_eq!(opened.remembered, Some(snapshot.clone()));
+        assert_eq!(opened.remembered, Some(state.clone()));
         let saver = opened.saver.as_mut().unwrap();
-        save(saver, &snapshot).unwrap();
+        save(saver, &state).unwrap();
         assert!(!beside(&path).exists());
     }
 
@@ -547,8 +549,8 @@ mod tests {
         let (path, target) = (folder.path().join("state.json"), folder.path().join("target"));
         std::fs::write(&target, "precious").unwrap();
         std::os::unix::fs::symlink(&target, beside(&path)).unwrap();
-        let snapshot = saved(&path);
-        assert_eq!(open(path, clocks()).remembered, Some(snapshot));
+        let state = saved(&path);
+        assert_eq!(open(path, clocks()).remembered, Some(state));
         assert_eq!(std::fs::read(target).unwrap(), b"precious");
     }
 
@@ -560,10 +562,10 @@ mod tests {
         std::fs::hard_link(&other, &path).unwrap();
         let opened = open(path.clone(), clocks());
         assert!(matches!(opened.trouble, Some(Trouble::Garbage(..))), "{:?}", opened.trouble);
-        let snapshot = shape::tests::full();
-        save(&mut opened.saver.unwrap(), &snapshot).unwrap();
+        let state = shape::tests::full();
+        save(&mut opened.saver.unwrap(), &state).unwrap();
         assert_eq!(std::fs::read(other).unwrap(), b"precious");
-        assert_eq!(open(path, clocks()).remembered, Some(snapshot));
+        assert_eq!(open(path, clocks()).remembered, Some(state));
     }
 
     #[test]
@@ -571,7 +573,7 @@ mod tests {
         for mode in [0o666, 0o664, 0o620, 0o602] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("state.json");
-            let snapshot = saved(&path);
+            let state = saved(&path);
             std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
             assert_eq!(look(&path, clocks()).remembered, None);
             let opened = open(path.clone(), clocks());
@@ -583,9 +585,9 @@ mod tests {
                 path.display()
             );
             assert!(said.contains(&remedy), "{said}");
-            save(&mut opened.saver.unwrap(), &snapshot).unwrap();
+            save(&mut opened.saver.unwrap(), &state).unwrap();
             let opened = open(path, clocks());
-            assert_eq!(opened.remembered, Some(snapshot), "it is replaced by one that only we can write");
+            assert_eq!(opened.remembered, Some(state), "it is replaced by one that only we can write");
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");

@@ -15,7 +15,7 @@ const WINDOW: Duration = Duration::from_secs(600);
 /// The first hold; each further one is twice as long,
 const FIRST_HOLD: Duration = Duration::from_secs(600);
 /// but no longer than this.
-const LONGEST_HOLD: Duration = Duration::from_secs(7200);
+pub const LONGEST_HOLD: Duration = Duration::from_secs(7200);
 /// After so long without a return, holds begin with the first one again.
 const CALM: Duration = Duration::from_secs(3600);
 /// So many addresses that were left are remembered, the newest ones.

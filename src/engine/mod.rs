@@ -111,7 +111,7 @@ pub enum Command {
     /// Ask a source; answer with [`Event::Heard`].
     Look(SourceId),
     /// Send a request; answer with [`Event::Answered`]. One at a time for each credential.
-    /// Before it leaves, an [`Engine::unsaved`] snapshot must be on disk (if there is a disk).
+    /// It leaves when the snapshot that [`Engine::saving`] tells is on disk (if there is a disk).
     Ask(Ticket, AccountName, Request),
     /// The credential was refused: read the secret again, and tell [`Event::SecretChanged`] if it differs.
     RereadSecret(AccountName),
@@ -146,6 +146,7 @@ pub struct Engine {
     /// Since when the program is to end.
     stopped_at: Option<Moment>,
     unsaved: bool,
+    saving: Saving,
     urgent: VecDeque<Command>,
     /// What an operator asked for and has not got yet; and when they last got something.
     asked: Option<Wish>,
@@ -189,6 +190,7 @@ impl Engine {
             said_settled: false,
             stopped_at: None,
             unsaved: false,
+            saving: Saving::CountedAhead,
             urgent: VecDeque::new(),
             asked: None,
             granted_at: None,
@@ -219,7 +221,8 @@ impl Engine {
         let mut memories = std::mem::take(&mut snapshot.credentials);
         for (name, memory) in std::mem::take(&mut snapshot.by_account) {
             let id = settings.accounts.get(&name).map(|account| credential_of(&name, account));
-            memories.entry(id.unwrap_or_else(|| unknown(&name))).or_insert(memory);
+            let known = memories.entry(id.unwrap_or_else(|| unknown(&name))).or_default();
+            known.spent.extend(memory.spent);
         }
         for (name, account) in &settings.accounts {
             memories.entry(credential_of(name, account)).or_default();
@@ -460,7 +463,7 @@ impl Engine {
         self.rereads.remove(name);
     }
 
-    fn answered(&mut self, ticket: Ticket, answer: Answer, now: Moment) {
+    fn answered(&mut self, ticket: Ticket, mut answer: Answer, now: Moment) {
         let Some(id) = self.open.remove(&ticket) else {
             return;
         };
@@ -480,15 +483,26 @@ impl Engine {
             return;
         };
         let name = name.clone();
+        // A refusal of the secret before says nothing of the one that has taken its place.
+        let outdated = id != credential_of(&name, account.settings())
+            && matches!(&answer.outcome, Err(failure) if matches!(failure.class, Class::Credential | Class::Zone));
+        if outdated {
+            answer.outcome = Err(Failure::without_answer(Class::NotSent, "the secret was replaced"));
+        }
         let held = answer.retry_after.is_some();
         let Some((busy, effect)) = account.answered(&answer, credential, now, &mut self.dice) else {
             return;
         };
         self.unsaved |= held || matches!(effect, Effect::Throttled(_));
-        self.tell_effect(&name, effect, answer.outcome.as_ref().err(), now);
+        if !outdated {
+            self.tell_effect(&name, effect, answer.outcome.as_ref().err(), now);
+        }
         match answer.outcome {
             Ok(found) => self.found(&name, &busy, found, now),
             Err(failure) => self.failed(&name, &busy, &failure, effect, now),
+        }
+        if let Some(account) = self.accounts.get_mut(&name).filter(|_| outdated) {
+            account.trust_again(now);
         }
         if self.accounts.get(&name).is_some_and(|account| !account.lacks_something()) {
             self.rereads.remove(&name);
@@ -863,6 +877,7 @@ impl Engine {
                 self.tickets += 1;
                 self.open.insert(ticket, id);
                 self.unsaved |= saving == Saving::Needed;
+                self.saving = saving;
                 return Some(Command::Ask(ticket, name.clone(), request));
             }
         }
@@ -1028,7 +1043,14 @@ impl Engine {
 
     // --- what is known ---
 
-    /// Whether a snapshot must be on disk before the next request leaves, or when nothing more is to be done.
+    /// Whether the request of the last [`Command::Ask`] needs a snapshot that is taken from now on, or the
+    /// last one will do.
+    #[must_use]
+    pub fn saving(&self) -> Saving {
+        self.saving
+    }
+
+    /// Whether something is known that the last snapshot does not have.
     #[must_use]
     pub fn unsaved(&self) -> bool {
         self.unsaved

@@ -1,7 +1,8 @@
 //! The JSON of the state file, and the way from it to the engine's snapshot and back.
 //!
 //! Instants are wall-clock milliseconds since 1970 here, because the engine's clock does not survive a
-//! reboot; one in the future counts as the present. Deliberately unknown: files.
+//! reboot; one in the future counts as the present, unless something is held until then. Deliberately
+//! unknown: files.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,32 +10,89 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::version_1;
+use crate::cloudflare::identity::HashKey;
 use crate::daemon::clock::Both;
-use crate::engine::address::Believed;
-use crate::engine::credential::CredentialMemory;
-use crate::engine::names::{Family, Moment, Name, Record, RecordId, Ttl, ZoneId};
-use crate::engine::settings::AccountName;
+use crate::engine::address::{Believed, Holds};
+use crate::engine::credential::{CredentialMemory, LONGEST_HOLD};
+use crate::engine::flaps::{self, Flaps};
+use crate::engine::names::{Family, Key, Moment, Name, Record, RecordId, Ttl, ZoneId};
+use crate::engine::settings::{AccountName, CredentialId};
 use crate::engine::zone::{Block, Claim};
 use crate::engine::{Snapshot, ZoneMemory};
 
-/// Another number is another program's file.
-const VERSION: u32 = 1;
+/// A higher number is a later program's file.
+const VERSION: u32 = 2;
+
+/// What the file holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// What the engine remembers.
+    pub snapshot: Snapshot,
+    /// The key that it names credentials by.
+    pub hash_key: Option<HashKey>,
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
     version: u32,
+    /// 32 hexadecimal digits.
+    hash_key: Option<String>,
     addresses: Vec<Address>,
+    lines: Vec<Line>,
     zones: Vec<Zone>,
-    spent: BTreeMap<String, Vec<u64>>,
+    credentials: BTreeMap<String, Credential>,
+    /// When the zones of each account were last looked for.
+    searched: BTreeMap<String, u64>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Address {
+pub(super) struct Address {
     value: IpAddr,
     confirmed_at: u64,
     said: BTreeMap<Box<str>, IpAddr>,
+}
+
+/// What keeps new addresses of a family from being published.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    family: Type,
+    tunnelled: bool,
+    left: BTreeMap<IpAddr, u64>,
+    returned_at: Option<u64>,
+    held_until: Option<u64>,
+    holds: u32,
+    flapped_at: Option<u64>,
+}
+
+/// A family, by the type of its records.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum Type {
+    A,
+    #[serde(rename = "AAAA")]
+    Aaaa,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Credential {
+    spent: Vec<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held_until: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    holds: Vec<Hold>,
+}
+
+/// What Cloudflare asked not to be asked for.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hold {
+    /// `None`: the list of zones.
+    zone: Option<String>,
+    until: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,16 +101,22 @@ struct Zone {
     account: String,
     id: String,
     name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    plan: Option<Box<str>>,
     names: Vec<String>,
     listed_at: Option<u64>,
     records: Vec<Entry>,
-    aliases: Vec<String>,
+    blocks: Vec<Obstacle>,
+    marked: Vec<String>,
     adopted: Vec<String>,
+    foreign: Vec<String>,
+    released: Vec<String>,
+    leaving: Vec<Place>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+pub(super) struct Entry {
     id: String,
     name: String,
     content: IpAddr,
@@ -64,28 +128,49 @@ struct Entry {
     tags: Vec<Box<str>>,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Obstacle {
+    name: String,
+    by: By,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum By {
+    Alias,
+    Delegated(Box<str>),
+    Managed(Option<Box<str>>),
+    Unreadable(Box<str>),
+}
+
+/// A name and type.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Place {
+    name: String,
+    r#type: Type,
+}
+
 /// The text of the file.
-pub fn write(snapshot: &Snapshot, clocks: Both) -> Vec<u8> {
-    let stamp = |moment| stamp(moment, clocks);
+#[must_use]
+pub fn write(kept: &Kept, clocks: Both) -> Vec<u8> {
+    let snapshot = &kept.snapshot;
     let state = State {
         version: VERSION,
-        addresses: snapshot
-            .addresses
-            .values()
-            .map(|believed| Address {
-                value: believed.address,
-                confirmed_at: stamp(believed.confirmed_at),
-                said: believed.said.clone(),
-            })
-            .collect(),
-        zones: snapshot.zones.iter().map(|zone| write_zone(zone, clocks)).collect(),
-        spent: snapshot
-            .by_account
+        hash_key: kept.hash_key.map(HashKey::to_hex),
+        addresses: snapshot.addresses.values().map(|believed| Address::of(believed, clocks)).collect(),
+        lines: snapshot.holds.iter().map(|(family, holds)| Line::of(*family, holds, clocks)).collect(),
+        zones: snapshot.zones.iter().map(|zone| Zone::of(zone, clocks)).collect(),
+        credentials: snapshot
+            .credentials
             .iter()
-            .map(|(account, memory)| {
-                let stamps = memory.spent.iter().map(|moment| stamp(*moment)).collect();
-                (account.0.to_string(), stamps)
-            })
+            .map(|(id, memory)| (id.0.to_string(), Credential::of(memory, clocks)))
+            .collect(),
+        searched: snapshot
+            .searched
+            .iter()
+            .map(|(account, at)| (account.0.to_string(), stamp(*at, clocks)))
             .collect(),
     };
     let mut text = serde_json::to_vec(&state).unwrap_or_default();
@@ -93,119 +178,263 @@ pub fn write(snapshot: &Snapshot, clocks: Both) -> Vec<u8> {
     text
 }
 
-/// The snapshot in a file's bytes.
+/// What is in a file's bytes.
 ///
 /// # Errors
 /// Why it is none: the words of the JSON parser, another version, a value that is not what it should be.
-pub fn read(bytes: &[u8], clocks: Both) -> Result<Snapshot, String> {
+pub fn read(bytes: &[u8], clocks: Both) -> Result<Kept, String> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,
     }
     let Versioned { version } = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-    if version != VERSION {
-        return Err(format!("it is of version {version}, not {VERSION}"));
+    match version {
+        1 => version_1::read(bytes, clocks),
+        VERSION => {
+            let state: State = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+            state.meaning(clocks)
+        }
+        _ => Err(format!("it is of version {version}, and this program knows 1 and {VERSION}")),
     }
-    let state: State = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-    let moment = |stamp| moment(stamp, clocks);
-    let mut snapshot = Snapshot::default();
-    for address in state.addresses {
-        let believed = Believed {
-            address: address.value,
-            confirmed_at: moment(address.confirmed_at),
-            said: address.said,
+}
+
+impl State {
+    fn meaning(self, clocks: Both) -> Result<Kept, String> {
+        let hash_key = self.hash_key.map(|text| HashKey::from_hex(&text).ok_or("the key is none"));
+        let mut snapshot = Snapshot { addresses: believed(self.addresses, clocks), ..Snapshot::default() };
+        for line in self.lines {
+            let (family, holds) = line.meaning(clocks);
+            snapshot.holds.insert(family, holds);
+        }
+        for zone in self.zones {
+            snapshot.zones.push(zone.meaning(clocks)?);
+        }
+        for (id, credential) in self.credentials {
+            snapshot.credentials.insert(CredentialId(id.into()), credential.meaning(clocks)?);
+        }
+        for (account, at) in self.searched {
+            snapshot.searched.insert(AccountName(account.into()), moment(at, clocks));
+        }
+        Ok(Kept { snapshot, hash_key: hash_key.transpose()? })
+    }
+}
+
+impl Address {
+    fn of(believed: &Believed, clocks: Both) -> Address {
+        Address {
+            value: believed.address,
+            confirmed_at: stamp(believed.confirmed_at, clocks),
+            said: believed.said.clone(),
+        }
+    }
+}
+
+pub(super) fn believed(addresses: Vec<Address>, clocks: Both) -> BTreeMap<Family, Believed> {
+    let believed = |Address { value, confirmed_at, said }| {
+        let confirmed_at = moment(confirmed_at, clocks);
+        (Family::of(value), Believed { address: value, confirmed_at, said })
+    };
+    addresses.into_iter().map(believed).collect()
+}
+
+impl Line {
+    fn of(family: Family, holds: &Holds, clocks: Both) -> Line {
+        let stamp = |moment| stamp(moment, clocks);
+        let flaps = &holds.flaps;
+        Line {
+            family: Type::of(family),
+            tunnelled: holds.tunnelled,
+            left: flaps.left.iter().map(|(address, at)| (*address, stamp(*at))).collect(),
+            returned_at: flaps.returned_at.map(stamp),
+            held_until: flaps.held_until.map(stamp),
+            holds: flaps.holds,
+            flapped_at: flaps.flapped_at.map(stamp),
+        }
+    }
+
+    fn meaning(self, clocks: Both) -> (Family, Holds) {
+        let moment = |stamp| moment(stamp, clocks);
+        let flaps = Flaps {
+            left: self.left.into_iter().map(|(address, at)| (address, moment(at))).collect(),
+            returned_at: self.returned_at.map(moment),
+            held_until: self.held_until.map(|until| until_at_most(until, flaps::LONGEST_HOLD, clocks)),
+            holds: self.holds,
+            flapped_at: self.flapped_at.map(moment),
         };
-        let family = Family::of(address.value);
-        snapshot.addresses.insert(family, believed);
-    }
-    for zone in state.zones {
-        snapshot.zones.push(read_zone(zone, clocks)?);
-    }
-    for (account, stamps) in state.spent {
-        let mut moments: Vec<Moment> = stamps.into_iter().map(moment).collect();
-        moments.sort_unstable();
-        let memory = CredentialMemory { spent: moments, ..CredentialMemory::default() };
-        snapshot.by_account.insert(AccountName(account.into()), memory);
-    }
-    Ok(snapshot)
-}
-
-fn write_zone(zone: &ZoneMemory, clocks: Both) -> Zone {
-    let words = |names: &[Name]| names.iter().map(ToString::to_string).collect();
-    Zone {
-        account: zone.account.0.to_string(),
-        id: zone.id.to_string(),
-        name: zone.name.as_ref().map(ToString::to_string),
-        names: words(&zone.names),
-        listed_at: zone.listed_at.map(|moment| stamp(moment, clocks)),
-        records: zone.records.iter().map(write_record).collect(),
-        aliases: zone
-            .blocks
-            .iter()
-            .filter(|(_, block)| *block == Block::Alias)
-            .map(|(name, _)| name.to_string())
-            .collect(),
-        adopted: zone
-            .ours
-            .iter()
-            .filter(|(_, claim)| *claim == Claim::Adopted)
-            .map(|(id, _)| id.to_string())
-            .collect(),
+        (self.family.meaning(), Holds { flaps, tunnelled: self.tunnelled })
     }
 }
 
-fn read_zone(zone: Zone, clocks: Both) -> Result<ZoneMemory, String> {
-    let parsed =
-        |words: Vec<String>| -> Result<Vec<Name>, String> { words.iter().map(|word| name(word)).collect() };
-    Ok(ZoneMemory {
-        account: AccountName(zone.account.into()),
-        id: ZoneId::parse(&zone.id).ok_or("a zone's id is none")?,
-        name: zone.name.as_deref().map(name).transpose()?,
-        names: parsed(zone.names)?,
-        listed_at: zone.listed_at.map(|stamp| moment(stamp, clocks)),
-        records: zone.records.into_iter().map(read_record).collect::<Result<_, _>>()?,
-        blocks: parsed(zone.aliases)?.into_iter().map(|name| (name, Block::Alias)).collect(),
-        ours: zone
-            .adopted
-            .iter()
-            .map(|id| Ok((record_id(id)?, Claim::Adopted)))
-            .collect::<Result<_, String>>()?,
-        foreign: Vec::new(),
-        released: Vec::new(),
-        leaving: Vec::new(),
-        plan: None,
-    })
-}
+impl Type {
+    fn of(family: Family) -> Type {
+        match family {
+            Family::V4 => Type::A,
+            Family::V6 => Type::Aaaa,
+        }
+    }
 
-fn write_record(record: &Record) -> Entry {
-    Entry {
-        id: record.id.to_string(),
-        name: record.name.to_string(),
-        content: record.content,
-        ttl: record.ttl.to_api(),
-        proxied: record.proxied,
-        comment: record.comment.clone(),
-        tags: record.tags.clone(),
+    fn meaning(self) -> Family {
+        match self {
+            Type::A => Family::V4,
+            Type::Aaaa => Family::V6,
+        }
     }
 }
 
-fn read_record(entry: Entry) -> Result<Record, String> {
-    Ok(Record {
-        id: record_id(&entry.id)?,
-        name: name(&entry.name)?,
-        content: entry.content,
-        ttl: Ttl::from_api(entry.ttl),
-        proxied: entry.proxied,
-        comment: entry.comment,
-        tags: entry.tags,
-    })
+impl Credential {
+    fn of(memory: &CredentialMemory, clocks: Both) -> Credential {
+        let hold = |(zone, until): &(Option<ZoneId>, Moment)| Hold {
+            zone: zone.as_ref().map(ToString::to_string),
+            until: stamp(*until, clocks),
+        };
+        Credential {
+            spent: memory.spent.iter().map(|moment| stamp(*moment, clocks)).collect(),
+            held_until: memory.hold.map(|until| stamp(until, clocks)),
+            holds: memory.holds.iter().map(hold).collect(),
+        }
+    }
+
+    fn meaning(self, clocks: Both) -> Result<CredentialMemory, String> {
+        let until = |stamp| until_at_most(stamp, LONGEST_HOLD, clocks);
+        let hold =
+            |Hold { zone, until: stamp }: Hold| Ok((zone.as_deref().map(zone_id).transpose()?, until(stamp)));
+        Ok(CredentialMemory {
+            spent: spent(self.spent, clocks),
+            hold: self.held_until.map(until),
+            holds: self.holds.into_iter().map(hold).collect::<Result<_, String>>()?,
+        })
+    }
 }
 
-fn name(text: &str) -> Result<Name, String> {
+pub(super) fn spent(stamps: Vec<u64>, clocks: Both) -> Vec<Moment> {
+    let mut moments: Vec<Moment> = stamps.into_iter().map(|stamp| moment(stamp, clocks)).collect();
+    moments.sort_unstable();
+    moments
+}
+
+impl Zone {
+    fn of(zone: &ZoneMemory, clocks: Both) -> Zone {
+        let words = |names: &[Name]| names.iter().map(ToString::to_string).collect();
+        let ids = |ids: &[RecordId]| ids.iter().map(ToString::to_string).collect();
+        let claimed = |why| {
+            let ours = zone.ours.iter().filter(|(_, claim)| *claim == why);
+            ours.map(|(id, _)| id.to_string()).collect()
+        };
+        Zone {
+            account: zone.account.0.to_string(),
+            id: zone.id.to_string(),
+            name: zone.name.as_ref().map(ToString::to_string),
+            plan: zone.plan.clone(),
+            names: words(&zone.names),
+            listed_at: zone.listed_at.map(|moment| stamp(moment, clocks)),
+            records: zone.records.iter().map(Entry::of).collect(),
+            blocks: zone.blocks.iter().map(Obstacle::of).collect(),
+            marked: claimed(Claim::Marked),
+            adopted: claimed(Claim::Adopted),
+            foreign: ids(&zone.foreign),
+            released: ids(&zone.released),
+            leaving: zone.leaving.iter().map(Place::of).collect(),
+        }
+    }
+
+    fn meaning(self, clocks: Both) -> Result<ZoneMemory, String> {
+        let ids = |ids: Vec<String>| ids.iter().map(|id| record_id(id)).collect::<Result<Vec<_>, _>>();
+        let claims =
+            |all: Vec<String>, claim| Ok::<_, String>(ids(all)?.into_iter().map(move |id| (id, claim)));
+        let mut ours: Vec<(RecordId, Claim)> = claims(self.marked, Claim::Marked)?.collect();
+        ours.extend(claims(self.adopted, Claim::Adopted)?);
+        ours.sort_by(|(one, _), (two, _)| one.cmp(two));
+        Ok(ZoneMemory {
+            account: AccountName(self.account.into()),
+            id: zone_id(&self.id)?,
+            name: self.name.as_deref().map(name).transpose()?,
+            names: names(&self.names)?,
+            listed_at: self.listed_at.map(|stamp| moment(stamp, clocks)),
+            records: records(self.records)?,
+            blocks: self.blocks.into_iter().map(Obstacle::meaning).collect::<Result<_, _>>()?,
+            ours,
+            foreign: ids(self.foreign)?,
+            released: ids(self.released)?,
+            leaving: self.leaving.into_iter().map(Place::meaning).collect::<Result<_, _>>()?,
+            plan: self.plan,
+        })
+    }
+}
+
+impl Entry {
+    fn of(record: &Record) -> Entry {
+        Entry {
+            id: record.id.to_string(),
+            name: record.name.to_string(),
+            content: record.content,
+            ttl: record.ttl.to_api(),
+            proxied: record.proxied,
+            comment: record.comment.clone(),
+            tags: record.tags.clone(),
+        }
+    }
+}
+
+pub(super) fn records(entries: Vec<Entry>) -> Result<Vec<Record>, String> {
+    let record = |entry: Entry| {
+        Ok(Record {
+            id: record_id(&entry.id)?,
+            name: name(&entry.name)?,
+            content: entry.content,
+            ttl: Ttl::from_api(entry.ttl),
+            proxied: entry.proxied,
+            comment: entry.comment,
+            tags: entry.tags,
+        })
+    };
+    entries.into_iter().map(record).collect()
+}
+
+impl Obstacle {
+    fn of((name, block): &(Name, Block)) -> Obstacle {
+        let by = match block {
+            Block::Alias => By::Alias,
+            Block::Delegated(server) => By::Delegated(server.clone()),
+            Block::Managed(product) => By::Managed(product.clone()),
+            Block::Unreadable(id) => By::Unreadable(id.clone()),
+        };
+        Obstacle { name: name.to_string(), by }
+    }
+
+    fn meaning(self) -> Result<(Name, Block), String> {
+        let block = match self.by {
+            By::Alias => Block::Alias,
+            By::Delegated(server) => Block::Delegated(server),
+            By::Managed(product) => Block::Managed(product),
+            By::Unreadable(id) => Block::Unreadable(id),
+        };
+        Ok((name(&self.name)?, block))
+    }
+}
+
+impl Place {
+    fn of(key: &Key) -> Place {
+        Place { name: key.name.to_string(), r#type: Type::of(key.family) }
+    }
+
+    fn meaning(self) -> Result<Key, String> {
+        Ok(Key { name: name(&self.name)?, family: self.r#type.meaning() })
+    }
+}
+
+pub(super) fn name(text: &str) -> Result<Name, String> {
     Name::parse(text).map_err(|error| error.to_string())
 }
 
-fn record_id(text: &str) -> Result<RecordId, String> {
+pub(super) fn names(texts: &[String]) -> Result<Vec<Name>, String> {
+    texts.iter().map(|text| name(text)).collect()
+}
+
+pub(super) fn zone_id(text: &str) -> Result<ZoneId, String> {
+    ZoneId::parse(text).ok_or_else(|| "a zone's id is none".into())
+}
+
+pub(super) fn record_id(text: &str) -> Result<RecordId, String> {
     RecordId::parse(text).ok_or_else(|| "a record's id is none".into())
 }
 
@@ -214,10 +443,16 @@ fn stamp(moment: Moment, clocks: Both) -> u64 {
     since.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn moment(stamp: u64, clocks: Both) -> Moment {
-    // A stamp beyond what the clock can hold is in the future, which is the present.
+pub(super) fn moment(stamp: u64, clocks: Both) -> Moment {
+    until_at_most(stamp, Duration::ZERO, clocks)
+}
+
+/// The instant of a stamp; one that is further away than `most` counts as that, so that a clock which was
+/// wrong holds nothing for years.
+fn until_at_most(stamp: u64, most: Duration, clocks: Both) -> Moment {
+    // A stamp beyond what the clock can hold is in the future.
     let wall = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(stamp));
-    wall.map_or(clocks.moment(), |wall| clocks.to_moment(wall))
+    wall.map_or(clocks.moment() + most, |wall| clocks.to_moment(wall, most))
 }
 
 #[cfg(test)]
@@ -229,50 +464,69 @@ pub(super) mod tests {
     use crate::engine::request::Request;
     use crate::engine::{Command, Engine, Mode, Start};
 
-    /// A snapshot with something in every place.
-    pub fn full() -> Snapshot {
-        let home = Name::parse("home.example.com").unwrap();
+    /// A state with something in every place.
+    pub fn full() -> Kept {
+        let at = Moment::from_millis;
+        let name = |text| Name::parse(text).unwrap();
         let id = |digit: char| digit.to_string().repeat(32);
+        let (zone, record) =
+            (|digit| ZoneId::parse(&id(digit)).unwrap(), |digit| RecordId::parse(&id(digit)).unwrap());
         let address = IpAddr::from([203, 0, 113, 7]);
         let believed = Believed {
             address,
-            confirmed_at: Moment::from_millis(900_000),
+            confirmed_at: at(900_000),
             said: BTreeMap::from([("cloudflare".into(), address)]),
         };
-        let zone = ZoneMemory {
-            account: AccountName::default(),
-            id: ZoneId::parse(&id('a')).unwrap(),
-            name: Name::parse("example.com").ok(),
-            names: vec![home.clone()],
-            listed_at: Some(Moment::from_millis(-4_000)),
-            records: vec![Record {
-                id: RecordId::parse(&id('b')).unwrap(),
-                name: home,
-                content: address,
-                ttl: Ttl::Seconds(120),
-                proxied: true,
-                comment: Some("stayput".into()),
-                tags: vec!["team:home".into()],
-            }],
-            blocks: vec![(Name::parse("www.example.com").unwrap(), Block::Alias)],
-            ours: vec![(RecordId::parse(&id('b')).unwrap(), Claim::Adopted)],
-            foreign: Vec::new(),
-            released: Vec::new(),
-            leaving: Vec::new(),
-            plan: None,
+        let flaps = Flaps {
+            left: BTreeMap::from([(IpAddr::from([203, 0, 113, 8]), at(800_000))]),
+            returned_at: Some(at(850_000)),
+            held_until: Some(at(1_600_000)),
+            holds: 2,
+            flapped_at: Some(at(870_000)),
         };
-        Snapshot {
+        let entry = Record {
+            id: record('b'),
+            name: name("home.example.com"),
+            content: address,
+            ttl: Ttl::Seconds(120),
+            proxied: true,
+            comment: Some("stayput".into()),
+            tags: vec!["team:home".into()],
+        };
+        let zone_memory = ZoneMemory {
+            account: AccountName::default(),
+            id: zone('a'),
+            name: Some(name("example.com")),
+            names: vec![name("home.example.com")],
+            listed_at: Some(at(-4_000)),
+            records: vec![entry],
+            blocks: vec![
+                (name("www.example.com"), Block::Alias),
+                (name("sub.example.com"), Block::Delegated("ada.ns.example.net".into())),
+                (name("worker.example.com"), Block::Managed(Some("Workers".into()))),
+                (name("tunnel.example.com"), Block::Managed(None)),
+                (name("odd.example.com"), Block::Unreadable("x".into())),
+            ],
+            ours: vec![(record('b'), Claim::Adopted), (record('c'), Claim::Marked)],
+            foreign: vec![record('d')],
+            released: vec![record('e')],
+            leaving: vec![Key { name: name("old.example.com"), family: Family::V6 }],
+            plan: Some("free".into()),
+        };
+        let credential = CredentialMemory {
+            spent: vec![at(1), at(2)],
+            hold: Some(at(1_500_000)),
+            holds: vec![(None, at(1_400_000)), (Some(zone('a')), at(1_300_000))],
+        };
+        let snapshot = Snapshot {
             addresses: BTreeMap::from([(Family::V4, believed)]),
-            zones: vec![zone],
-            by_account: BTreeMap::from([(
-                AccountName::default(),
-                CredentialMemory {
-                    spent: vec![Moment::from_millis(1), Moment::from_millis(2)],
-                    ..CredentialMemory::default()
-                },
-            )]),
-            ..Snapshot::default()
-        }
+            holds: BTreeMap::from([(Family::V4, Holds { flaps, tunnelled: true })]),
+            zones: vec![zone_memory],
+            credentials: BTreeMap::from([(CredentialId("c0ffee".into()), credential)]),
+            by_account: BTreeMap::new(),
+            searched: BTreeMap::from([(AccountName("second".into()), at(700_000))]),
+        };
+        Kept { snapshot, hash_key: HashKey::from_hex("000102030405060708090a0b0c0d0e0f") }
     }
 
     fn clocks(wall_seconds: u64, moment: i64) -> Both {
@@ -284,7 +538,7 @@ pub(super) mod tests {
     fn after_a_reboot_everything_is_as_old_as_it_really_is() {
         let text = write(&full(), clocks(1_800_000_000, 1_000_000));
         // Ten minutes later, the clock starts from zero.
-        let read = read(&text, clocks(1_800_000_600, 0)).unwrap();
+        let read = read(&text, clocks(1_800_000_600, 0)).unwrap().snapshot;
         let believed = &read.addresses[&Family::V4];
         assert_eq!(believed.confirmed_at, Moment::from_millis(-700_000));
         let listed = read.zones[0].listed_at;
@@ -292,12 +546,18 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn after_the_clock_went_back_nothing_lies_in_the_future() {
+    fn after_the_clock_went_back_nothing_is_held_for_longer_than_a_hold_lasts() {
         let text = write(&full(), clocks(1_800_000_000, 1_000_000));
-        let read = read(&text, clocks(3, 50)).unwrap();
+        let read = read(&text, clocks(3, 50)).unwrap().snapshot;
         let now = Moment::from_millis(50);
         assert_eq!(read.addresses[&Family::V4].confirmed_at, now);
-        assert_eq!(read.by_account[&AccountName::default()].spent, [now, now]);
+        let credential = &read.credentials[&CredentialId("c0ffee".into())];
+        assert_eq!(credential.spent, [now, now]);
+        let hours = |hours: u64| now + Duration::from_secs(hours * 3600);
+        assert_eq!(credential.hold, Some(hours(1)), "a clock that was wrong holds nothing for years");
+        assert_eq!(credential.holds, [(None, hours(1)), (credential.holds[1].0.clone(), hours(1))]);
+        assert_eq!(read.holds[&Family::V4].flaps.held_until, Some(hours(2)));
+        assert_eq!(read.holds[&Family::V4].flaps.flapped_at, Some(now));
     }
 
     #[test]
@@ -306,8 +566,22 @@ pub(super) mod tests {
         let (before, rest) = text.split_once("\"listed_at\":").unwrap();
         let (_, after) = rest.split_once(',').unwrap();
         let far = format!("{before}\"listed_at\":{},{after}", u64::MAX);
-        let read = read(far.as_bytes(), clocks(1_800_000_000, 9)).unwrap();
+        let read = read(far.as_bytes(), clocks(1_800_000_000, 9)).unwrap().snapshot;
         assert_eq!(read.zones[0].listed_at, Some(Moment::from_millis(9)));
+    }
+
+    #[test]
+    fn what_is_held_is_held_as_long_after_a_restart() {
+        let text = write(&full(), clocks(1_800_000_000, 1_000_000));
+        // Ten minutes later, the clock starts from zero.
+        let read = read(&text, clocks(1_800_000_600, 0)).unwrap().snapshot;
+        let credential = &read.credentials[&CredentialId("c0ffee".into())];
+        assert_eq!(credential.hold, Some(Moment::from_millis(-100_000)), "it is over");
+        assert_eq!(read.holds[&Family::V4].flaps.held_until, Some(Moment::from_millis(0)));
+        let read = super::read(&text, clocks(1_800_000_060, 0)).unwrap().snapshot;
+        let credential = &read.credentials[&CredentialId("c0ffee".into())];
+        assert_eq!(credential.hold, Some(Moment::from_millis(440_000)));
+        assert_eq!(read.holds[&Family::V4].flaps.held_until, Some(Moment::from_millis(540_000)));
     }
 
     /// Something done to one place of a JSON text: `at` chooses the place, `what` the deed.
@@ -340,13 +614,23 @@ pub(super) mod tests {
     }
 
     /// What holds for any state that is taken.
-    fn check_taken(snapshot: &Snapshot, clocks: Both, now: Moment) {
+    fn check_taken(kept: &Kept, clocks: Both, now: Moment) {
+        let snapshot = &kept.snapshot;
+        let credentials = || snapshot.credentials.values().chain(snapshot.by_account.values());
         let stamps = snapshot.addresses.values().map(|believed| believed.confirmed_at);
         let stamps = stamps.chain(snapshot.zones.iter().filter_map(|zone| zone.listed_at));
-        let mut stamps = stamps.chain(snapshot.by_account.values().flat_map(|memory| memory.spent.clone()));
+        let mut stamps = stamps.chain(credentials().flat_map(|memory| memory.spent.clone()));
         assert!(stamps.all(|stamp| stamp <= now), "something lies in the future: {snapshot:?}");
-        let again = read(&write(snapshot, clocks), clocks).unwrap();
-        assert_eq!(again, *snapshot);
+        let asked = credentials()
+            .flat_map(|memory| memory.hold.into_iter().chain(memory.holds.iter().map(|hold| hold.1)));
+        let lines = snapshot.holds.values().filter_map(|holds| holds.flaps.held_until);
+        let far = |until: Moment, hours: u64| until > now + Duration::from_secs(hours * 3600);
+        assert!(
+            !asked.into_iter().any(|until| far(until, 1)) && !lines.into_iter().any(|until| far(until, 2))
+        );
+        let mut again = read(&write(kept, clocks), clocks).unwrap();
+        again.snapshot.by_account.clone_from(&snapshot.by_account);
+        assert_eq!(again, *kept);
     }
 
     #[test]
@@ -354,14 +638,15 @@ pub(super) mod tests {
         const THIRTY_YEARS: u64 = 30 * 365 * 86_400;
         let text = write(&full(), clocks(5_000, 1_000_000));
         let now = Moment::from_millis(1_060_000);
-        let read = read(&text, clocks(5_000 + THIRTY_YEARS, 1_060_000)).unwrap();
+        let read = read(&text, clocks(5_000 + THIRTY_YEARS, 1_060_000)).unwrap().snapshot;
         let old = Duration::from_secs(THIRTY_YEARS);
         assert!(now.since(read.zones[0].listed_at.unwrap()) >= old);
-        assert!(
-            read.by_account.values().flat_map(|memory| &memory.spent).all(|spent| now.since(*spent) >= old)
-        );
+        let mut spent = read.credentials.values().flat_map(|memory| &memory.spent);
+        assert!(spent.all(|spent| now.since(*spent) >= old));
         let config = "[[record]]\nname = \"home.example.com\"\n";
-        let config = crate::config::from_toml(config, std::path::Path::new("stayput.toml")).unwrap();
+        let mut config = crate::config::from_toml(config, std::path::Path::new("stayput.toml")).unwrap();
+        let account = config.settings.accounts.get_mut(&AccountName::default()).unwrap();
+        account.credential = CredentialId("c0ffee".into());
         let start = Start { mode: Mode::Daemon, seed: 1, eager: true, now };
         let mut engine = Engine::new(config.settings, start, Some(read));
         let budget = engine.status(now).budgets[&AccountName::default()];
@@ -376,7 +661,7 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn a_state_that_was_tampered_with_is_refused_or_taken_in_good_order(
-            deeds in proptest::collection::vec((0usize..40, any::<usize>()), 1..4),
+            deeds in proptest::collection::vec((0usize..120, any::<usize>()), 1..4),
             wall in prop_oneof![Just(0), Just(3), Just(1_800_000_000), Just(9_000_000_000_u64)],
         ) {
             let text = write(&full(), clocks(1_800_000_000, 1_000_000));
@@ -385,27 +670,27 @@ pub(super) mod tests {
                 mutate(&mut value, &mut at, what);
             }
             let clocks = clocks(wall, 50);
-            if let Ok(snapshot) = read(value.to_string().as_bytes(), clocks) {
-                check_taken(&snapshot, clocks, Moment::from_millis(50));
+            if let Ok(kept) = read(value.to_string().as_bytes(), clocks) {
+                check_taken(&kept, clocks, Moment::from_millis(50));
             }
         }
 
         #[test]
         fn any_bytes_in_the_midst_of_a_state_are_refused_or_taken_in_good_order(
-            at in 0usize..700, bytes in proptest::collection::vec(any::<u8>(), 0..4), skip in 0usize..4,
+            at in 0usize..1900, bytes in proptest::collection::vec(any::<u8>(), 0..4), skip in 0usize..4,
         ) {
             let mut text = write(&full(), clocks(1_800_000_000, 1_000_000));
             let at = at.min(text.len());
             let end = (at + skip).min(text.len());
             text.splice(at..end, bytes);
             let clocks = clocks(1_800_000_000, 50);
-            if let Ok(snapshot) = read(&text, clocks) {
-                check_taken(&snapshot, clocks, Moment::from_millis(50));
+            if let Ok(kept) = read(&text, clocks) {
+                check_taken(&kept, clocks, Moment::from_millis(50));
             }
         }
 
         #[test]
-        fn a_file_cut_anywhere_is_refused(at in 0usize..500) {
+        fn a_file_cut_anywhere_is_refused(at in 0usize..1900) {
             let text = write(&full(), clocks(1_800_000_000, 0));
             prop_assume!(at < text.len() - 2);
             prop_assert!(read(&text[..at], clocks(1_800_000_000, 0)).is_err());

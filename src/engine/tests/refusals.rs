@@ -189,3 +189,24 @@ fn one_refused_zone_that_works_again_wakes_the_others() {
         (vec![ip(2)], vec![ip(2)])
     );
 }
+
+#[test]
+fn a_refusal_of_the_secret_before_says_nothing_of_the_one_that_took_its_place() {
+    let mut rig = two_zones();
+    rig.address = Some(ip(2));
+    rig.engine.handle(Event::LookNow, rig.now);
+    let ticket = loop {
+        match rig.engine.next_command(rig.now) {
+            Some(Command::Ask(ticket, ..)) => break ticket,
+            Some(command) => rig.carry_out(command),
+            None => rig.now = rig.engine.wake_at(rig.now).unwrap(),
+        }
+    };
+    rig.engine.handle(Event::SecretChanged(account(""), CredentialId("new".into())), rig.now);
+    let (limits, retry_after, took) = (Vec::new(), None, Duration::from_millis(10));
+    let outcome = Err(failure(Class::Credential, 401, 10_000));
+    rig.engine.handle(Event::Answered(ticket, Answer { limits, retry_after, took, outcome }), rig.now);
+    rig.run(MINUTE);
+    assert_eq!(rig.contents("home.example.com"), [ip(2)]);
+    assert!(!rig.said.iter().any(|said| said.contains("refused")), "{:#?}", rig.said);
+}

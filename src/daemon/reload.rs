@@ -1,0 +1,124 @@
+//! SIGHUP: the configuration and the secrets are read again, and what is wrong with them changes nothing.
+//!
+//! Deliberately unknown: what the engine makes of new settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::accounts::{self, Accounts, Readings};
+use super::{Loop, Work, hand_over, tell_authorities};
+use crate::config::Config;
+use crate::detect::Detector;
+use crate::engine::Event;
+use crate::engine::names::{Family, Moment};
+
+/// SIGHUPs come in bursts: the configuration is read after so long a silence,
+const SILENCE: Duration = Duration::from_millis(100);
+/// but no later than this.
+const LONGEST_BURST: Duration = Duration::from_millis(1500);
+
+/// How far a reload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reload {
+    Idle,
+    /// SIGHUP came, for the first and for the last time; others may follow.
+    Called(Moment, Moment),
+    Reading,
+    /// SIGHUP came once more while reading: read again afterwards.
+    Stale,
+}
+
+impl Loop {
+    pub(super) fn note_reload(&mut self, now: Moment) {
+        self.reload = match self.reload {
+            Reload::Idle => {
+                // Whoever waits for it is told at once that it was heard.
+                self.supervisor.reloading(now);
+                Reload::Called(now, now)
+            }
+            Reload::Called(first, _) => Reload::Called(first, now),
+            Reload::Reading | Reload::Stale => Reload::Stale,
+        };
+    }
+
+    pub(super) fn reload_at(&self) -> Option<Moment> {
+        match self.reload {
+            Reload::Called(first, last) => Some((last + SILENCE).min(first + LONGEST_BURST)),
+            Reload::Idle | Reload::Reading | Reload::Stale => None,
+        }
+    }
+
+    pub(super) fn begin_reload(&mut self) {
+        self.reload = Reload::Reading;
+        let config = match (self.job.reread)() {
+            Ok(config) => Some(Box::new(config)),
+            Err(mistakes) => {
+                tracing::error!("the new configuration is wrong; the old one stays in force\n{mistakes}");
+                None
+            }
+        };
+        let accesses = match &config {
+            Some(config) => config.accounts.clone(),
+            None => self.accounts.accesses(),
+        };
+        let secrets = self.job.secrets;
+        self.work.spawn(async move { Work::Reload(config, accounts::read(accesses, secrets).await) });
+    }
+
+    pub(super) fn finish_reload(&mut self, config: Option<Box<Config>>, readings: Readings, now: Moment) {
+        let accesses = match &config {
+            Some(config) => config.accounts.clone(),
+            None => self.accounts.accesses(),
+        };
+        accounts::warn(&readings);
+        let authorities = &config.as_ref().map_or(&self.job.config, |config| config).authorities;
+        match Accounts::open(&accesses, readings, &self.accounts, authorities) {
+            Ok(accounts) => self.renew(config, accounts, now),
+            Err(locked) => {
+                tracing::error!("{locked}; the old configuration stays in force");
+            }
+        }
+        self.supervisor.ready(now);
+        if std::mem::replace(&mut self.reload, Reload::Idle) == Reload::Stale {
+            self.note_reload(now);
+        }
+    }
+
+    fn renew(&mut self, config: Option<Box<Config>>, accounts: Accounts, now: Moment) {
+        let before = std::mem::replace(&mut self.accounts, accounts);
+        if let Some(mut config) = config {
+            for warning in &config.warnings {
+                tracing::warn!("{warning}");
+            }
+            tracing::info!("the configuration was read again");
+            if config.socket != self.job.config.socket {
+                tracing::warn!("[status] socket has changed: it is heeded at the next start");
+            }
+            if config.authorities != self.job.config.authorities {
+                self.detector = Arc::new(Detector::new(&config.authorities));
+                tell_authorities(&config);
+            }
+            self.disown_looks(&config);
+            let settings = hand_over(&mut config, &self.accounts, self.hash_key);
+            self.engine.reconfigure(settings, now);
+            self.job.config = *config;
+            self.engine.handle(self.network.missing(&self.job.config), now);
+        }
+        for account in self.accounts.changed_since(&before) {
+            let id = self.credential_id(account);
+            self.engine.handle(Event::SecretChanged(account.clone(), id), now);
+        }
+    }
+
+    /// Looks that are under way mean nothing to a family that is looked at differently from now on.
+    fn disown_looks(&mut self, config: &Config) {
+        let (old, new) = (&self.job.config.settings, &config.settings);
+        let same = old.every == new.every && old.agree == new.agree;
+        for family in Family::ALL {
+            if !same || old.sources.get(&family) != new.sources.get(&family) {
+                *self.generations.entry(family).or_default() += 1;
+                self.looking.retain(|source| source.family != family);
+            }
+        }
+    }
+}
