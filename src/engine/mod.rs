@@ -7,6 +7,9 @@
 
 pub mod account;
 pub mod address;
+pub mod alerts;
+mod answers;
+pub mod copy;
 pub mod credential;
 pub mod discovery;
 pub mod failure;
@@ -19,6 +22,7 @@ pub mod pace;
 pub mod ranges;
 pub mod request;
 pub mod settings;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 pub mod upkeep;
@@ -29,19 +33,21 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use account::{Account, Ahead, Busy, Circumstances, Due, Effect, Placed};
-use address::{Holds, SourceId, Unheard, Watch};
+use account::{Account, Ahead, Circumstances, Due};
+use address::{SourceId, Unheard, Watch};
+use alerts::{Bulletin, Topic};
+use copy::Copy;
 use credential::{Credential, CredentialMemory, Ticket};
-use failure::{Class, Failure};
 use gathering::Gathering;
 use names::{Family, Key, Moment, ZoneId};
-use notice::{Bulletin, Notice, Topic, Trouble};
+use notice::{Notice, Trouble};
 pub use outlook::*;
 use pace::Saving;
-use request::{Answer, Found, Request};
+use request::{Answer, Request};
 use settings::{AccountName, Budget, CredentialId, OnExit, Settings, Tunnel};
-use upkeep::{Parked, Progress, Reaction, Upkeep, Writing};
-use zone::{Copy, Goal, Happened, Mark, Operation, Surprise};
+pub use snapshot::{Snapshot, ZoneMemory};
+use upkeep::{Upkeep, Writing};
+use zone::{Goal, Mark};
 
 /// The longest that the first look of a daemon waits, so that many do not start as one.
 const LONGEST_SPREAD: Duration = Duration::from_secs(5);
@@ -216,22 +222,6 @@ impl Engine {
         engine
     }
 
-    /// Takes over what was spent and held from a snapshot; an older one knows it by account.
-    fn recall_credentials(&mut self, snapshot: &mut Snapshot, settings: &Settings, now: Moment) {
-        let mut memories = std::mem::take(&mut snapshot.credentials);
-        for (name, memory) in std::mem::take(&mut snapshot.by_account) {
-            let id = settings.accounts.get(&name).map(|account| credential_of(&name, account));
-            let known = memories.entry(id.unwrap_or_else(|| unknown(&name))).or_default();
-            known.spent.extend(memory.spent);
-        }
-        for (name, account) in &settings.accounts {
-            memories.entry(credential_of(name, account)).or_default();
-        }
-        let any = Budget { requests: u32::MAX, per: Duration::from_secs(300) };
-        let known = memories.into_iter().map(|(id, memory)| (id, Credential::new(any, memory, now)));
-        self.credentials = known.collect();
-    }
-
     /// Accounts with the same credential share the smallest of their budgets.
     fn share_budgets(&mut self) {
         let mut budgets: BTreeMap<CredentialId, Budget> = BTreeMap::new();
@@ -248,47 +238,6 @@ impl Engine {
                 credential.pace.rebudget(budget);
             }
         }
-    }
-
-    /// Takes over addresses and zones from a snapshot, as far as the settings still want them.
-    fn recall(&mut self, snapshot: Snapshot, now: Moment) {
-        for (family, believed) in snapshot.addresses {
-            if let Some(watch) = self.watches.get_mut(&family) {
-                watch.remember(believed);
-            }
-        }
-        for (family, holds) in snapshot.holds {
-            if let Some(watch) = self.watches.get_mut(&family) {
-                watch.remember_holds(holds, now);
-            }
-        }
-        for (name, at) in snapshot.searched {
-            if let Some(account) = self.accounts.get_mut(&name) {
-                account.remember_search(at.min(now));
-            }
-        }
-        for memory in snapshot.zones {
-            let Some(account) = self.accounts.get_mut(&memory.account) else {
-                continue;
-            };
-            let mut zone = Upkeep::new(memory.id, memory.name, now);
-            let mut copy = Copy {
-                names: memory.names.iter().cloned().collect(),
-                records: memory.records.into_iter().map(|record| (record.id.clone(), record)).collect(),
-                blocks: memory.blocks.into_iter().collect(),
-                ours: memory.ours.into_iter().collect(),
-                foreign: memory.foreign.into_iter().collect(),
-                released: memory.released.into_iter().collect(),
-            };
-            copy.claim_marked(&self.mark);
-            let refresh = account.refresh();
-            let listed_at = memory.listed_at.map(|listed_at| listed_at.min(now));
-            zone.remember(copy, listed_at.filter(|at| now.since(*at) < refresh), refresh);
-            zone.keep(BTreeSet::new(), memory.leaving.into_iter().collect());
-            zone.is_on(memory.plan);
-            account.remember(zone, &memory.names);
-        }
-        self.assign(now);
     }
 
     /// New settings (reload): copies of zones, budget and beliefs that still apply are kept.
@@ -461,299 +410,6 @@ impl Engine {
         }
         self.share_budgets();
         self.rereads.remove(name);
-    }
-
-    fn answered(&mut self, ticket: Ticket, mut answer: Answer, now: Moment) {
-        let Some(id) = self.open.remove(&ticket) else {
-            return;
-        };
-        let Some(credential) = self.credentials.get_mut(&id) else {
-            return;
-        };
-        credential.open = None;
-        credential.pace.settle(now);
-        credential.pace.heed(&answer.limits, now);
-        let asked = self.accounts.iter_mut().find(|(_, account)| account.ticket() == Some(ticket));
-        let Some((name, account)) = asked else {
-            // The account is gone; what its credential is held for is not.
-            if matches!(&answer.outcome, Err(failure) if failure.class == Class::Throttled) {
-                credential.pace.throttle(answer.retry_after, now, &mut self.dice);
-                self.unsaved = true;
-            }
-            return;
-        };
-        let name = name.clone();
-        // A refusal of the secret before says nothing of the one that has taken its place.
-        let outdated = id != credential_of(&name, account.settings())
-            && matches!(&answer.outcome, Err(failure) if matches!(failure.class, Class::Credential | Class::Zone));
-        if outdated {
-            answer.outcome = Err(Failure::without_answer(Class::NotSent, "the secret was replaced"));
-        }
-        let held = answer.retry_after.is_some();
-        let Some((busy, effect)) = account.answered(&answer, credential, now, &mut self.dice) else {
-            return;
-        };
-        self.unsaved |= held || matches!(effect, Effect::Throttled(_));
-        if !outdated {
-            self.tell_effect(&name, effect, answer.outcome.as_ref().err(), now);
-        }
-        match answer.outcome {
-            Ok(found) => self.found(&name, &busy, found, now),
-            Err(failure) => self.failed(&name, &busy, &failure, effect, now),
-        }
-        if let Some(account) = self.accounts.get_mut(&name).filter(|_| outdated) {
-            account.trust_again(now);
-        }
-        if self.accounts.get(&name).is_some_and(|account| !account.lacks_something()) {
-            self.rereads.remove(&name);
-        }
-    }
-
-    fn found(&mut self, name: &AccountName, busy: &Busy, found: Found, now: Moment) {
-        let Some(account) = self.accounts.get_mut(name) else {
-            return;
-        };
-        let refresh = account.refresh();
-        match (found, &busy.zone) {
-            (Found::Zones(page), _) => {
-                self.bulletin.clear(&Topic::Search(name.clone()), now);
-                if account.searched(&busy.request, page, now) {
-                    self.assign(now);
-                    if let Some(account) = self.accounts.get_mut(name) {
-                        account.search_later(now, &mut self.dice);
-                    }
-                    self.unsaved = true;
-                }
-            }
-            (Found::Zone(zone), Some(id)) => {
-                self.tell_odd(name, &zone, now);
-                if let Some(upkeep) = self.accounts.get_mut(name).and_then(|account| account.zone(id)) {
-                    upkeep.is_called(&zone);
-                }
-                self.assign(now);
-                self.unsaved = true;
-            }
-            (Found::Records(page), Some(id)) => {
-                // A tenth of jitter, so that zones that were listed together drift apart.
-                let refresh = refresh.mul_f64(1.0 - self.dice.f64() / 10.0);
-                let Some(zone) = account.zone(id) else { return };
-                match zone.listed(page, &self.mark, refresh, now) {
-                    Progress::More => {}
-                    Progress::Whole(surprises) => self.listed(name, id, surprises, now),
-                    Progress::Contradictory(why) => {
-                        let trouble = Trouble::Contradictory(zone.label(), why);
-                        self.bulletin.raise(Topic::Listing(name.clone(), id.clone()), trouble, now);
-                    }
-                    Progress::TooLong => {
-                        let failure = Failure::without_answer(
-                            Class::Zone,
-                            "it has more records than stayput reads (200 pages of 5,000)",
-                        );
-                        zone.zone_refused(&failure, now, &mut self.dice);
-                        let trouble = Trouble::ZoneRefused(zone.label(), failure);
-                        self.bulletin.raise(Topic::Permission(name.clone(), id.clone()), trouble, now);
-                    }
-                }
-            }
-            (Found::Written(written), Some(id)) => {
-                let Some(zone) = account.zone(id) else { return };
-                let sent = zone.wrote(written, &self.mark, now);
-                self.deleted +=
-                    sent.iter().filter(|operation| matches!(operation.step, zone::Step::Delete(_))).count();
-                self.bulletin.say(Notice::Written { zone: zone.label(), operations: sent.clone() });
-                self.unsaved = true;
-                self.clear_refusal(name, id, now);
-                self.compare(name, id, now);
-                self.park_unkept(name, id, &sent, now);
-            }
-            (Found::Token(_) | Found::Zone(_) | Found::Records(_) | Found::Written(_), _) => {}
-        }
-    }
-
-    /// A list is whole.
-    fn listed(&mut self, name: &AccountName, id: &ZoneId, surprises: Vec<Surprise>, now: Moment) {
-        let Some(zone) = self.accounts.get_mut(name).and_then(|account| account.zone(id)) else { return };
-        let (label, records) = (zone.label(), zone.copy().map_or(0, |copy| copy.records.len()));
-        let fights: Vec<_> = zone
-            .keys()
-            .iter()
-            .map(|key| (key.clone(), zone.fights_until(key, now), zone.is_fought_over(key)))
-            .collect();
-        self.bulletin.say(Notice::Listed { zone: label, records });
-        for (key, until, goes_on) in fights {
-            let topic = Topic::Fight(key.clone());
-            match until {
-                Some(until) => self.bulletin.raise(topic, Trouble::Fight(key, now.until(until)), now),
-                None if goes_on => {}
-                None => self.bulletin.clear(&topic, now),
-            }
-        }
-        self.unsaved = true;
-        self.bulletin.clear(&Topic::Listing(name.clone(), id.clone()), now);
-        self.clear_refusal(name, id, now);
-        self.compare(name, id, now);
-        for surprise in surprises {
-            // What is in the way now says the same, with the way out.
-            let told = matches!(
-                self.bulletin.wrong(&Topic::Record(surprise.key.clone())),
-                Some(Trouble::Obstacle(..))
-            );
-            let known = self.settings.records.contains_key(&surprise.key);
-            if known && !told && surprise.what != Happened::Readdressed {
-                self.bulletin.say(Notice::Surprise(surprise));
-            }
-        }
-    }
-
-    fn park_unkept(&mut self, name: &AccountName, id: &ZoneId, sent: &[Operation], now: Moment) {
-        let zone = self.accounts.get_mut(name).and_then(|account| account.zone(id));
-        let Some(zone) = zone else { return };
-        let keys = zone.park_unkept(sent, &self.mark, now, &mut self.dice);
-        self.tell_parked(name, id, &keys, now);
-    }
-
-    /// Says what is refused: one line, however many records it is about.
-    fn tell_parked(&mut self, name: &AccountName, id: &ZoneId, keys: &[Key], now: Moment) {
-        let zone = self.accounts.get_mut(name).and_then(|account| account.zone(id));
-        let Some((first, zone)) = keys.first().zip(zone) else { return };
-        if let Some(Parked { why, attributes, .. }) = zone.parked().get(first) {
-            let trouble = Trouble::Parked {
-                key: first.clone(),
-                others: keys.len() - 1,
-                attributes: *attributes,
-                why: why.clone(),
-            };
-            self.bulletin.raise(Topic::Record(first.clone()), trouble, now);
-        }
-    }
-
-    fn clear_refusal(&mut self, name: &AccountName, id: &ZoneId, now: Moment) {
-        self.bulletin.clear(&Topic::Permission(name.clone(), id.clone()), now);
-    }
-
-    fn failed(&mut self, name: &AccountName, busy: &Busy, failure: &Failure, effect: Effect, now: Moment) {
-        let Some(id) = &busy.zone else {
-            if failure.class == Class::Zone || failure.class == Class::Content {
-                let topic = Topic::Search(name.clone());
-                self.bulletin.raise(topic, Trouble::Api(name.clone(), failure.clone()), now);
-            }
-            return;
-        };
-        let Some(account) = self.accounts.get_mut(name) else {
-            return;
-        };
-        let Some(zone) = account.zone(id) else { return };
-        let (label, worked) = (zone.label(), zone.has_worked());
-        let mut judged = failure.clone();
-        if matches!(effect, Effect::Refused(_)) {
-            judged.class = Class::Credential;
-        }
-        match zone.failed(&judged, &self.mark, now, &mut self.dice) {
-            Reaction::None => {}
-            Reaction::Parked(keys) => self.tell_parked(name, id, &keys, now),
-            Reaction::Refused => {
-                let topic = Topic::Permission(name.clone(), id.clone());
-                self.bulletin.raise(topic, Trouble::ZoneRefused(label, failure.clone()), now);
-                if failure.status == Some(404) || failure.has_code(&[7003]) {
-                    account.lose(id, now, &mut self.dice);
-                    self.unsaved = true;
-                } else if worked {
-                    account.doubt_place(id, now);
-                }
-                if failure.is_of_rights() {
-                    self.urgent.push_back(Command::RereadSecret(name.clone()));
-                    self.rereads.entry(name.clone()).or_insert(now + REREAD_EVERY);
-                }
-            }
-        }
-        if busy.request.writes() {
-            self.unsaved = true;
-        }
-        self.compare(name, id, now);
-    }
-
-    /// Says what an answer means for the credential as a whole.
-    fn tell_effect(&mut self, name: &AccountName, effect: Effect, failure: Option<&Failure>, now: Moment) {
-        let credential = Topic::Credential(name.clone());
-        let api = Topic::Api(name.clone());
-        let throttled = Topic::Throttled(name.clone());
-        match (effect, failure) {
-            (Effect::Works, _) => {
-                for topic in [credential, api, throttled] {
-                    self.bulletin.clear(&topic, now);
-                }
-            }
-            (Effect::Answers, _) => {
-                for topic in [credential, throttled] {
-                    self.bulletin.clear(&topic, now);
-                }
-            }
-            (Effect::Throttled(until), _) => {
-                let trouble = Trouble::Throttled(name.clone(), now.until(until));
-                self.bulletin.raise(throttled, trouble, now);
-            }
-            (Effect::Refused(until), Some(failure)) => {
-                let trouble = Trouble::Credential(name.clone(), failure.clone(), now.until(until));
-                self.bulletin.raise(credential, trouble, now);
-                // One message: the zones that refused first were refused for this.
-                self.bulletin
-                    .forget(|topic| !matches!(topic, Topic::Permission(account, _) if account == name));
-                self.urgent.push_back(Command::RereadSecret(name.clone()));
-                self.rereads.entry(name.clone()).or_insert(now + REREAD_EVERY);
-            }
-            (Effect::SearchRefused(until), Some(failure)) => {
-                let trouble = Trouble::SearchRefused(name.clone(), failure.clone(), now.until(until));
-                self.bulletin.raise(Topic::Search(name.clone()), trouble, now);
-                self.urgent.push_back(Command::RereadSecret(name.clone()));
-                self.rereads.entry(name.clone()).or_insert(now + REREAD_EVERY);
-            }
-            (Effect::Down, Some(failure)) => {
-                self.bulletin.raise(api, Trouble::Api(name.clone(), failure.clone()), now);
-            }
-            (Effect::Refused(_) | Effect::SearchRefused(_) | Effect::Down, None) => {}
-        }
-    }
-
-    fn tell_odd(&mut self, name: &AccountName, zone: &request::Zone, now: Moment) {
-        let topic = Topic::Zone(name.clone(), zone.id.clone());
-        let odd = zone.paused || &*zone.status != "active" || !matches!(&*zone.kind, "full" | "");
-        if odd {
-            self.bulletin.raise(topic, Trouble::OddZone(zone.clone()), now);
-        } else {
-            self.bulletin.clear(&topic, now);
-        }
-    }
-
-    /// Says which names have no zone, or several.
-    fn tell_places(&mut self, now: Moment) {
-        let mut troubles: Vec<(Topic, Option<Trouble>)> = Vec::new();
-        let mut odd = Vec::new();
-        for (account_name, account) in &self.accounts {
-            for (name, placed) in account.places() {
-                let topic = Topic::Place(account_name.clone(), name.clone());
-                let (account, name) = (account_name.clone(), name.clone());
-                let trouble = match placed {
-                    Placed::In(_) => None,
-                    Placed::Nowhere => Some(Trouble::NoZone(account, name)),
-                    Placed::Ambiguous(zones) => Some(Trouble::Ambiguous(account, name, zones.clone())),
-                    Placed::Outside(zone) => Some(Trouble::Outside(name, zone.clone())),
-                    Placed::Undecided => continue,
-                };
-                troubles.push((topic, trouble));
-            }
-            let kept: BTreeSet<&ZoneId> = account.zones().map(Upkeep::id).collect();
-            let seen = account.seen().filter(|zone| kept.contains(&zone.id));
-            odd.extend(seen.map(|zone| (account_name.clone(), zone.clone())));
-        }
-        for (topic, trouble) in troubles {
-            match trouble {
-                Some(trouble) => self.bulletin.raise(topic, trouble, now),
-                None => self.bulletin.clear(&topic, now),
-            }
-        }
-        for (name, zone) in odd {
-            self.tell_odd(&name, &zone, now);
-        }
     }
 
     // --- what differs ---
@@ -1054,50 +710,6 @@ impl Engine {
     #[must_use]
     pub fn unsaved(&self) -> bool {
         self.unsaved
-    }
-
-    /// What to remember across a restart; counts as saved from now on.
-    pub fn snapshot(&mut self, now: Moment) -> Snapshot {
-        self.unsaved = false;
-        let mut snapshot = Snapshot::default();
-        for (family, watch) in &self.watches {
-            if let Some(believed) = watch.believed() {
-                snapshot.addresses.insert(*family, believed.clone());
-            }
-            if *watch.holds() != Holds::default() {
-                snapshot.holds.insert(*family, watch.holds().clone());
-            }
-        }
-        let busy: BTreeSet<CredentialId> = self
-            .accounts
-            .iter()
-            .filter(|(name, account)| self.due(name, account, now).is_some_and(|due| due.wanted_at <= now))
-            .map(|(name, account)| credential_of(name, account.settings()))
-            .collect();
-        for (id, credential) in &mut self.credentials {
-            snapshot.credentials.insert(id.clone(), credential.remember(busy.contains(id), now));
-        }
-        for (name, account) in &self.accounts {
-            snapshot.searched.extend(account.verified_at().map(|at| (name.clone(), at)));
-            for zone in account.zones() {
-                let Some(copy) = zone.copy() else { continue };
-                snapshot.zones.push(ZoneMemory {
-                    account: name.clone(),
-                    id: zone.id().clone(),
-                    name: zone.name().cloned(),
-                    names: copy.names.iter().cloned().collect(),
-                    listed_at: zone.listed_at(),
-                    records: copy.records.values().cloned().collect(),
-                    blocks: copy.blocks.iter().map(|(name, block)| (name.clone(), block.clone())).collect(),
-                    ours: copy.ours.iter().map(|(id, claim)| (id.clone(), *claim)).collect(),
-                    foreign: copy.foreign.iter().cloned().collect(),
-                    released: copy.released.iter().cloned().collect(),
-                    leaving: zone.leaving().iter().cloned().collect(),
-                    plan: zone.plan().map(Into::into),
-                });
-            }
-        }
-        snapshot
     }
 }
 

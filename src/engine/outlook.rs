@@ -7,13 +7,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::account::Account;
-use super::address::{Believed, Holds, Watch};
-use super::credential::CredentialMemory;
-use super::names::{Family, Key, Moment, Name, Record, RecordId, Ttl, ZoneId};
-use super::notice::Topic;
+use super::address::Watch;
+use super::alerts::Topic;
+use super::names::{Family, Key, Moment, Name, Record, Ttl, ZoneId};
 use super::request::{Batch, Patch, Post};
-use super::settings::{AccountName, CredentialId};
-use super::zone::{Block, Claim, Goal, Operation, Step};
+use super::settings::AccountName;
+use super::zone::{Goal, Operation, Step};
 use super::{Engine, Mode};
 
 /// So long a record may be behind or unknown before that is an illness.
@@ -189,52 +188,6 @@ pub struct BudgetStatus {
     pub failed: u64,
     /// Milliseconds that an answer took on average.
     pub mean_millis: u64,
-}
-
-/// What is remembered across a restart. All moments are on the clock of `now`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The addresses that are believed.
-    pub addresses: BTreeMap<Family, Believed>,
-    /// What keeps new addresses from being published.
-    pub holds: BTreeMap<Family, Holds>,
-    /// The zones that are kept.
-    pub zones: Vec<ZoneMemory>,
-    /// The budgets and the waits that Cloudflare asked for.
-    pub credentials: BTreeMap<CredentialId, CredentialMemory>,
-    /// The same of a state that knew credentials by the names of their accounts only.
-    pub by_account: BTreeMap<AccountName, CredentialMemory>,
-    /// When the zones of each account were last looked for.
-    pub searched: BTreeMap<AccountName, Moment>,
-}
-
-/// A zone, as it is remembered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ZoneMemory {
-    /// The account that reaches it.
-    pub account: AccountName,
-    /// Its identifier.
-    pub id: ZoneId,
-    /// Its name, if Cloudflare has said it.
-    pub name: Option<Name>,
-    /// The names that the copy covers.
-    pub names: Vec<Name>,
-    /// When the copy was listed; `None`: doubted.
-    pub listed_at: Option<Moment>,
-    /// The A and AAAA records of those names.
-    pub records: Vec<Record>,
-    /// What stands in the way at names.
-    pub blocks: Vec<(Name, Block)>,
-    /// The records that are known to be ours; those with our mark are, too.
-    pub ours: Vec<(RecordId, Claim)>,
-    /// Records that never become ours while they exist.
-    pub foreign: Vec<RecordId>,
-    /// Records that were ours until their mark was taken away.
-    pub released: Vec<RecordId>,
-    /// Names and types that lie in another zone by now, and whose records here are to go.
-    pub leaving: Vec<Key>,
-    /// The zone's plan, if Cloudflare has said it.
-    pub plan: Option<Box<str>>,
 }
 
 impl Engine {

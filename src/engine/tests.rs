@@ -9,9 +9,9 @@ mod refusals;
 mod waiting;
 
 use super::*;
-use failure::ApiError;
+use failure::{ApiError, Class, Failure};
 use names::{Name, Record, RecordId, Ttl};
-use request::{Listed, Page, Written, Zone};
+use request::{Found, Listed, Page, Written, Zone};
 use settings::{Account as AccountSettings, Beside, Budget, Options, Source, Wanted, ZoneHint};
 
 const EVERY: Duration = Duration::from_secs(300);

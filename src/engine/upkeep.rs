@@ -5,20 +5,25 @@
 //! when the delete was wanted already. Deliberately unknown: other zones, the budget, the credential, and
 //! how an address is believed.
 
+mod fights;
+mod listing;
+mod refusals;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::time::Duration;
 
+use super::copy::{Claim, Copy};
 use super::failure::{Class, Failure};
 use super::names::{Key, Moment, Name, Record, RecordId, ZoneId};
-use super::notice::Trouble;
 use super::pace::Backoff;
-use super::request::{Batch, Listed, Page, Request, Written, Zone};
+use super::request::{Batch, Request, Written, Zone};
 use super::settings::Options;
-use super::zone::{
-    Attributes, Block, Copy, Difference, Goal, Happened, Mark, Operation, Reading, Step, Surprise, batch,
-    difference,
-};
+use super::zone::{Difference, Goal, Mark, Operation, Step, batch, difference};
+
+use fights::Fight;
+pub use listing::Progress;
+use listing::{Listing, Part, Recent};
+pub use refusals::{Parked, Reason};
 
 /// A write is begun only so soon after the list that it rests on was. Saving the state and sending may
 /// take 40 s more (`daemon`), so no write arrives more than 60 s after its list.
@@ -42,11 +47,6 @@ const SETTLING: Duration = Duration::from_secs(10);
 const STALE_RETRY: Duration = Duration::from_secs(3);
 /// For so long batches stay smaller than one that got no answer.
 const LOST_MEMORY: Duration = Duration::from_secs(3600);
-/// Refreshes within a day that find the address of one record changed: somebody else writes it, too.
-const FIGHT: usize = 3;
-const FIGHT_MEMORY: Duration = Duration::from_secs(86_400);
-/// How long a record that somebody else writes is left alone.
-const FIGHT_PAUSE: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(12 * 3600));
 /// Left-overs that are remembered.
 const MOST_LEFTOVERS: usize = 200;
 
@@ -100,115 +100,6 @@ pub struct Upkeep {
     recent: Vec<(Moment, Recent)>,
     fights: BTreeMap<Key, Fight>,
     leftovers: Vec<Record>,
-}
-
-/// What we did a moment ago.
-#[derive(Clone, Debug)]
-enum Recent {
-    /// This record had another address before.
-    Patched(RecordId, IpAddr),
-    Posted(RecordId),
-    Deleted(RecordId),
-}
-
-/// Somebody else writes a record of ours, too.
-#[derive(Clone, Debug)]
-struct Fight {
-    found: Vec<Moment>,
-    pause: Backoff,
-    /// Until when the address `ours` is not written once more; another one is.
-    until: Option<Moment>,
-    ours: IpAddr,
-}
-
-/// A list that is being read.
-#[derive(Clone, Debug)]
-struct Listing {
-    began: Moment,
-    refresh: bool,
-    /// It is read for the second time, because one of ours was missing in the first.
-    again: bool,
-    doomed: BTreeSet<RecordId>,
-    /// What is still to be asked for, the next one last.
-    parts: Vec<Part>,
-    /// Whether the zone's NS records are asked for.
-    servers: bool,
-    entries: Vec<Listed>,
-    page: u32,
-    read: u32,
-    total: Option<u32>,
-    seen: BTreeSet<u64>,
-}
-
-/// One of the requests that a list is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
-    /// Every record of the zone.
-    Whole,
-    /// The records of one name.
-    Name(Name),
-    /// The NS records of the zone, which delegate names.
-    NameServers,
-}
-
-/// What a page of a list came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// There is more to read.
-    More,
-    /// The list is whole and the copy is fresh; what somebody else did to our records.
-    Whole(Vec<Surprise>),
-    /// The list contradicts itself, repeatedly; why. It is read again later.
-    Contradictory(&'static str),
-    /// The list is longer than anything that is read.
-    TooLong,
-}
-
-/// A record that Cloudflare refuses, or some of its attributes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parked {
-    /// Why.
-    pub why: Reason,
-    /// What is refused; without any attribute the record as a whole.
-    pub attributes: Attributes,
-    /// Since when.
-    pub since: Moment,
-    /// When it is tried again.
-    pub due: Moment,
-    /// What was wanted when it was refused; something else is tried at once.
-    wanted: Option<(Goal, Options)>,
-    backoff: Backoff,
-}
-
-impl Parked {
-    /// What is refused, for the one whose record it is.
-    #[must_use]
-    pub fn told(&self, key: &Key) -> String {
-        let (attributes, why) = (self.attributes, self.why.clone());
-        Trouble::Parked { key: key.clone(), others: 0, attributes, why }.to_string()
-    }
-}
-
-/// Why a record is parked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// Cloudflare refused it.
-    Refused(Failure),
-    /// Cloudflare accepted it and answered with something else.
-    NotKept,
-}
-
-impl Reason {
-    /// Whether the same is wrong, as far as Cloudflare says.
-    #[must_use]
-    pub fn same_kind(&self, other: &Reason) -> bool {
-        let codes = |failure: &Failure| failure.errors.iter().map(|error| error.code).collect::<Vec<_>>();
-        match (self, other) {
-            (Reason::Refused(one), Reason::Refused(two)) => codes(one) == codes(two),
-            (Reason::NotKept, Reason::NotKept) => true,
-            _ => false,
-        }
-    }
 }
 
 /// What a zone wants to do.
@@ -393,18 +284,6 @@ impl Upkeep {
         self.parked.get(key).is_some_and(|parked| !parked.attributes.any())
     }
 
-    /// Until when a record is left alone because somebody else writes it, too.
-    #[must_use]
-    pub fn fights_until(&self, key: &Key, now: Moment) -> Option<Moment> {
-        self.fights.get(key)?.until.filter(|until| *until > now)
-    }
-
-    /// Whether somebody else has written a record often enough of late.
-    #[must_use]
-    pub fn is_fought_over(&self, key: &Key) -> bool {
-        self.fights.get(key).is_some_and(|fight| fight.until.is_some())
-    }
-
     /// Why the zone as a whole is refused, if it is.
     #[must_use]
     pub fn refused(&self) -> Option<&Failure> {
@@ -538,7 +417,7 @@ impl Upkeep {
         self.parked.retain(|key, _| differing.contains(key));
         let before = (copy.ours.len(), copy.foreign.len(), self.leaving.len());
         for id in &self.difference.adopt {
-            copy.ours.insert(id.clone(), super::zone::Claim::Adopted);
+            copy.ours.insert(id.clone(), Claim::Adopted);
         }
         copy.foreign.extend(self.difference.foreign.iter().cloned());
         let gone = &self.difference.current;
@@ -621,17 +500,6 @@ impl Upkeep {
         })
     }
 
-    /// Whether somebody else has written this record often enough, and we would write the same once more.
-    fn is_paused(&self, operation: &Operation, now: Moment) -> bool {
-        let Some(fight) = self.fights.get(&operation.key) else { return false };
-        let content = match &operation.step {
-            Step::Patch(patch) => patch.content,
-            Step::Post(post) => post.content,
-            Step::Delete(_) => return false,
-        };
-        fight.until.is_some_and(|until| until > now) && content == fight.ours
-    }
-
     /// The parked record that is to be tried first.
     fn next_retry(&self, writing: Writing, now: Moment) -> Option<(&Key, Moment)> {
         let sendable = |key: &Key| self.sendable(writing, now).any(|operation| operation.key == *key);
@@ -702,207 +570,6 @@ impl Upkeep {
         self.served
     }
 
-    fn list_request(&mut self, refresh: bool, now: Moment) -> Request {
-        let listing = match self.listing.take() {
-            Some(listing) => listing,
-            None => {
-                let single = self.names.len() == 1;
-                let parts = if single { self.single_parts(refresh) } else { vec![Part::Whole] };
-                self.new_listing(parts, refresh, now)
-            }
-        };
-        let listing = self.listing.insert(listing);
-        let (zone, page, whole) = (self.id.clone(), listing.page, PAGE_SIZES[self.page_size]);
-        match listing.parts.last() {
-            Some(Part::Name(name)) => {
-                Request::Records { zone, name: Some(name.clone()), page, per_page: NAME_PAGE_SIZE }
-            }
-            Some(Part::NameServers) => Request::NameServers { zone, page, per_page: whole },
-            Some(Part::Whole) | None => Request::Records { zone, name: None, page, per_page: whole },
-        }
-    }
-
-    fn new_listing(&self, parts: Vec<Part>, refresh: bool, now: Moment) -> Listing {
-        Listing {
-            began: now,
-            refresh,
-            again: false,
-            doomed: self.difference.doomed().cloned().collect(),
-            servers: parts.contains(&Part::NameServers),
-            parts,
-            entries: Vec::new(),
-            page: 1,
-            read: 0,
-            total: None,
-            seen: BTreeSet::new(),
-        }
-    }
-
-    /// Each name; and who is delegated to, unless that is known and nothing asks for it anew.
-    fn single_parts(&self, refresh: bool) -> Vec<Part> {
-        let covered = self.copy.as_ref().is_some_and(|copy| self.names.is_subset(&copy.names));
-        let servers = (refresh || !covered).then_some(Part::NameServers);
-        servers.into_iter().chain(self.names.iter().cloned().map(Part::Name)).collect()
-    }
-
-    /// Takes in a page of a list.
-    pub fn listed(&mut self, page: Page<Listed>, mark: &Mark, refresh: Duration, now: Moment) -> Progress {
-        let Some(mut listing) = self.listing.take() else {
-            return Progress::More;
-        };
-        self.retry_at = None;
-        let asked = match listing.parts.last() {
-            Some(Part::Name(_)) => NAME_PAGE_SIZE,
-            _ => PAGE_SIZES[self.page_size],
-        };
-        let per_page = page.per_page.unwrap_or(asked).clamp(1, asked);
-        listing.read = listing.read.saturating_add(page.entries);
-        let ended = match page.total {
-            Some(total) => listing.read >= total,
-            None => page.entries < per_page,
-        };
-        if let Some(why) = contradiction(&mut listing, &page, per_page, ended) {
-            return self.contradicted(listing, why, now);
-        }
-        // Filtered here, because a zone may hold a hundred thousand others.
-        listing.entries.extend(page.items.into_iter().filter(|entry| self.matters(entry, mark)));
-        listing.total = page.total;
-        if !ended && listing.page >= MOST_PAGES {
-            return Progress::TooLong;
-        }
-        if !ended {
-            self.next_page(listing, per_page);
-            return Progress::More;
-        }
-        if listing.parts.len() > 1 {
-            listing.parts.pop();
-            (listing.page, listing.read, listing.total) = (1, 0, None);
-            listing.seen.clear();
-            self.listing = Some(listing);
-            return Progress::More;
-        }
-        self.contradictions = 0;
-        self.page_size = 0;
-        self.served = self.turn;
-        self.accept(listing, mark, refresh, now)
-    }
-
-    fn matters(&self, entry: &Listed, mark: &Mark) -> bool {
-        match entry {
-            Listed::Address(record) => {
-                self.names.contains(&record.name) || record.mark() == Some(mark.as_str())
-            }
-            Listed::Alias(name) | Listed::Unreadable(name, _) => self.names.contains(name),
-            Listed::Managed(record, _) => self.names.contains(&record.name),
-            Listed::Delegation(at, _) => self.names.iter().any(|name| name.is_within(at)),
-        }
-    }
-
-    /// A list that moved while it was read is read again, at once the first time.
-    fn contradicted(&mut self, listing: Listing, why: &'static str, now: Moment) -> Progress {
-        self.contradictions = self.contradictions.saturating_add(1);
-        self.served = self.turn;
-        let parts =
-            if self.names.len() == 1 { self.single_parts(listing.refresh) } else { vec![Part::Whole] };
-        let again = listing.again;
-        self.listing = Some(Listing { again, ..self.new_listing(parts, listing.refresh, now) });
-        if self.contradictions == 1 {
-            return Progress::More;
-        }
-        // Without jitter, which only whole failures have.
-        self.retry_at = Some(now + Duration::from_secs(u64::from(self.contradictions.min(60)) * 10));
-        Progress::Contradictory(why)
-    }
-
-    fn next_page(&mut self, mut listing: Listing, per_page: u32) {
-        let left = listing.total.map_or(1, |total| total.saturating_sub(listing.read).div_ceil(per_page));
-        let whole = listing.parts.last() == Some(&Part::Whole);
-        if whole && usize::try_from(left).is_ok_and(|left| left > self.names.len() + 1) {
-            let parts = self.single_parts(listing.refresh);
-            let again = listing.again;
-            listing = Listing { again, ..self.new_listing(parts, listing.refresh, listing.began) };
-        } else {
-            listing.page += 1;
-        }
-        self.listing = Some(listing);
-    }
-
-    /// The list is whole: it becomes the copy, unless it cannot be believed yet.
-    fn accept(&mut self, listing: Listing, mark: &Mark, refresh: Duration, now: Moment) -> Progress {
-        self.recent.retain(|(at, _)| now.since(*at) < SETTLING);
-        let Listing { began, refresh: is_refresh, again, doomed, entries, parts, servers, .. } = listing;
-        let whole = parts == [Part::Whole];
-        let nothing = Copy::default();
-        let before = self.copy.as_ref().unwrap_or(&nothing);
-        let leftovers = leftovers(&entries, &self.names, mark);
-        let reading = Reading { mark, apex: self.name.as_ref(), refresh: is_refresh };
-        let (mut copy, surprises) = Copy::listed(self.names.clone(), entries, before, reading);
-        if !whole && !servers {
-            // Delegations of names above were not asked for.
-            for (at, block) in &before.blocks {
-                if matches!(block, Block::Delegated(_)) && !copy.names.contains(at) {
-                    copy.blocks.entry(at.clone()).or_insert_with(|| block.clone());
-                }
-            }
-        }
-        if self.recent.iter().any(|(_, recent)| recent.is_denied_by(&copy)) {
-            self.retry_at = Some(now + STALE_RETRY);
-            return Progress::More;
-        }
-        let gone = surprises.iter().any(|surprise| surprise.what == Happened::Gone);
-        if gone && !again {
-            let parts = if self.names.len() == 1 { self.single_parts(is_refresh) } else { vec![Part::Whole] };
-            self.listing = Some(Listing { again: true, ..self.new_listing(parts, is_refresh, now) });
-            return Progress::More;
-        }
-        self.note_fights(&surprises, is_refresh, now);
-        self.copy = Some(copy);
-        if whole {
-            self.leftovers = leftovers;
-        }
-        self.read_for = doomed;
-        self.listed_at = Some(began.max(now - LONGEST_READING));
-        self.refresh_at = now + refresh;
-        self.retry.reset();
-        self.refusals.reset();
-        self.refused = None;
-        self.worked = true;
-        Progress::Whole(surprises)
-    }
-
-    /// Counts refreshes that find a record of ours changed.
-    fn note_fights(&mut self, surprises: &[Surprise], refresh: bool, now: Moment) {
-        for fight in self.fights.values_mut() {
-            fight.found.retain(|at| now.since(*at) < FIGHT_MEMORY);
-        }
-        let recent = |fight: &Fight| fight.until.is_some_and(|until| now.since(until) < FIGHT_MEMORY);
-        self.fights.retain(|_, fight| !fight.found.is_empty() || recent(fight));
-        let changed = |surprise: &&Surprise| matches!(surprise.what, Happened::Readdressed | Happened::Gone);
-        for surprise in surprises.iter().filter(changed).filter(|_| refresh) {
-            let copy = self.copy.as_ref();
-            let mut ours = copy
-                .iter()
-                .flat_map(|copy| copy.records.values().filter(|record| copy.ours.contains_key(&record.id)));
-            let Some(ours) = ours.find(|record| record.key() == surprise.key).map(|record| record.content)
-            else {
-                continue;
-            };
-            let fight = self.fights.entry(surprise.key.clone()).or_insert_with(|| Fight {
-                found: Vec::new(),
-                pause: Backoff::between(FIGHT_PAUSE.0, FIGHT_PAUSE.1),
-                until: None,
-                ours,
-            });
-            fight.found.push(now);
-            fight.ours = ours;
-            if fight.found.len() >= FIGHT || fight.until.is_some() {
-                fight.pause.count();
-                let doubled = 1_u32.checked_shl(fight.pause.failures() - 1).unwrap_or(u32::MAX);
-                fight.until = Some(now + FIGHT_PAUSE.0.saturating_mul(doubled).min(FIGHT_PAUSE.1));
-            }
-        }
-    }
-
     /// Takes in what a batch did. Returns the operations that were carried out.
     pub fn wrote(&mut self, written: Written, mark: &Mark, now: Moment) -> Vec<Operation> {
         self.served = self.turn;
@@ -932,57 +599,6 @@ impl Upkeep {
             self.unpark(&sent);
         }
         sent
-    }
-
-    fn remember_written(&mut self, sent: &[Operation], written: &Written, now: Moment) {
-        self.recent.retain(|(at, _)| now.since(*at) < SETTLING);
-        let patched = sent.iter().filter_map(|operation| match (&operation.step, &operation.before) {
-            (Step::Patch(patch), Some(before)) if before.content != patch.content => {
-                Some(Recent::Patched(patch.id.clone(), before.content))
-            }
-            _ => None,
-        });
-        let posted = written.posted.iter().map(|record| Recent::Posted(record.id.clone()));
-        let deleted = written.deleted.iter().cloned().map(Recent::Deleted);
-        self.recent.extend(patched.chain(posted).chain(deleted).map(|recent| (now, recent)));
-    }
-
-    /// A new try of what was refused was accepted.
-    fn unpark(&mut self, sent: &[Operation]) {
-        // What is accepted may still not be kept; only the comparison shows that.
-        let refused =
-            |key: &Key| matches!(self.parked.get(key), Some(parked) if parked.why != Reason::NotKept);
-        let well: BTreeSet<&Key> =
-            sent.iter().map(|operation| &operation.key).filter(|key| refused(key)).collect();
-        let accepted: Vec<Parked> = well.into_iter().filter_map(|key| self.parked.remove(key)).collect();
-        // What was refused for the same reason is probably well too.
-        self.parked.retain(|_, parked| !accepted.iter().any(|well| well.why.same_kind(&parked.why)));
-    }
-
-    /// After [`Upkeep::wrote`] and [`Upkeep::compare`]: what was sent and is wanted once more is
-    /// parked, because Cloudflare does not keep it. Returns what was parked.
-    pub fn park_unkept(
-        &mut self,
-        sent: &[Operation],
-        mark: &Mark,
-        now: Moment,
-        dice: &mut fastrand::Rng,
-    ) -> Vec<Key> {
-        let mut unkept: BTreeMap<Key, Attributes> = BTreeMap::new();
-        for wanted in &self.difference.operations {
-            let again =
-                sent.iter().any(|sent| sent.key == wanted.key && asks_the_same(&wanted.step, &sent.step));
-            if again {
-                let address = wanted.before.as_ref().map(|before| before.content);
-                let same = matches!(&wanted.step, Step::Patch(patch) if Some(patch.content) == address);
-                let attributes = if same { wanted.attributes(mark) } else { Attributes::default() };
-                unkept.insert(wanted.key.clone(), attributes);
-            }
-        }
-        for (key, attributes) in &unkept {
-            self.park(key, (Reason::NotKept, *attributes), now, dice);
-        }
-        unkept.into_keys().collect()
     }
 
     /// Takes in a failure of the request that was begun last.
@@ -1052,162 +668,6 @@ impl Upkeep {
         self.refused = Some(failure.clone());
         self.retry_at = Some(now + self.refusals.next(dice));
         Reaction::Refused
-    }
-
-    /// The answer does not say which operation is the guilty one: halve until it is found.
-    fn content_refused(
-        &mut self,
-        sent: &[Operation],
-        (failure, mark): (&Failure, &Mark),
-        now: Moment,
-        dice: &mut fastrand::Rng,
-    ) -> Reaction {
-        if sent.len() > Batch::MOST_OPERATIONS && !self.small_batches {
-            // The plan may have changed.
-            self.small_batches = true;
-            return Reaction::None;
-        }
-        let keys: BTreeSet<&Key> = sent.iter().map(|operation| &operation.key).collect();
-        if keys.len() > 1 {
-            self.suspects = Some(sent.len());
-            return Reaction::None;
-        }
-        // Where one is refused, others may be: on with one, and four times as many after each success.
-        (self.suspects, self.limit) = (None, 1);
-        let Some(operation) = sent.first() else { return Reaction::None };
-        let sets = sent.iter().fold(Attributes::default(), |all, step| all.or(step.attributes(mark)));
-        let blamed = failure.blames();
-        let guilty = if blamed.any() { blamed.and(sets) } else { sets };
-        let before = self.parked.get(&operation.key).map(|parked| parked.attributes).unwrap_or_default();
-        let attributes = if guilty.any() { guilty.or(before) } else { Attributes::default() };
-        let why = (Reason::Refused(failure.clone()), attributes);
-        let due = self.park(&operation.key, why.clone(), now, dice);
-        // One try stands for all that were refused for the same reason.
-        for other in self.parked.values_mut().filter(|other| other.why.same_kind(&why.0)) {
-            other.due = other.due.max(due);
-        }
-        let mut keys = vec![operation.key.clone()];
-        keys.extend(self.park_kind(operation, why, now, dice));
-        Reaction::Parked(keys)
-    }
-
-    /// After two single refusals of the same kind, everything that asks for the same is parked with them.
-    fn park_kind(
-        &mut self,
-        guilty: &Operation,
-        (why, attributes): (Reason, Attributes),
-        now: Moment,
-        dice: &mut fastrand::Rng,
-    ) -> Vec<Key> {
-        let full = matches!(&why, Reason::Refused(failure) if failure.is_quota());
-        let alike = |parked: &&Parked| parked.attributes == attributes && parked.why.same_kind(&why);
-        if !(full || attributes.any() && self.parked.values().filter(alike).count() >= 2) {
-            return Vec::new();
-        }
-        let of_kind = |operation: &&Operation| {
-            !self.parked.contains_key(&operation.key)
-                && match full {
-                    true => matches!(operation.step, Step::Post(_)),
-                    false => guilty.asks_alike(operation, attributes),
-                }
-        };
-        let keys: BTreeSet<Key> = self
-            .difference
-            .operations
-            .iter()
-            .filter(of_kind)
-            .map(|operation| operation.key.clone())
-            .collect();
-        for key in &keys {
-            self.park(key, (why.clone(), attributes), now, dice);
-        }
-        self.limit = Batch::PAID_OPERATIONS;
-        keys.into_iter().collect()
-    }
-
-    fn park(
-        &mut self,
-        key: &Key,
-        (why, attributes): (Reason, Attributes),
-        now: Moment,
-        dice: &mut fastrand::Rng,
-    ) -> Moment {
-        let (since, mut backoff, wanted) = match self.parked.remove(key) {
-            Some(parked) => (parked.since, parked.backoff, parked.wanted),
-            None => (now, Backoff::between(PARKED.0, PARKED.1), None),
-        };
-        let due = now + backoff.next(dice);
-        self.parked.insert(key.clone(), Parked { why, attributes, since, due, wanted, backoff });
-        due
-    }
-}
-
-impl Recent {
-    /// Whether a list shows what was before.
-    fn is_denied_by(&self, copy: &Copy) -> bool {
-        match self {
-            Recent::Patched(id, old) => copy.records.get(id).is_some_and(|record| record.content == *old),
-            Recent::Posted(id) => !copy.records.contains_key(id),
-            Recent::Deleted(id) => copy.records.contains_key(id),
-        }
-    }
-}
-
-/// What is wrong with a page, seen beside those before it.
-fn contradiction(
-    listing: &mut Listing,
-    page: &Page<Listed>,
-    per_page: u32,
-    ended: bool,
-) -> Option<&'static str> {
-    let moved = listing.page > 1 && listing.total != page.total;
-    let repeated = page.ids.iter().filter(|id| !listing.seen.insert(**id)).count() > 0;
-    if moved {
-        Some("the number of records changed while it was read")
-    } else if repeated {
-        Some("it shows a record twice")
-    } else if page.total.is_some_and(|total| total < listing.read) {
-        Some("it has more records than it says")
-    } else if !ended && page.entries < per_page && (page.per_page.is_some() || page.entries == 0) {
-        Some("it has fewer records than it says")
-    } else {
-        None
-    }
-}
-
-/// Records with our mark under names that are not kept.
-fn leftovers(entries: &[Listed], names: &BTreeSet<Name>, mark: &Mark) -> Vec<Record> {
-    let left = entries.iter().filter_map(|entry| match entry {
-        Listed::Address(record) => Some(record),
-        _ => None,
-    });
-    left.filter(|record| record.mark() == Some(mark.as_str()) && !names.contains(&record.name))
-        .take(MOST_LEFTOVERS)
-        .cloned()
-        .collect()
-}
-
-/// Whether a step asks for nothing that an earlier one has not asked for already.
-fn asks_the_same(wanted: &Step, sent: &Step) -> bool {
-    fn within<T: PartialEq>(wanted: Option<&T>, sent: Option<&T>) -> bool {
-        wanted.is_none() || wanted == sent
-    }
-    match (wanted, sent) {
-        (Step::Patch(wanted), Step::Patch(sent)) => {
-            wanted.content == sent.content
-                && within(wanted.proxied.as_ref(), sent.proxied.as_ref())
-                && within(wanted.ttl.as_ref(), sent.ttl.as_ref())
-                && within(wanted.comment.as_ref(), sent.comment.as_ref())
-                && within(wanted.tags.as_ref(), sent.tags.as_ref())
-        }
-        (Step::Patch(wanted), Step::Post(sent)) => {
-            wanted.content == sent.content
-                && within(wanted.proxied.as_ref(), Some(&sent.proxied))
-                && within(wanted.ttl.as_ref(), Some(&sent.ttl))
-                && within(wanted.comment.as_ref(), Some(&sent.comment))
-                && within(wanted.tags.as_ref(), Some(&sent.tags))
-        }
-        (wanted, sent) => wanted == sent,
     }
 }
 

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::address::{self, Outcome, SourceId, Unheard, Watch};
+use super::alerts::Topic;
 use super::names::{Family, Moment};
-use super::notice::{Notice, Topic, Trouble};
+use super::notice::{Notice, Trouble};
 use super::settings::Tunnel;
 use super::upkeep::Upkeep;
 use super::{Engine, ranges};

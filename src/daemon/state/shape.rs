@@ -14,11 +14,11 @@ use super::version_1;
 use crate::cloudflare::identity::HashKey;
 use crate::daemon::clock::Both;
 use crate::engine::address::{Believed, Holds};
+use crate::engine::copy::{Block, Claim};
 use crate::engine::credential::{CredentialMemory, LONGEST_HOLD};
 use crate::engine::flaps::{self, Flaps};
 use crate::engine::names::{Family, Key, Moment, Name, Record, RecordId, Ttl, ZoneId};
 use crate::engine::settings::{AccountName, CredentialId};
-use crate::engine::zone::{Block, Claim};
 use crate::engine::{Snapshot, ZoneMemory};
 
 /// A higher number is a later program's file.

@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use super::shape::{self, Address, Entry, Kept};
 use crate::daemon::clock::Both;
+use crate::engine::copy::{Block, Claim};
 use crate::engine::credential::CredentialMemory;
 use crate::engine::settings::AccountName;
-use crate::engine::zone::{Block, Claim};
 use crate::engine::{Snapshot, ZoneMemory};
 
 #[derive(Deserialize)]

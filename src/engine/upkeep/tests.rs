@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::*;
 use crate::engine::failure::ApiError;
 use crate::engine::names::{Family, Record, RecordId, Ttl};
+use crate::engine::request::{Listed, Page};
 
 const REFRESH: Duration = Duration::from_secs(6 * 3600);
 

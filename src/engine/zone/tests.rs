@@ -1,7 +1,9 @@
 //! The laws of the difference: it reaches the goal, twice is nothing, and others' records survive.
 
 use super::*;
+use crate::engine::copy::{Claim, Reading};
 use crate::engine::names::Family;
+use crate::engine::request::Listed;
 use proptest::prelude::*;
 
 fn name(text: &str) -> Name {

@@ -1,0 +1,243 @@
+//! What is wrong at the moment, and when it is said: once when it begins, rarely while it lasts, and once
+//! when it is well again.
+//!
+//! Deliberately unknown: how anything is worded.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::names::{Family, Key, Moment, Name, ZoneId};
+use super::notice::{Notice, Trouble};
+use super::settings::AccountName;
+
+/// The first reminder of something that still is wrong comes after this time, the later ones daily.
+const FIRST_REMINDER: Duration = Duration::from_secs(6 * 3600);
+const LATER_REMINDERS: Duration = Duration::from_secs(24 * 3600);
+/// So many kinds of one trouble are told apart from those that have been said.
+const MOST_KINDS: usize = 8;
+
+/// What a trouble is about: there is one of each at a time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Topic {
+    /// Learning an address.
+    Address(Family),
+    /// A line that goes back and forth.
+    Flaps(Family),
+    /// A tunnel on the way to the sources.
+    Tunnel(Family),
+    /// A record.
+    Record(Key),
+    /// Finding the zone of a name.
+    Place(AccountName, Name),
+    /// A zone's own state.
+    Zone(AccountName, ZoneId),
+    /// What a zone refuses.
+    Permission(AccountName, ZoneId),
+    /// Reading a zone's records.
+    Listing(AccountName, ZoneId),
+    /// Somebody else who writes a record, too.
+    Fight(Key),
+    /// A credential.
+    Credential(AccountName),
+    /// Reaching the API.
+    Api(AccountName),
+    /// Being refused the list of zones, by an API that answers all else.
+    Search(AccountName),
+    /// Being throttled.
+    Throttled(AccountName),
+    /// The budget of requests.
+    Budget(AccountName),
+    /// The number of deletes.
+    Deletes,
+}
+
+/// What is to be said, and what is wrong at the moment.
+#[derive(Clone, Debug, Default)]
+pub struct Bulletin {
+    queue: Vec<Notice>,
+    wrong: BTreeMap<Topic, Ongoing>,
+    /// Troubles that come and go; what lasts for [`Recurrence::FIRST_SILENCE`] is said all the same.
+    recurring: BTreeMap<Topic, Recurrence>,
+    /// The same for each source that the others deny.
+    dissents: BTreeMap<Box<str>, Recurrence>,
+}
+
+#[derive(Clone, Debug)]
+struct Ongoing {
+    trouble: Trouble,
+    /// One of each kind that it has been: a kind that comes back is no news.
+    said: Vec<Trouble>,
+    since: Moment,
+    remind_at: Moment,
+    /// Whether its beginning was said.
+    told: bool,
+    tries: u32,
+}
+
+impl Bulletin {
+    /// Says something.
+    pub fn say(&mut self, notice: Notice) {
+        self.queue.push(notice);
+    }
+
+    /// Something is wrong: said when it is new or of a kind that it has not been yet, and rarely again.
+    pub fn raise(&mut self, topic: Topic, trouble: Trouble, now: Moment) {
+        let Some(ongoing) = self.wrong.get_mut(&topic) else {
+            self.begin(topic, trouble, now);
+            return;
+        };
+        ongoing.trouble = trouble.clone();
+        ongoing.tries = ongoing.tries.saturating_add(1);
+        let known = ongoing.said.iter().any(|said| said.is_like(&trouble));
+        if !known {
+            if ongoing.said.len() == MOST_KINDS {
+                ongoing.said.remove(0);
+            }
+            ongoing.said.push(trouble.clone());
+        }
+        if !known && ongoing.told {
+            ongoing.remind_at = now + FIRST_REMINDER;
+            self.queue.push(Notice::Trouble(trouble));
+        } else if ongoing.remind_at <= now {
+            ongoing.remind_at = now + if ongoing.told { LATER_REMINDERS } else { FIRST_REMINDER };
+            ongoing.told = true;
+            self.queue.push(Notice::StillWrong(trouble, now.since(ongoing.since)));
+        }
+    }
+
+    fn begin(&mut self, topic: Topic, trouble: Trouble, now: Moment) {
+        let times = match topic {
+            Topic::Address(_) => self.recurring.entry(topic.clone()).or_default().count(now),
+            _ => Some(1),
+        };
+        match times {
+            Some(1) => self.queue.push(Notice::Trouble(trouble.clone())),
+            Some(times) => self.queue.push(Notice::Again(trouble.clone(), times)),
+            None => {}
+        }
+        let told = times.is_some();
+        let remind_at = now + if told { FIRST_REMINDER } else { Recurrence::FIRST_SILENCE };
+        let said = vec![trouble.clone()];
+        self.wrong.insert(topic, Ongoing { trouble, said, since: now, remind_at, told, tries: 1 });
+    }
+
+    /// It is well; said if it was said that it was not.
+    pub fn clear(&mut self, topic: &Topic, now: Moment) {
+        if let Some(ongoing) = self.wrong.remove(topic).filter(|ongoing| ongoing.told) {
+            self.queue.push(Notice::Well(ongoing.trouble, now.since(ongoing.since)));
+        }
+    }
+
+    /// A source says one thing, the others another.
+    pub fn tell_dissent(&mut self, source: &str, (says, others): (IpAddr, IpAddr), now: Moment) {
+        if let Some(times) = self.dissents.entry(source.into()).or_default().count(now) {
+            self.queue.push(Notice::Dissent { source: source.into(), says, others, times });
+        }
+    }
+
+    /// It no longer matters; nothing is said.
+    pub fn forget(&mut self, keep: impl Fn(&Topic) -> bool) {
+        self.wrong.retain(|topic, _| keep(topic));
+    }
+
+    /// What was in the way of these records no longer is, though they are not as they should be yet.
+    pub fn forget_obstacles(&mut self, gone: impl Fn(&Key) -> bool) {
+        self.wrong.retain(|_, ongoing| !matches!(&ongoing.trouble, Trouble::Obstacle(key, _) if gone(key)));
+    }
+
+    /// What is wrong with this, if anything.
+    #[must_use]
+    pub fn wrong(&self, topic: &Topic) -> Option<&Trouble> {
+        self.wrong.get(topic).map(|ongoing| &ongoing.trouble)
+    }
+
+    /// Since when something has been wrong with this.
+    #[must_use]
+    pub fn since(&self, topic: &Topic) -> Option<Moment> {
+        self.wrong.get(topic).map(|ongoing| ongoing.since)
+    }
+
+    /// Everything that is wrong: what it is about, what it is, since when, and how often it was tried.
+    pub fn all(&self) -> impl Iterator<Item = (&Topic, &Trouble, Moment, u32)> {
+        self.wrong.iter().map(|(topic, it)| (topic, &it.trouble, it.since, it.tries))
+    }
+
+    /// Everything that has been said since the last call.
+    pub fn take(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.queue)
+    }
+}
+
+/// Something that happens again and again: said twice, and then at growing intervals with how often it was.
+#[derive(Clone, Debug, Default)]
+struct Recurrence {
+    /// How often it was said since it last was calm.
+    said: u32,
+    /// How often it happened since it was last said.
+    unsaid: u32,
+    last: Option<Moment>,
+    quiet_until: Option<Moment>,
+}
+
+impl Recurrence {
+    const CALM: Duration = Duration::from_secs(3600);
+    const IN_FULL: u32 = 2;
+    /// Each silence is twice as long as the one before,
+    const FIRST_SILENCE: Duration = Duration::from_secs(600);
+    /// but no longer than this.
+    const LONGEST_SILENCE: Duration = Duration::from_secs(86_400);
+
+    /// Counts once more. `Some`: it is to be said, with how often it was.
+    fn count(&mut self, now: Moment) -> Option<u32> {
+        if self.last.is_none_or(|last| now.since(last) >= Recurrence::CALM) {
+            *self = Recurrence::default();
+        }
+        self.last = Some(now);
+        self.unsaid = self.unsaid.saturating_add(1);
+        if self.quiet_until.is_some_and(|until| until > now) {
+            return None;
+        }
+        self.said = self.said.saturating_add(1);
+        self.quiet_until = self.said.checked_sub(Recurrence::IN_FULL).map(|silences| {
+            let longer = 1_u32.checked_shl(silences).unwrap_or(u32::MAX);
+            now + Recurrence::FIRST_SILENCE.saturating_mul(longer).min(Recurrence::LONGEST_SILENCE)
+        });
+        Some(std::mem::take(&mut self.unsaid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_recurs_is_said_twice_and_then_at_growing_intervals_with_how_often_it_was() {
+        let mut recurrence = Recurrence::default();
+        let at = |minutes: i64| Moment::from_millis(minutes * 60_000);
+        let said: Vec<(i64, u32)> =
+            (0..1000).filter_map(|times| Some((times * 5, recurrence.count(at(times * 5))?))).collect();
+        let minutes: Vec<i64> = said.iter().map(|(minute, _)| *minute).collect();
+        assert_eq!(minutes, [0, 5, 15, 35, 75, 155, 315, 635, 1275, 2555, 3995]);
+        assert_eq!(said[8], (1275, 128), "how often since it was last said");
+        assert_eq!(recurrence.count(at(999 * 5 + 60)), Some(1), "after an hour of calm it is new");
+    }
+
+    #[test]
+    fn what_stays_wrong_is_said_once_and_then_rarely() {
+        let mut bulletin = Bulletin::default();
+        let wrong = || Trouble::TooManyDeletes { wanted: 9, most: 5 };
+        let mut said = 0;
+        for hour in 0..(24 * 7) {
+            let now = Moment::from_millis(hour * 3_600_000);
+            bulletin.raise(Topic::Deletes, wrong(), now);
+            said += bulletin.take().len();
+        }
+        assert_eq!(said, 8, "once, after six hours, and daily");
+        bulletin.clear(&Topic::Deletes, Moment::from_millis(24 * 7 * 3_600_000));
+        let text: Vec<String> = bulletin.take().iter().map(ToString::to_string).collect();
+        assert_eq!(text, ["well again after 7 d: the number of deletions is within max-deletes"]);
+        bulletin.clear(&Topic::Deletes, Moment::from_millis(0));
+        assert!(bulletin.take().is_empty());
+    }
+}
