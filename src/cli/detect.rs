@@ -12,7 +12,6 @@ use tokio::task::JoinSet;
 use crate::cli::exit::Exit;
 use crate::cli::show::{self, Form, Ink, Tone};
 use crate::cli::{Everywhere, loading};
-use crate::cloudflare::credential::{Access, Origin};
 use crate::config::Config;
 use crate::daemon::status::FORMAT;
 use crate::daemon::{Secrets, accounts};
@@ -74,15 +73,14 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
     } else {
         loading::load(everywhere, form)?
     };
+    // A program that is asked may print a secret: those are known first that cost nothing to read.
+    let at_hand = config.accounts.iter().filter(|(_, access)| access.login.origin().is_at_hand());
+    let at_hand = at_hand.map(|(name, access)| (name.clone(), access.clone())).collect();
+    accounts::read(at_hand, Secrets::Real).await;
     ask(everywhere, options, &config).await
 }
 
 async fn ask(everywhere: &Everywhere, options: Options, config: &Config) -> Result<Exit, Exit> {
-    // A program that is asked may print a secret: those are known first that cost nothing to read.
-    let at_hand = |access: &Access| !matches!(access.login.origin(), Origin::Command(_));
-    let accesses = config.accounts.iter().filter(|(_, access)| at_hand(access));
-    let accesses = accesses.map(|(name, access)| (name.clone(), access.clone())).collect();
-    accounts::read(accesses, Secrets::Real).await;
     let findings = ask_all(config).await;
     if options.json {
         show::json(&Document::of(&findings))?;

@@ -325,6 +325,16 @@ impl Origin {
         }
     }
 
+    /// Whether nothing is started and nobody waited for to read it.
+    #[must_use]
+    pub fn is_at_hand(&self) -> bool {
+        match self {
+            Origin::Env(_) | Origin::Credential(_) => true,
+            Origin::File(path) => path.is_file(),
+            Origin::Command(_) => false,
+        }
+    }
+
     async fn fetch(&self, surroundings: Surroundings<'_>) -> Fetched {
         let Surroundings { environment, patience } = surroundings;
         match self {
