@@ -347,6 +347,9 @@ fn troubles(report: &mut Report, seen: &Seen, outdated: &BTreeSet<AccountName>) 
 /// The words of a notice, with what to do about it on a line of its own.
 fn parted(notice: &Notice) -> String {
     let words = notice.to_string();
+    if matches!(notice, Notice::Missing(_)) {
+        return words.replacen("; ", "\n", 1);
+    }
     let (Notice::Trouble(trouble) | Notice::StillWrong(trouble, _)) = notice else {
         return words;
     };

@@ -176,7 +176,7 @@ impl Finding {
         }
         let heard: BTreeSet<IpAddr> = self.said.iter().filter_map(|said| said.answer.clone().ok()).collect();
         match heard.len() {
-            0 if self.has_no_route() => format!("this host has no {}", self.family),
+            0 if self.is_missing() => format!("this host has no {}", self.family),
             0 => "no source gave an address that can be published".into(),
             1 => format!("{need} must say the same, and too few answered"),
             _ => format!("{need} must say the same, and they disagree"),
@@ -188,9 +188,11 @@ impl Finding {
         self.said.iter().any(|said| matches!(said.answer, Err(Unheard::Warp(_))))
     }
 
-    fn has_no_route(&self) -> bool {
+    /// Whether this host does not have the family, so that nothing is wrong with its sources.
+    fn is_missing(&self) -> bool {
         let no_route = |said: &Said| said.answer == Err(Unheard::NoRoute);
-        self.missing || !self.said.is_empty() && self.said.iter().all(no_route)
+        let nobody = self.said.iter().all(|said| said.answer.is_err());
+        nobody && (self.missing || self.said.iter().all(no_route))
     }
 }
 
@@ -203,6 +205,7 @@ fn text(findings: &[Finding], ink: Ink) -> String {
         for said in &finding.said {
             let (sign, tone, words) = match &said.answer {
                 Ok(address) => ("ok  ", Tone::Good, address.to_string()),
+                Err(why) if finding.is_missing() => ("--  ", Tone::Faint, why.to_string()),
                 Err(why) => ("FAIL", Tone::Bad, why.to_string()),
             };
             let took = ink.paint(Tone::Faint, format!("({} ms)", said.took.as_millis()));
@@ -281,7 +284,7 @@ impl Answered {
 /// A family that this host does not have is no failure, if it has the other.
 fn exit(findings: &[Finding]) -> Exit {
     let believed = findings.iter().filter(|finding| finding.believed().is_some()).count();
-    let failed = |finding: &&Finding| finding.believed().is_none() && !finding.has_no_route();
+    let failed = |finding: &&Finding| finding.believed().is_none() && !finding.is_missing();
     match (believed, findings.iter().filter(failed).count()) {
         (0, _) => Exit::Nothing,
         (_, 0) => Exit::Done,
@@ -335,12 +338,14 @@ mod tests {
 
     #[test]
     fn a_family_that_is_not_there_fails_nothing() {
-        let silent = Finding { missing: true, ..finding(vec![said("a", Err(Unheard::TimedOut))]) };
-        assert_eq!(silent.why(), "this host has no IPv4");
-        let missing = finding(vec![said("a", Err(Unheard::NoRoute))]);
-        let there = finding(vec![said("a", Ok(HERE)), said("b", Ok(HERE))]);
-        assert_eq!(missing.why(), "this host has no IPv4");
-        assert_eq!(exit(&[missing, there]), Exit::Done);
+        let there = || finding(vec![said("a", Ok(HERE)), said("b", Ok(HERE))]);
+        let without_route = finding(vec![said("a", Err(Unheard::NoRoute))]);
+        let silent = |missing| Finding { missing, ..finding(vec![said("a", Err(Unheard::TimedOut))]) };
+        assert_eq!(without_route.why(), "this host has no IPv4");
+        assert_eq!(silent(true).why(), "this host has no IPv4");
+        assert_eq!(exit(&[without_route, there()]), Exit::Done);
+        assert_eq!(exit(&[silent(true), there()]), Exit::Done);
+        assert_eq!(exit(&[silent(false), there()]), Exit::Partly);
     }
 
     #[test]
