@@ -15,12 +15,26 @@
     reason = "a test fails by panicking, and tells"
 )]
 
+#[path = "simulation/beliefs.rs"]
+mod beliefs;
+#[path = "simulation/deadline.rs"]
+mod deadline;
+#[path = "simulation/features.rs"]
+mod features;
+#[path = "simulation/hands.rs"]
+mod hands;
+#[path = "simulation/messages.rs"]
+mod messages;
 #[path = "simulation/oracle.rs"]
 mod oracle;
 #[path = "simulation/rig.rs"]
 mod rig;
 #[path = "simulation/scenario.rs"]
 mod scenario;
+#[path = "simulation/traffic.rs"]
+mod traffic;
+#[path = "simulation/trouble.rs"]
+mod trouble;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};

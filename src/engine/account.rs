@@ -292,6 +292,8 @@ impl Account {
         let holds = [self.refused, self.outage_until, credential.pace.held_until(now)];
         let wanted_at = holds.into_iter().flatten().fold(at.max(now), Moment::max);
         let ready_at = match errand {
+            // A list for a write is of no use where the write has to wait for the budget.
+            Errand::Zone { job: Job::Read | Job::Ahead, .. } => credential.pace.ready_beside(1, now),
             Errand::Search | Errand::Zone { rank: Rank::Write | Rank::Needed, .. } => {
                 credential.pace.ready_at(now)
             }
@@ -447,7 +449,7 @@ impl Account {
         self.tally.failed += 1;
         let search = busy.zone.is_none();
         match failure.class {
-            Class::Credential if search && !self.search_worked && !self.zones.is_empty() => {
+            Class::Credential if search && self.refuses_search_alone(failure) => {
                 self.tally.served_at = Some(now);
                 self.search_refused = true;
                 let until = now + self.refusals.next(dice);
@@ -495,6 +497,13 @@ impl Account {
         let until = now + wait;
         self.refused = Some(until);
         Effect::Refused(until)
+    }
+
+    /// Whether only looking for zones is refused, as far as is known: zones are known, and the search never
+    /// worked, or Cloudflare knows the credential.
+    fn refuses_search_alone(&self, failure: &Failure) -> bool {
+        !self.zones.is_empty()
+            && (!self.search_worked || failure.says("Unauthorized to access requested resource"))
     }
 
     /// Whether what a zone refuses is the credential's trouble: a second zone that has worked before

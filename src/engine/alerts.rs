@@ -108,8 +108,8 @@ impl Bulletin {
 
     fn begin(&mut self, topic: Topic, trouble: Trouble, now: Moment) {
         let times = match topic {
-            Topic::Address(_) => self.recurring.entry(topic.clone()).or_default().count(now),
-            _ => Some(1),
+            Topic::Record(_) | Topic::Place(..) | Topic::Fight(_) | Topic::Deletes => Some(1),
+            _ => self.recurring.entry(topic.clone()).or_default().count(now),
         };
         match times {
             Some(1) => self.queue.push(Notice::Trouble(trouble.clone())),

@@ -30,7 +30,7 @@ pub struct Copy {
 /// Why a record is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// It carries our mark: we created it, or somebody gave it to us.
+    /// It carries our mark: we created it, or somebody gave it to us. Without the mark it is ours no longer.
     Marked,
     /// It had no mark and was the only one, or had our address already.
     Adopted,
@@ -146,7 +146,8 @@ impl Copy {
                 (Some(claim), Some(old)) => {
                     let as_left = mark.is_some() && mark == old.mark();
                     let now = match (claim, mark) {
-                        _ if marked || claim == Claim::Marked && as_left => Ok(Claim::Marked),
+                        _ if marked || as_left => Ok(claim),
+                        // It was ours without a mark, so it needs none, also where it got one since.
                         (Claim::Adopted, None) => Ok(Claim::Adopted),
                         (_, Some(other)) => Err(Happened::HandedOver(other.into())),
                         (Claim::Marked, None) => Err(Happened::Unmarked),
@@ -215,8 +216,8 @@ impl Copy {
             let claim = self.ours.get(&record.id).copied();
             let now = record.mark();
             let claim = match (claim, now) {
-                _ if now == Some(mark.as_str()) => Some(Claim::Marked),
-                (Some(Claim::Marked), Some(_)) if now == before => Some(Claim::Marked),
+                _ if now == Some(mark.as_str()) => claim.or(Some(Claim::Marked)),
+                (Some(claim), Some(_)) if now == before => Some(claim),
                 // Marked, or unmarked, by somebody else between our list and this write.
                 (_, Some(_)) | (Some(Claim::Marked), None) => None,
                 (Some(Claim::Adopted) | None, None) => Some(Claim::Adopted),
@@ -235,7 +236,7 @@ impl Copy {
     pub fn claim_marked(&mut self, mark: &Mark) {
         for (id, record) in &self.records {
             if record.mark() == Some(mark.as_str()) && !self.foreign.contains(id) {
-                self.ours.insert(id.clone(), Claim::Marked);
+                self.ours.entry(id.clone()).or_insert(Claim::Marked);
             }
         }
     }

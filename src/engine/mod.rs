@@ -453,7 +453,10 @@ impl Engine {
             self.unsaved |= adopted;
             if zone.is_believed() {
                 let difference = zone.difference();
-                for key in &difference.current {
+                // At the end our records are gone, and so are those of a name that has moved to another
+                // zone, which is not how they should be.
+                let kept = |key: &&Key| self.stopped_at.is_none() && zone.keys().contains(*key);
+                for key in difference.current.iter().filter(kept) {
                     self.bulletin.clear(&Topic::Record(key.clone()), now);
                 }
                 // What is only waiting for deletes to be allowed has nothing refused any more.
@@ -467,7 +470,10 @@ impl Engine {
                         self.bulletin.clear(&topic, now);
                     }
                 }
-                let moves = |key: &Key| difference.operations.iter().any(|operation| operation.key == *key);
+                let moves = |key: &Key| {
+                    let mut operations = difference.operations.iter();
+                    zone.keys().contains(key) && operations.any(|operation| operation.key == *key)
+                };
                 self.bulletin.forget_obstacles(|key| moves(key) && !difference.obstacles.contains_key(key));
                 for (key, obstacle) in &difference.obstacles {
                     let trouble = Trouble::Obstacle(key.clone(), obstacle.clone());
@@ -619,7 +625,7 @@ impl Engine {
             let trouble =
                 Trouble::TooManyDeletes { wanted: wanted + self.deleted, most: self.settings.max_deletes };
             self.bulletin.raise(Topic::Deletes, trouble, now);
-        } else {
+        } else if self.accounts.values().flat_map(Account::zones).all(Upkeep::is_believed) {
             self.bulletin.clear(&Topic::Deletes, now);
         }
         // A delete that is refused for ever does not keep the pass open.
@@ -678,13 +684,12 @@ impl Engine {
         }
         let left = self.settings.records.iter().filter(|(key, wanted)| {
             let zone = self.accounts.get(&wanted.account).and_then(|account| account.zone_of(&key.name));
-            let known = zone.and_then(Upkeep::copy);
             let ours = |copy: &Copy| {
                 copy.records
                     .values()
                     .any(|record| record.key() == **key && copy.ours.contains_key(&record.id))
             };
-            known.is_some_and(ours)
+            zone.is_some_and(|zone| !zone.is_believed() || zone.copy().is_some_and(ours))
         });
         let left: Vec<Key> = left.map(|(key, _)| key.clone()).collect();
         if !left.is_empty() {

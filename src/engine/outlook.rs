@@ -284,7 +284,9 @@ impl Engine {
         } else if self.goal(key) == Goal::Leave {
             RecordState::Unknown
         } else if difference.current.contains(key) {
-            RecordState::Current
+            // What can no longer be read is not known to be as it was.
+            let refused = account.is_refused() || zone.refused().is_some();
+            if refused { RecordState::Unknown } else { RecordState::Current }
         } else {
             RecordState::Behind
         }
@@ -327,6 +329,7 @@ impl Engine {
             (RecordState::Unknown, Some(zone)) if !zone.is_believed() => {
                 api().or_else(|| Some("its zone has not been listed yet".to_owned()))
             }
+            (RecordState::Unknown, Some(zone)) if account.is_refused() || zone.refused().is_some() => api(),
             (RecordState::Unknown, Some(_)) => Some(self.why_unknown(key.family)),
         }
     }

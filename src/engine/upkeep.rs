@@ -415,6 +415,13 @@ impl Upkeep {
         let differing: BTreeSet<&Key> =
             self.difference.operations.iter().map(|operation| &operation.key).collect();
         self.parked.retain(|key, _| differing.contains(key));
+        let open = |operation: &Operation| {
+            self.parked.get(&operation.key).is_none_or(|parked| parked.attributes.any())
+        };
+        if self.suspects.is_none() && self.lost.is_none() && !self.difference.operations.iter().any(open) {
+            // Everything else went through: what comes next is no suspect.
+            self.limit = Batch::PAID_OPERATIONS;
+        }
         let before = (copy.ours.len(), copy.foreign.len(), self.leaving.len());
         for id in &self.difference.adopt {
             copy.ours.insert(id.clone(), Claim::Adopted);

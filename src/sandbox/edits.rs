@@ -182,7 +182,8 @@ impl Desk<'_> {
     /// The draft in the form in which it is kept, if nothing forbids it.
     fn accept(&mut self, draft: Draft, before: Option<&Record>, check: Check) -> Result<Draft, Refusal> {
         let draft = draft.checked(&self.zone.name, self.zone.plan, self.quirks)?;
-        if draft.proxied && self.faults.fire(|fault| *fault == Fault::DnsOnly) {
+        let exposed = before.is_none_or(|old| !old.proxied);
+        if draft.proxied && exposed && self.faults.fire(|fault| *fault == Fault::DnsOnly) {
             return Err(invalid(self.quirks, 9004, "This record cannot be proxied."));
         }
         if self.faults.fire(|fault| matches!(fault, Fault::Refuse(name) if *name == draft.name)) {

@@ -53,7 +53,7 @@ pub const FAULTS: [(&str, &str, &str); 36] = [
     ),
     ("refuse", "NAME", "a record of this name is never accepted"),
     ("full", "", "no zone takes another record (81045)"),
-    ("dns-only", "", "no record may be proxied (9004)"),
+    ("dns-only", "", "no record may be proxied that is not yet (9004)"),
     ("offline", "", "nothing can be reached, neither the API nor an echo"),
     ("address", "ADDRESS", "the echoes report this address"),
     ("flap", "DURATION", "the address changes back and forth, each for so long (default 60s)"),

@@ -1,50 +1,215 @@
-//! What must never happen to a zone, and how it must look when all is well. Written without the
-//! engine's own rules: from what a person would say is right.
+//! Whose each record is, as somebody knows who has watched the zones all the time; what a write may do
+//! to it; and how a zone must look when all is well.
+//!
+//! Its history is its own: who made each record, whether it stood alone when we first listed it, and who
+//! changed what since. Deliberately unknown: what the engine thinks of a record.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
-use stayput::engine::names::{Family, Key, Name};
+use stayput::engine::names::{Family, Key, Name, Ttl};
+use stayput::engine::request::Batch;
 use stayput::engine::settings::{Beside, Options, Settings};
-use stayput::sandbox::Record;
+use stayput::engine::{Snapshot, ZoneMemory};
+use stayput::sandbox::{Plan, Record, Zone};
 
-/// What the world knows and the engine does not.
+use super::features::{Feature, is_on};
+
+/// How old what a list shows may be: `stale-list` at its worst.
+const STALEST: Duration = Duration::from_secs(10);
+
+/// Who did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    Us,
+    Others,
+}
+
+/// Why a record is ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Bond {
+    /// We created it, with this mark.
+    Created(String),
+    /// It had our mark when we listed it, or we added it.
+    Marked(String),
+    /// It was unmarked, and alone or with our address, when we listed it.
+    Adopted,
+    /// It had our mark, which we had not put there, and lost it: let go or adopted, both is right.
+    Unsure,
+}
+
+/// The life of a record.
+#[derive(Clone, Debug)]
+struct Life {
+    zone: String,
+    record: Record,
+    bond: Option<Bond>,
+    /// Whether a program that remembers no more than what is on disk can know the bond.
+    known: bool,
+    /// Since when the bond is as it is.
+    since: Duration,
+    /// The last instant at which it was ours, or could have been taken as ours.
+    last_ours: Duration,
+    /// It stood beside ours with our address when ours was deleted for it.
+    shunned: bool,
+    /// When the program was first told of it as it is named now.
+    told: Option<Duration>,
+    /// When others last changed its comment.
+    comment_edited: Duration,
+    /// When it was let go: its mark was taken away.
+    let_go: Option<Duration>,
+    /// Whether we have changed it since it became ours, so that there is no doubt that we took it.
+    taken: bool,
+    /// Whether it came to its name by being renamed: its mark may then be taken as ours or not.
+    renamed: bool,
+}
+
+/// What is known of a request that writes, when it arrives.
+pub struct Write<'a> {
+    pub settings: &'a Settings,
+    pub zone: &'a str,
+    pub batch: &'a Batch,
+    /// When the list began on which it rests, and when that list had been wanted for its deletes.
+    pub list_began: Duration,
+    pub believed: &'a BTreeMap<Family, (IpAddr, Duration)>,
+    pub stopped_at: Option<Duration>,
+}
+
 #[derive(Default)]
 pub struct Oracle {
-    /// Every address that was ever the home's.
-    pub truths: BTreeSet<IpAddr>,
-    /// Records that were alone and unmarked under a managed name, or unmarked with our address.
-    adoptable: BTreeSet<String>,
+    lives: BTreeMap<String, Life>,
     /// Every state that a record ever had, as Cloudflare would have said it.
-    history: BTreeSet<(String, String, u32, bool, Option<String>)>,
+    history: HashSet<(String, String, u32, bool, Option<String>)>,
+    /// The contents that the program was told last.
+    contents: BTreeMap<String, IpAddr>,
+    /// When somebody else last changed anything in a zone.
+    edited: BTreeMap<String, Duration>,
 }
 
 impl Oracle {
-    /// Notes how the records of a zone are.
-    pub fn see(&mut self, records: &[Record], settings: &Settings) {
-        let mut groups: BTreeMap<Key, Vec<&Record>> = BTreeMap::new();
-        for record in records {
-            let comment = record.comment.clone();
+    // --- what it sees ---
+
+    /// Notes how the records of a zone are now, and who has changed them since it last looked.
+    pub fn see(&mut self, zone: &str, records: &BTreeMap<String, Record>, actor: Actor, now: Duration) {
+        let gone: Vec<String> = self
+            .lives
+            .iter()
+            .filter(|(id, life)| life.zone == zone && !records.contains_key(*id))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in gone {
+            self.lives.remove(&id);
+            self.note_edit(zone, actor, now);
+        }
+        for (id, record) in records {
+            match self.lives.get_mut(id) {
+                Some(life) if life.record == *record => continue,
+                Some(life) => life.changed(record, actor, now),
+                None => {
+                    let life = Life::new(zone, record, actor, now);
+                    self.lives.insert(id.clone(), life);
+                }
+            }
+            self.note_edit(zone, actor, now);
             self.history.insert((
-                record.id.clone(),
+                id.clone(),
                 record.content.clone(),
                 record.ttl,
                 record.proxied,
-                comment,
+                record.comment.clone(),
             ));
-            if let Some(key) = managed(record, settings) {
-                groups.entry(key).or_default().push(record);
+        }
+    }
+
+    fn note_edit(&mut self, zone: &str, actor: Actor, now: Duration) {
+        if actor == Actor::Others {
+            self.edited.insert(zone.to_owned(), now);
+        }
+    }
+
+    /// Records of zones that are gone are gone with them.
+    pub fn keep_zones(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.lives.retain(|_, life| is_there(&life.zone));
+    }
+
+    /// The zone is listed, or about to be written: what can be taken as ours is ours from now on.
+    pub fn consider(
+        &mut self,
+        zone: &str,
+        settings: &Settings,
+        believed: &BTreeMap<Family, (IpAddr, Duration)>,
+        now: Duration,
+    ) {
+        let mut groups: BTreeMap<Key, Vec<String>> = BTreeMap::new();
+        for (id, life) in self.lives.iter().filter(|(_, life)| life.zone == zone) {
+            if let Some(key) = managed(&life.record, settings) {
+                groups.entry(key).or_default().push(id.clone());
             }
         }
-        for (key, group) in groups {
-            for record in &group {
-                let ours = self.truths.contains(&record.content.parse().unwrap());
-                let theirs = owner_of(record).is_some_and(|mark| mark != our_mark(settings));
-                let _ = &key;
-                if !theirs && (group.len() == 1 || ours) {
-                    self.adoptable.insert(record.id.clone());
+        let mark = our_mark(settings);
+        for (key, ids) in groups {
+            for id in &ids {
+                let life = self.lives.get_mut(id).unwrap();
+                let marked = mark_in(life.record.comment.as_deref()) == Some(&mark);
+                if marked && !is_read_only(&life.record) {
+                    let bond = if life.renamed { Bond::Unsure } else { Bond::Marked(mark.clone()) };
+                    life.bind(bond, now);
                 }
             }
+            if ids.iter().any(|id| self.lives[id].is_taken()) {
+                continue;
+            }
+            let ours = believed.get(&key.family).map(|(address, _)| address.to_string());
+            for id in &ids {
+                let life = self.lives.get_mut(id).unwrap();
+                let free = mark_in(life.record.comment.as_deref()).is_none()
+                    && !life.shunned
+                    && !is_read_only(&life.record);
+                let has_ours = ours.as_ref() == Some(&life.record.content);
+                if free && (ids.len() == 1 || has_ours) {
+                    life.bind(Bond::Adopted, now);
+                }
+            }
+        }
+    }
+
+    /// The program was told of these records.
+    pub fn told<'a>(
+        &mut self,
+        records: impl Iterator<Item = &'a stayput::engine::names::Record>,
+        now: Duration,
+    ) {
+        for record in records {
+            if let Some(life) = self.lives.get_mut(record.id.as_str()) {
+                life.told.get_or_insert(now);
+                self.contents.insert(record.id.to_string(), record.content);
+            }
+        }
+    }
+
+    /// Whether the program was last told of a record that it has this address.
+    pub fn has_told(&self, address: IpAddr) -> bool {
+        self.contents.values().any(|content| *content == address)
+    }
+
+    /// The process begins anew, and remembers what is on disk.
+    pub fn forget(&mut self, disk: Option<&Snapshot>, settings: &Settings) {
+        let remembers = |id: &str, known: fn(&ZoneMemory, &str) -> bool| {
+            disk.into_iter().flat_map(|disk| &disk.zones).any(|memory| known(memory, id))
+        };
+        let mark = our_mark(settings);
+        for (id, life) in &mut self.lives {
+            let listed = remembers(id, |memory, id| memory.records.iter().any(|r| r.id.as_str() == id));
+            life.told = life.told.filter(|_| listed);
+            life.known = match &life.bond {
+                Some(Bond::Created(own) | Bond::Marked(own)) => *own == mark || listed,
+                Some(Bond::Adopted | Bond::Unsure) => {
+                    remembers(id, |memory, id| memory.ours.iter().any(|(known, _)| known.as_str() == id))
+                }
+                None => false,
+            };
+            life.shunned &= disk.is_some();
         }
     }
 
@@ -59,83 +224,326 @@ impl Oracle {
         ))
     }
 
-    /// What one of our batches may do to a zone.
-    pub fn check_write(&self, before: &[Record], after: &[Record], settings: &Settings, stopping: bool) {
-        let old: BTreeMap<&str, &Record> = before.iter().map(|record| (record.id.as_str(), record)).collect();
-        let new: BTreeMap<&str, &Record> = after.iter().map(|record| (record.id.as_str(), record)).collect();
-        for (id, was) in &old {
-            match new.get(id) {
-                None => self.check_deleted(was, settings),
-                Some(is) if is != was => self.check_changed(was, is, settings),
-                Some(_) => {}
+    /// Whether somebody else has changed anything in the zone since then.
+    pub fn edited_since(&self, zone: &str, then: Duration) -> bool {
+        self.edited.get(zone).is_some_and(|at| *at + STALEST >= then)
+    }
+
+    // --- what it judges ---
+
+    /// What a request that has arrived asks for: whether or not Cloudflare does it.
+    pub fn check_asked(&mut self, write: &Write<'_>) {
+        let patched = write.batch.patches.iter().map(|patch| patch.id.as_str());
+        for id in patched.chain(write.batch.deletes.iter().map(|id| id.as_str())) {
+            if is_on(Feature::Ownership) {
+                self.check_touched(id, write);
             }
         }
-        for (id, is) in &new {
-            if !old.contains_key(id) {
-                self.check_created(is, settings);
+        for id in write.batch.deletes.iter().filter(|_| is_on(Feature::FreshLists)) {
+            self.check_delete_was_known(id.as_str(), write);
+        }
+        for patch in &write.batch.patches {
+            self.check_content(patch.content, write);
+        }
+        for post in &write.batch.posts {
+            self.check_content(post.content, write);
+            let key = Key { name: post.name.clone(), family: Family::of(post.content) };
+            if is_on(Feature::Ownership) {
+                self.check_nothing_of_ours_is_there(&key, write);
             }
         }
-        for key in settings.records.keys() {
-            let count = |records: &[Record]| records.iter().filter(|record| is_at(record, key)).count();
-            let emptied = count(before) > 0 && count(after) == 0;
-            assert!(!emptied || stopping, "{key} was emptied");
-        }
+        self.note_shunned(write);
     }
 
-    fn may_touch(&self, record: &Record, settings: &Settings) -> Option<Options> {
-        let key = managed(record, settings)?;
-        let options = settings.records[&key].options.clone();
-        let ours = owner_of(record).as_deref() == Some(&our_mark(settings));
-        (ours || options.beside == Beside::Nobody || self.adoptable.contains(&record.id)).then_some(options)
-    }
-
-    fn check_deleted(&self, record: &Record, settings: &Settings) {
-        assert!(self.may_touch(record, settings).is_some(), "a foreign record was deleted: {record:?}");
-    }
-
-    fn check_changed(&self, was: &Record, is: &Record, settings: &Settings) {
-        let Some(options) = self.may_touch(was, settings) else {
-            panic!("a foreign record was changed: {was:?} to {is:?}");
+    fn check_touched(&self, id: &str, write: &Write<'_>) {
+        let Some(life) = self.lives.get(id).filter(|life| life.zone == write.zone) else {
+            return;
         };
-        assert_eq!((&was.name, &was.kind), (&is.name, &is.kind), "a record became another");
-        if was.content != is.content {
-            self.check_content(is);
+        let was = &life.record;
+        let key = managed(was, write.settings);
+        let exclusive =
+            key.as_ref().is_some_and(|key| write.settings.records[key].options.beside == Beside::Nobody);
+        let ours = key.is_some() && !is_read_only(was) && (life.bond.is_some() || exclusive);
+        let excused = life.last_ours + STALEST >= write.list_began;
+        // Under a name that is to hold nothing else, it may have become what it is after the list began.
+        let of_name = |(key, wanted): (&Key, &stayput::engine::settings::Wanted)| {
+            key.name.as_str() == was.name && wanted.options.beside == Beside::Nobody
+        };
+        let became = life.since >= write.list_began && write.settings.records.iter().any(of_name);
+        assert!(
+            ours || excused || became,
+            "a foreign record is touched, which was last ours at {:?}, when the list began at {:?}: {life:?}",
+            life.last_ours,
+            write.list_began
+        );
+    }
+
+    /// A delete rests on a list that was begun when it was already wanted.
+    fn check_delete_was_known(&self, id: &str, write: &Write<'_>) {
+        let Some(life) = self.lives.get(id).filter(|life| life.zone == write.zone) else {
+            return;
+        };
+        let told = life.told.is_some_and(|told| told <= write.list_began);
+        assert!(told, "deleted on the first list that showed it, of {:?}: {life:?}", write.list_began);
+        let since = write.stopped_at.unwrap_or_default();
+        assert!(since <= write.list_began, "deleted at the stop, on a list from before it: {life:?}");
+        let Some(key) = managed(&life.record, write.settings) else { return };
+        let Some((address, believed_at)) = write.believed.get(&key.family) else { return };
+        let stands_for_it = self.at(write.zone, &key).any(|other| {
+            other.record.id != id && other.bond.is_none() && other.record.content == address.to_string()
+        });
+        let tolerant = write.settings.records[&key].options.beside != Beside::Nobody;
+        assert!(
+            !(stands_for_it && tolerant) || *believed_at <= write.list_began,
+            "deleted for another with our address, on a list from before it was our address: {life:?}"
+        );
+    }
+
+    fn check_content(&self, content: IpAddr, write: &Write<'_>) {
+        let believed = write.believed.get(&Family::of(content)).map(|(address, _)| *address);
+        assert_eq!(Some(content), believed, "an address is sent that nothing confirmed");
+    }
+
+    /// What is ours is changed, not created a second time.
+    fn check_nothing_of_ours_is_there(&self, key: &Key, write: &Write<'_>) {
+        let goes = |life: &Life| write.batch.deletes.iter().any(|id| id.as_str() == life.record.id);
+        let long = |since: Duration| since + STALEST < write.list_began;
+        for life in self.at(write.zone, key) {
+            let ours = life.is_taken() && long(life.since) && !goes(life);
+            assert!(!ours, "created beside one of ours: {key}, {life:?}");
         }
+    }
+
+    /// What stands there with our address is why ours is deleted: it is not to be adopted afterwards.
+    fn note_shunned(&mut self, write: &Write<'_>) {
+        let deleted = write.batch.deletes.iter().filter_map(|id| self.lives.get(id.as_str()));
+        let keys: BTreeSet<Key> = deleted.filter_map(|life| managed(&life.record, write.settings)).collect();
+        for key in keys {
+            let Some((address, _)) = write.believed.get(&key.family) else { continue };
+            let tolerant = write.settings.records[&key].options.beside != Beside::Nobody;
+            let goes = |id: &str| write.batch.deletes.iter().any(|deleted| deleted.as_str() == id);
+            for (id, life) in &mut self.lives {
+                let there = life.zone == write.zone && is_at(&life.record, &key) && !goes(id);
+                let theirs = life.bond.is_none() && life.record.content == address.to_string();
+                life.shunned |= there && theirs && tolerant;
+            }
+        }
+    }
+
+    /// What one of our batches has done to a zone.
+    pub fn check_done(
+        &self,
+        before: &BTreeMap<String, Record>,
+        after: &BTreeMap<String, Record>,
+        write: &Write<'_>,
+    ) {
+        for (id, is) in after {
+            match before.get(id) {
+                Some(was) if was != is => self.check_changed(was, is, write),
+                Some(_) => {}
+                None => check_created(is, write.settings),
+            }
+        }
+        let deleted = before.keys().filter(|id| !after.contains_key(*id)).count();
+        let most = write.settings.max_deletes;
+        assert!(
+            deleted <= most || !is_on(Feature::MaxDeletes),
+            "{deleted} records were deleted at once, max-deletes = {most}"
+        );
+    }
+
+    fn check_changed(&self, was: &Record, is: &Record, write: &Write<'_>) {
+        let moved = (&was.name, &was.kind) != (&is.name, &is.kind);
+        // Renamed between our list and our write: the life says whether that may be.
+        let key = managed(is, write.settings);
+        let Some(key) = key else { panic!("a record that nobody manages was changed: {was:?} to {is:?}") };
+        let options = &write.settings.records[&key].options;
+        let excused = self.lives.get(&is.id).is_some_and(|life| {
+            life.last_ours + STALEST >= write.list_began || life.since >= write.list_began
+        });
+        assert!(
+            !moved || excused || !is_on(Feature::Ownership),
+            "a record became another: {was:?} to {is:?}"
+        );
         if was.proxied != is.proxied {
             assert_eq!(options.proxied, Some(is.proxied), "proxied was changed unasked: {is:?}");
         }
         if was.ttl != is.ttl {
-            let asked = options.ttl.map(stayput::engine::names::Ttl::to_api) == Some(is.ttl) || is.proxied;
+            let asked = options.ttl.map(Ttl::to_api) == Some(is.ttl) || is.proxied;
             assert!(asked, "the TTL was changed unasked: {was:?} to {is:?}");
-        }
-        if was.comment != is.comment {
-            let asked = options.comment.is_some() || options.beside == Beside::Others;
-            assert!(asked, "the comment was changed unasked: {was:?} to {is:?}");
         }
         if was.tags != is.tags {
             assert!(options.tags.is_some(), "the tags were changed unasked: {is:?}");
         }
+        self.check_comment(was, is, options, write);
     }
 
-    fn check_created(&self, record: &Record, settings: &Settings) {
-        assert!(managed(record, settings).is_some(), "something was created that nobody wants: {record:?}");
-        assert_eq!(
-            owner_of(record).as_deref(),
-            Some(&*our_mark(settings)),
-            "created without our mark: {record:?}"
-        );
-        self.check_content(record);
+    /// Without a comment in the configuration, only our mark may come, or change with the owner.
+    fn check_comment(&self, was: &Record, is: &Record, options: &Options, write: &Write<'_>) {
+        let (old, new) = (was.comment.as_deref(), is.comment.as_deref());
+        if old == new || options.comment.is_some() {
+            return;
+        }
+        let edited = self.lives.get(&is.id).map_or(Duration::ZERO, |life| life.comment_edited);
+        let kept = without_mark(old) == without_mark(new) || edited + STALEST >= write.list_began;
+        let marked = mark_in(new) == Some(&our_mark(write.settings));
+        let had_ours = mark_in(old).is_some_and(|mark| mark.starts_with("stayput"));
+        let asked = options.beside == Beside::Others || had_ours;
+        let right = kept && marked && asked || !is_on(Feature::Ownership);
+        assert!(right, "the comment was changed unasked: {was:?} to {is:?}");
     }
 
-    fn check_content(&self, record: &Record) {
-        let content: IpAddr = record.content.parse().unwrap();
-        assert!(self.truths.contains(&content), "an address was published that never was ours: {record:?}");
+    /// Names that had something and have nothing any more, though they are to have something.
+    pub fn check_emptied<'a>(
+        &self,
+        before: &BTreeMap<String, Record>,
+        after: &BTreeMap<String, Record>,
+        keys: impl Iterator<Item = &'a Key>,
+    ) {
+        let count = |records: &BTreeMap<String, Record>, key: &Key| {
+            records.values().filter(|record| is_at(record, key)).count()
+        };
+        for key in keys {
+            assert!(!(count(before, key) > 0 && count(after, key) == 0), "{key} was emptied");
+        }
+    }
+
+    /// Those of ours that the program can know of, at names that are managed.
+    pub fn ours(&self, settings: &Settings) -> Vec<&Record> {
+        let lives = self.lives.values().filter(|life| life.is_taken());
+        lives.map(|life| &life.record).filter(|record| managed(record, settings).is_some()).collect()
+    }
+
+    /// What is known of the records of a name and type.
+    pub fn told_of(&self, key: &Key) -> String {
+        let lives = self.lives.values().filter(|life| is_at(&life.record, key));
+        format!("{:#?}", lives.collect::<Vec<_>>())
+    }
+
+    fn at<'a>(&'a self, zone: &'a str, key: &'a Key) -> impl Iterator<Item = &'a Life> {
+        self.lives.values().filter(move |life| life.zone == zone && is_at(&life.record, key))
+    }
+
+    /// Whether a name and type may rightly be left alone. What was let go before `long_ago` has been found
+    /// by a refresh since.
+    pub fn may_be_left(&self, zone: &Zone, key: &Key, settings: &Settings, long_ago: Duration) -> bool {
+        let options = &settings.records[key].options;
+        let here: Vec<&Life> = self.at(&zone.id, key).collect();
+        let alias = zone.records().values().any(|r| r.kind == "CNAME" && r.name == key.name.as_str());
+        let delegated = zone.records().values().any(|record| delegates(record, &zone.name, &key.name));
+        let managed = zone.records().values().any(|r| is_read_only(r) && r.name == key.name.as_str());
+        let alone =
+            matches!(here.as_slice(), [life] if life.stands() && life.let_go.is_none_or(|at| at < long_ago));
+        let clear = here.is_empty() || alone || here.iter().any(|life| life.is_taken());
+        let unclear = options.beside == Beside::Tolerated && !clear;
+        alias || delegated || managed || unclear
     }
 }
 
-/// Whether a name and type is as its options want it.
-pub fn is_right(records: &[Record], key: &Key, address: IpAddr, options: &Options) -> Result<(), String> {
-    let here: Vec<&Record> = records.iter().filter(|record| is_at(record, key)).collect();
+impl Life {
+    fn new(zone: &str, record: &Record, actor: Actor, now: Duration) -> Life {
+        let mark = mark_in(record.comment.as_deref()).unwrap_or_default().to_owned();
+        let ours = actor == Actor::Us;
+        Life {
+            zone: zone.to_owned(),
+            record: record.clone(),
+            bond: ours.then_some(Bond::Created(mark)),
+            known: ours,
+            since: now,
+            last_ours: if ours { now } else { Duration::ZERO },
+            shunned: false,
+            told: None,
+            comment_edited: now,
+            let_go: None,
+            taken: ours,
+            renamed: false,
+        }
+    }
+
+    /// Whether it is ours beyond doubt.
+    fn is_taken(&self) -> bool {
+        self.stands()
+            && match self.bond {
+                Some(Bond::Created(_) | Bond::Marked(_)) => true,
+                Some(Bond::Adopted) => self.taken,
+                Some(Bond::Unsure) | None => false,
+            }
+    }
+
+    fn stands(&self) -> bool {
+        self.bond.is_some() && self.known && !is_read_only(&self.record)
+    }
+
+    fn bind(&mut self, bond: Bond, now: Duration) {
+        if self.bond.is_none() || !self.known || self.bond == Some(Bond::Unsure) {
+            let created = matches!(self.bond, Some(Bond::Created(_)));
+            if !created {
+                self.bond = Some(bond);
+            }
+            self.since = now;
+            self.known = true;
+            self.taken = created;
+        }
+        self.last_ours = now;
+    }
+
+    fn changed(&mut self, record: &Record, actor: Actor, now: Duration) {
+        let was = std::mem::replace(&mut self.record, record.clone());
+        if actor == Actor::Us {
+            self.changed_by_us(&was);
+            return;
+        }
+        if self.bond.is_some() {
+            self.last_ours = now;
+        }
+        let renamed = (&was.name, &was.kind) != (&record.name, &record.kind);
+        if renamed {
+            self.told = None;
+            self.renamed = true;
+        }
+        let mark = mark_in(record.comment.as_deref());
+        if was.comment != record.comment {
+            self.comment_edited = now;
+        }
+        let bond = match self.bond.take() {
+            _ if renamed => None,
+            Some(Bond::Created(own)) if mark == Some(&own) => Some(Bond::Created(own)),
+            Some(Bond::Marked(own)) if mark == Some(&own) => Some(Bond::Marked(own)),
+            Some(Bond::Marked(_) | Bond::Unsure) if mark.is_none() => Some(Bond::Unsure),
+            Some(Bond::Adopted) if mark.is_none() => Some(Bond::Adopted),
+            _ => None,
+        };
+        if matches!(bond, None | Some(Bond::Unsure)) {
+            self.since = now;
+            self.taken = false;
+            self.let_go = Some(now);
+        }
+        self.bond = bond;
+    }
+
+    fn changed_by_us(&mut self, was: &Record) {
+        self.taken = true;
+        self.let_go = None;
+        let Some(mark) = mark_in(self.record.comment.as_deref()).map(str::to_owned) else { return };
+        if was.comment == self.record.comment {
+            return;
+        }
+        self.bond = match self.bond.take() {
+            Some(Bond::Created(_)) => Some(Bond::Created(mark)),
+            _ => Some(Bond::Marked(mark)),
+        };
+    }
+}
+
+fn check_created(record: &Record, settings: &Settings) {
+    assert!(managed(record, settings).is_some(), "something was created that nobody wants: {record:?}");
+    let mark = our_mark(settings);
+    assert_eq!(mark_in(record.comment.as_deref()), Some(&*mark), "created without our mark: {record:?}");
+}
+
+/// Whether a name and type is as its options want it, as far as the zone's plan allows.
+pub fn is_right(zone: &Zone, key: &Key, address: IpAddr, options: &Options) -> Result<(), String> {
+    let here: Vec<&Record> = zone.records().values().filter(|record| is_at(record, key)).collect();
     let ours: Vec<&&Record> = here.iter().filter(|record| record.content == address.to_string()).collect();
     let Some(ours) = ours.first() else {
         return Err(format!("{key} should be {address}, but is {here:?}"));
@@ -143,14 +551,14 @@ pub fn is_right(records: &[Record], key: &Key, address: IpAddr, options: &Option
     if options.beside == Beside::Nobody && here.len() != 1 {
         return Err(format!("{key} should be alone: {here:?}"));
     }
-    let theirs = owner_of(ours).is_some_and(|mark| mark.contains("cellar"));
-    if theirs && options.beside != Beside::Nobody {
+    let theirs = mark_in(ours.comment.as_deref()).is_some_and(|mark| mark.contains("cellar"));
+    if theirs && options.beside != Beside::Nobody || here.len() > 1 {
         return Ok(());
     }
     if options.proxied.is_some_and(|proxied| proxied != ours.proxied) {
         return Err(format!("{key} should be proxied = {:?}: {ours:?}", options.proxied));
     }
-    let ttl = options.ttl.filter(|_| !ours.proxied).map(stayput::engine::names::Ttl::to_api);
+    let ttl = options.ttl.filter(|_| !ours.proxied).map(Ttl::to_api);
     if ttl.is_some_and(|ttl| ttl != ours.ttl) {
         return Err(format!("{key} should have the TTL {ttl:?}: {ours:?}"));
     }
@@ -161,18 +569,26 @@ pub fn is_right(records: &[Record], key: &Key, address: IpAddr, options: &Option
     Ok(())
 }
 
-/// Why a name and type may rightly be left alone.
-pub fn may_be_refused(records: &[Record], key: &Key, settings: &Settings) -> bool {
-    let options = &settings.records[key].options;
-    let here: Vec<&Record> = records.iter().filter(|record| is_at(record, key)).collect();
-    let alias = records.iter().any(|record| record.kind == "CNAME" && record.name == key.name.as_str());
-    let none_ours = here.iter().all(|record| owner_of(record).as_deref() != Some(&our_mark(settings)));
-    let unclear = options.beside == Beside::Tolerated && none_ours && !here.is_empty();
-    alias || options.tags.is_some() || unclear
+/// Whether the plan of the zone refuses one of the options.
+pub fn is_refused_by_the_plan(options: &Options, zone: &Zone) -> bool {
+    let tags = options.tags.is_some() && zone.plan == Plan::Free;
+    let ttl = matches!(options.ttl, Some(Ttl::Seconds(..60))) && zone.plan != Plan::Enterprise;
+    let comment = options.comment.as_ref().is_some_and(|text| text.len() > 90) && zone.plan == Plan::Free;
+    tags || ttl || comment
 }
 
 pub fn is_at(record: &Record, key: &Key) -> bool {
     record.name == key.name.as_str() && record.kind == key.family.record_type()
+}
+
+/// Whether a record hands the name over to other servers.
+fn delegates(record: &Record, zone: &str, name: &Name) -> bool {
+    let Ok(delegated) = Name::parse(&record.name) else { return false };
+    record.kind == "NS" && record.name != zone && name.is_within(&delegated)
+}
+
+fn is_read_only(record: &Record) -> bool {
+    record.meta["read_only"] == true
 }
 
 fn managed(record: &Record, settings: &Settings) -> Option<Key> {
@@ -188,9 +604,22 @@ pub fn our_mark(settings: &Settings) -> String {
     }
 }
 
-/// The mark in a record's comment, alone or in brackets.
-pub fn owner_of(record: &Record) -> Option<String> {
-    let comment = record.comment.as_deref()?;
-    let word = comment.rsplit(['[', ' ']).next()?.trim_end_matches(']');
-    (word == "stayput" || word.starts_with("stayput/")).then(|| word.to_owned())
+/// The mark in a comment, alone or in brackets at its end.
+pub fn mark_in(comment: Option<&str>) -> Option<&str> {
+    let comment = comment?.trim();
+    let word = match comment.strip_suffix(']') {
+        Some(rest) => rest.rsplit_once('[')?.1,
+        None => comment,
+    };
+    (word == "stayput" || word.starts_with("stayput/")).then_some(word)
+}
+
+/// What people have written in a comment.
+fn without_mark(comment: Option<&str>) -> &str {
+    let Some(comment) = comment.map(str::trim) else { return "" };
+    match mark_in(Some(comment)) {
+        None => comment,
+        Some(mark) if mark == comment => "",
+        Some(_) => comment.rsplit_once('[').map_or("", |(text, _)| text.trim()),
+    }
 }

@@ -162,6 +162,8 @@ impl Account {
     /// A zone that was found is gone: find its names anew, later.
     pub fn lose(&mut self, id: &ZoneId, now: Moment, dice: &mut fastrand::Rng) {
         if self.is_named(id) {
+            // It stays, for it is in the configuration; but what was known of it is no longer true.
+            self.zones.get_mut(id).into_iter().for_each(Upkeep::doubt);
             return;
         }
         self.zones.remove(id);

@@ -1,0 +1,103 @@
+//! What the program says: nothing again and again, and nothing false.
+//!
+//! Deliberately unknown: what is wrong.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem::{Discriminant, discriminant};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use stayput::engine::notice::{Notice, Severity, Trouble};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+/// What lasts is said again after this time, and then daily.
+const FIRST_REMINDER: Duration = Duration::from_secs(6 * 3_600);
+/// How often one thing may be said to be wrong, or well again, in an hour and in a day.
+const MOST: (usize, usize) = (6, 60);
+
+/// What a trouble is about: its kind, and the name, zone or account.
+type Subject = (Discriminant<Trouble>, String);
+
+#[derive(Default)]
+pub struct Messages {
+    said: BTreeMap<String, VecDeque<Duration>>,
+    reminded: Vec<(Subject, Duration)>,
+}
+
+impl Messages {
+    /// Takes in a message. `holds`: whether Cloudflare has last said that a record of ours has an address.
+    pub fn take(&mut self, notice: &Notice, holds: impl Fn(IpAddr) -> bool, now: Duration) {
+        let text = notice.to_string();
+        if let Some(address) = stays_published(&text) {
+            assert!(holds(address), "{address} is said to stay published, and is not: {text}");
+        }
+        match notice {
+            Notice::StillWrong(trouble, age) => self.check_reminder(trouble, *age, now),
+            Notice::Trouble(trouble) | Notice::Again(trouble, _) | Notice::Well(trouble, _) => {
+                let subject = subject(trouble);
+                self.reminded.retain(|(known, _)| *known != subject);
+                let well = if matches!(notice, Notice::Well(..)) { "well" } else { "wrong" };
+                self.check_often(format!("{subject:?} {well}"), &text, now);
+            }
+            _ if notice.severity() >= Severity::Warning => self.check_often(text.clone(), &text, now),
+            _ => {}
+        }
+    }
+
+    fn check_often(&mut self, kind: String, text: &str, now: Duration) {
+        let times = self.said.entry(kind).or_default();
+        times.push_back(now);
+        times.retain(|at| now.saturating_sub(*at) <= DAY);
+        let in_an_hour = times.iter().filter(|at| now.saturating_sub(**at) <= HOUR).count();
+        assert!(in_an_hour <= MOST.0, "said {in_an_hour} times in an hour: {text}");
+        assert!(times.len() <= MOST.1, "said {} times in a day: {text}", times.len());
+    }
+
+    fn check_reminder(&mut self, trouble: &Trouble, age: Duration, now: Duration) {
+        // What comes and goes is not said when it begins, and so after ten minutes.
+        let least = FIRST_REMINDER.min(Duration::from_secs(600));
+        assert!(age >= least, "reminded after {age:?}: {trouble}");
+        let subject = subject(trouble);
+        let before = self.reminded.iter().find(|(known, _)| *known == subject);
+        let often = before.is_some_and(|(_, at)| now.saturating_sub(*at) < FIRST_REMINDER);
+        assert!(!often, "reminded twice within {FIRST_REMINDER:?}: {trouble}");
+        self.reminded.retain(|(known, _)| *known != subject);
+        self.reminded.push((subject, now));
+    }
+
+    /// The process begins anew, and has said nothing yet.
+    pub fn forget(&mut self) {
+        self.said.clear();
+        self.reminded.clear();
+    }
+}
+
+fn subject(trouble: &Trouble) -> Subject {
+    let about = match trouble {
+        Trouble::Silence { family, .. }
+        | Trouble::Unconfirmed { family, .. }
+        | Trouble::Flapping { family, .. }
+        | Trouble::Tunnelled { family, .. }
+        | Trouble::Lost { family, .. } => family.to_string(),
+        Trouble::Obstacle(key, _) | Trouble::Parked { key, .. } | Trouble::Fight(key, _) => key.to_string(),
+        Trouble::NoZone(_, name) | Trouble::Ambiguous(_, name, _) | Trouble::Outside(name, _) => {
+            name.to_string()
+        }
+        Trouble::Contradictory(zone, _) | Trouble::ZoneRefused(zone, _) => zone.to_string(),
+        Trouble::OddZone(zone) => zone.id.to_string(),
+        Trouble::Credential(account, ..)
+        | Trouble::SearchRefused(account, ..)
+        | Trouble::Api(account, _)
+        | Trouble::Throttled(account, _)
+        | Trouble::Spent(account, ..) => account.to_string(),
+        Trouble::TooManyDeletes { .. } => String::new(),
+    };
+    (discriminant(trouble), about)
+}
+
+/// The address of which a message says that it stays published.
+fn stays_published(text: &str) -> Option<IpAddr> {
+    let before = text.split_once(" stays published")?.0;
+    before.rsplit(' ').next()?.parse().ok()
+}
