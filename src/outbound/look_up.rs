@@ -64,7 +64,7 @@ pub(super) enum Missed {
     /// It has none of the family that was asked for.
     NoAddress,
     NoSuchName,
-    /// Nobody answered in time.
+    /// Nobody answered in time. musl also asks for so long where each answer is that the server fails.
     Silent,
     /// Nobody can be reached who knows, or who is asked fails.
     Failing,
@@ -77,7 +77,7 @@ impl fmt::Display for Missed {
         match self {
             Missed::NoAddress => f.write_str("it has no address"),
             Missed::NoSuchName => f.write_str("there is no such name"),
-            Missed::Silent => write!(f, "{} does not answer", name_server()),
+            Missed::Silent => write!(f, "{} does not answer, or fails", name_server()),
             Missed::Failing => write!(f, "{} cannot be reached, or fails", name_server()),
             Missed::Here(why) => f.write_str(why),
         }
