@@ -160,12 +160,12 @@ impl Events {
     fn end_burst(&mut self) -> Option<News> {
         self.burst = None;
         let picture = picture().ok();
-        let mut news = News::default();
-        news.moved = match (&picture, &self.picture) {
+        let moved = match (&picture, &self.picture) {
             (Some(now), Some(before)) => now.news_since(before),
             // What cannot be read may have changed.
             _ => true,
         };
+        let mut news = News { moved, ..News::default() };
         let missing = picture.as_ref().map(|picture| picture.missing(&self.missing)).unwrap_or_default();
         if missing != self.missing {
             self.missing.clone_from(&missing);
