@@ -144,6 +144,24 @@ fn after_a_429_nothing_is_sent_before_the_time_that_it_names() {
 }
 
 #[test]
+fn what_a_429_asked_for_holds_after_a_restart() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    cloud.arm("throttle:1=600");
+    home.configure(&cloud, TWO_NAMES);
+    for _ in 0..2 {
+        let daemon = Running::start(home.command(&["run"]));
+        daemon.wait_for("0 of 2 records are current", 1);
+        eventually(|| cloud.requests() == 1, || "it does not ask at all".into());
+        sleep(Duration::from_millis(700));
+        daemon.stop();
+    }
+    assert_eq!(cloud.requests(), 1, "the second start waits as well");
+    let state = home.state();
+    let credentials = state["credentials"].as_object().unwrap();
+    assert!(credentials.values().all(|credential| credential["held_until"].is_u64()), "{state}");
+}
+
+#[test]
 fn while_the_api_is_down_few_requests_are_made_and_then_all_is_well() {
     let (cloud, home) = (Cloud::start(), Home::new());
     cloud.arm("html=502");

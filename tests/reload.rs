@@ -176,6 +176,37 @@ fn a_hundred_hangups_are_one_reload_or_two() {
 }
 
 #[test]
+fn a_token_has_one_budget_whatever_its_account_is_called() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    let call = |name: &str| {
+        let path = home.configure(&cloud, "[[record]]\nname = \"a.example.com\"\naccount = \"NAME\"\n");
+        let text = std::fs::read_to_string(path).unwrap().replace("[cloudflare]", "[cloudflare.NAME]");
+        let text = text.replace("[address]", "budget = { requests = 9, per = \"5m\" }\n[address]");
+        home.write("stayput.toml", text.replace("NAME", name));
+    };
+    call("zero");
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for("1 of 1 records are current", 1);
+    for (reload, name) in ["one", "two", "three"].into_iter().enumerate() {
+        call(name);
+        daemon.signal(Signal::HUP);
+        daemon.wait_for("was read again", reload + 1);
+        sleep(Duration::from_millis(300));
+    }
+    daemon.stop();
+    call("four");
+    let daemon = Running::start(home.command(&["run"]));
+    daemon.wait_for("records are current", 1);
+    sleep(Duration::from_millis(500));
+    daemon.stop();
+    assert!(cloud.requests() > 4, "each name begins with the list of zones");
+    assert!(cloud.requests() <= 9, "{} requests with a budget of 9", cloud.requests());
+    let state = std::fs::read_to_string(home.path("state.json")).unwrap();
+    assert_eq!(home.state()["credentials"].as_object().unwrap().len(), 1, "{state}");
+    assert!(!state.contains(TOKEN));
+}
+
+#[test]
 fn hangups_that_change_nothing_say_nothing_of_a_state_that_cannot_be_written() {
     let (cloud, home) = (Cloud::start(), Home::new());
     home.configure(&cloud, TWO_NAMES);
