@@ -2,7 +2,6 @@
 //! Each test runs once more in a network namespace of its own.
 
 #![cfg(feature = "sandbox")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/network.rs"]
 mod network;

@@ -29,9 +29,9 @@ fn just_good_enough() -> Costs {
         cold_start: Bill { zones: 1, lists: 5, batches: 5 },
         quiet_hours: nothing,
         quiet_saves: 0,
-        day: Bill { lists: 25, ..nothing },
+        day: Bill { zones: 5, lists: 25, ..nothing },
         restart: nothing,
-        change: writes,
+        change: Bill { lists: 5, ..writes },
     }
 }
 

@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(place(expected.to_vec()), Some("/stated".into()));
         let odd =
             |name: &str| Some(if name == "XDG_RUNTIME_DIR" { "relative".into() } else { OsString::new() });
-        assert_eq!(places(None, odd), [PathBuf::new(); 0]);
+        assert!(places(None, odd).is_empty());
     }
 
     #[test]

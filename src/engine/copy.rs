@@ -167,7 +167,10 @@ impl Copy {
                         }
                     }
                 }
-                _ if before.foreign.contains(id) => {
+                // One that got our mark since is given to us.
+                _ if before.foreign.contains(id)
+                    && (!marked || old.is_some_and(|old| old.mark() == Some(reading.mark.as_str()))) =>
+                {
                     self.foreign.insert(id.clone());
                 }
                 _ if marked => {

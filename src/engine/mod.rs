@@ -158,6 +158,8 @@ pub struct Engine {
     asked: Option<Wish>,
     granted_at: Option<Moment>,
     recheck_at: Option<Moment>,
+    /// Whether anything was compared since it was last noted how the records are.
+    compared: bool,
     /// How each name and type is, and since when.
     since: BTreeMap<Key, (RecordState, Moment)>,
 }
@@ -201,6 +203,7 @@ impl Engine {
             asked: None,
             granted_at: None,
             recheck_at: None,
+            compared: true,
             since: BTreeMap::new(),
         };
         settings.records = records;
@@ -372,6 +375,8 @@ impl Engine {
 
     /// Takes in what happened.
     pub fn handle(&mut self, event: Event, now: Moment) {
+        // A look that confirms what is believed changes no record; there are many of these.
+        self.compared |= !matches!(event, Event::Heard(..) | Event::LookNow);
         match event {
             Event::Heard(source, answer) => self.heard(source, answer, now),
             Event::Answered(ticket, answer) => self.answered(ticket, answer, now),
@@ -395,7 +400,9 @@ impl Engine {
                 self.compare_all(now);
             }
         }
-        self.observe(now);
+        if std::mem::take(&mut self.compared) {
+            self.observe(now);
+        }
     }
 
     fn secret_changed(&mut self, name: &AccountName, id: CredentialId, now: Moment) {
@@ -440,6 +447,7 @@ impl Engine {
     }
 
     fn compare(&mut self, name: &AccountName, id: &ZoneId, now: Moment) {
+        self.compared = true;
         let Some(mut account) = self.accounts.remove(name) else {
             return;
         };

@@ -442,10 +442,16 @@ impl<'a> Place<'a> {
         }
         let before = difference.operations.len();
         let settled = match self.options.beside {
-            Beside::Nobody => Ok(self.take_all(address, difference)),
+            Beside::Nobody => {
+                self.take_all(address, difference);
+                Ok(())
+            }
             Beside::Tolerated | Beside::Others => match self.only(Whose::Ours).as_slice() {
                 [] => self.begin(address, difference),
-                ours => Ok(self.keep(ours, address, difference)),
+                ours => {
+                    self.keep(ours, address, difference);
+                    Ok(())
+                }
             },
         };
         if let Err(obstacle) = settled {

@@ -234,7 +234,7 @@ impl Oracle {
     /// What a request that has arrived asks for: whether or not Cloudflare does it.
     pub fn check_asked(&mut self, write: &Write<'_>) {
         let patched = write.batch.patches.iter().map(|patch| patch.id.as_str());
-        for id in patched.chain(write.batch.deletes.iter().map(|id| id.as_str())) {
+        for id in patched.chain(write.batch.deletes.iter().map(stayput::engine::names::RecordId::as_str)) {
             if is_on(Feature::Ownership) {
                 self.check_touched(id, write);
             }

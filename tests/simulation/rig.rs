@@ -799,8 +799,8 @@ impl Rig {
         let named = |slot_of: &AccountName| {
             let second = AccountName("second".into());
             let is_second = *slot_of == second;
-            let names = self.slots.keys().filter(|name| (**name == second) == is_second);
-            names.cloned().next().unwrap_or_default()
+            let mut names = self.slots.keys().filter(|name| (**name == second) == is_second);
+            names.next().cloned().unwrap_or_default()
         };
         settings.records.clone_from(&self.original.records);
         for wanted in settings.records.values_mut() {

@@ -51,6 +51,9 @@ struct List {
     began: Duration,
     /// When its last page was taken in.
     read: Duration,
+    /// Whether a page was taken in at all; and when the list before began that had one.
+    has_page: bool,
+    before: Duration,
     /// The pages that were asked for.
     pages: BTreeSet<(Option<Name>, u32)>,
     /// Whether the last request for the zone failed, or wrote: the next one begins a list.
@@ -105,7 +108,15 @@ impl Traffic {
         match self.lists.get_mut(zone).filter(|list| goes_on(list)) {
             Some(list) => drop(list.pages.insert(page)),
             None => {
-                let list = List { began: now, read: now, pages: [page].into(), over: false };
+                let before = self.rests_on(zone);
+                let list = List {
+                    began: now,
+                    read: now,
+                    has_page: false,
+                    before,
+                    pages: [page].into(),
+                    over: false,
+                };
                 self.lists.insert(zone.to_owned(), list);
             }
         }
@@ -124,7 +135,8 @@ impl Traffic {
 
     /// When the list began on which a write in this zone rests.
     pub fn rests_on(&self, zone: &str) -> Duration {
-        self.lists.get(zone).map_or(Duration::ZERO, |list| list.began)
+        let began = |list: &List| if list.has_page { list.began } else { list.before };
+        self.lists.get(zone).map_or(Duration::ZERO, began)
     }
 
     /// How old the list is on which a write in this zone rests. One that took longer to read than a quarter
@@ -162,6 +174,7 @@ impl Traffic {
             if let Some(list) = self.lists.get_mut(&zone) {
                 list.over |= !done;
                 list.read = if request.writes() { list.read } else { now };
+                list.has_page |= done;
             }
         }
         self.heed_wait(request, secret, reply, now);

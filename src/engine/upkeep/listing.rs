@@ -138,7 +138,7 @@ impl Upkeep {
             None => page.entries < per_page,
         };
         if let Some(why) = contradiction(&mut listing, &page, per_page, ended) {
-            return self.contradicted(listing, why, now);
+            return self.contradicted(&listing, why, now);
         }
         // Filtered here, because a zone may hold a hundred thousand others.
         listing.entries.extend(page.items.into_iter().filter(|entry| self.matters(entry, mark)));
@@ -164,7 +164,7 @@ impl Upkeep {
     }
 
     /// A list that moved while it was read is read again, at once the first time.
-    fn contradicted(&mut self, listing: Listing, why: &'static str, now: Moment) -> Progress {
+    fn contradicted(&mut self, listing: &Listing, why: &'static str, now: Moment) -> Progress {
         self.contradictions = self.contradictions.saturating_add(1);
         self.served = self.turn;
         let parts =
