@@ -287,10 +287,10 @@ impl Watch {
     }
 
     /// Whether a look is going on in which a source said something else than when the address was last
-    /// confirmed.
+    /// confirmed, and that may be published.
     #[must_use]
     pub fn is_suspicious(&self) -> bool {
-        self.round.as_ref().is_some_and(|round| round.suspicious)
+        !self.holds.tunnelled && self.round.as_ref().is_some_and(|round| round.suspicious)
     }
 
     /// Whether the last look did not end in an address, so that it looks again soon.
