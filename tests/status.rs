@@ -221,6 +221,9 @@ fn the_configuration_says_where_before_the_environment_does() {
     assert!(!socket(&home).exists());
     let output = finish(home.command(&["status"]));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    home.configure(&cloud, ONE_NAME);
+    running.signal(rustix::process::Signal::HUP);
+    running.wait_for("[status] socket has changed: it is heeded at the next start", 1);
     running.stop();
 }
 

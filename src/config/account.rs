@@ -68,6 +68,9 @@ fn check_name(findings: &mut Findings<'_>, name: &str, at: Range<usize>) {
         let what = format!("{} cannot be an account's name", quote(name));
         let remedy = "use 1 to 32 letters, digits, \"-\" and \"_\"".into();
         findings.mistake(at, what, remedy);
+    } else if name == AccountName::default().label() {
+        let what = format!("{} is what status and metrics call [cloudflare] itself", quote(name));
+        findings.mistake(at, what, "give this account another name".into());
     }
 }
 
