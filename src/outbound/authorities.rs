@@ -14,11 +14,18 @@ use super::{Trouble, excerpt};
 const MOST_CHARACTERS: usize = 120;
 
 /// Whose certificates are accepted. The default is the built-in authorities alone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Authorities {
     added: Arc<[CertificateDer<'static>]>,
     /// Made when it is first needed: a process that speaks no TLS never pays for it.
     tls: Arc<OnceLock<Result<rustls::ClientConfig, Trouble>>>,
+}
+
+impl fmt::Debug for Authorities {
+    /// All of TLS would be some hundred kilobytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Authorities(built in, and {} added)", self.added())
+    }
 }
 
 impl PartialEq for Authorities {
