@@ -322,7 +322,7 @@ fn of_certificate(error: &CertificateError, now: SystemTime) -> Trouble {
     if early || !(MADE..MADE + TWENTY_YEARS).contains(&now) {
         Trouble::Clock(why)
     } else {
-        Trouble::Certificate(why)
+        Trouble::Certificate(format!("{why}; is the clock right?"))
     }
 }
 

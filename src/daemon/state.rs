@@ -88,7 +88,11 @@ impl fmt::Display for Trouble {
                 path = path.display()
             ),
             Trouble::Garbage(path, why) => {
-                write!(f, "the state in {} is not usable ({why}); starting afresh", path.display())
+                write!(
+                    f,
+                    "the state in {} is not usable ({why}); starting afresh: every zone is listed once, and the file is replaced; nothing is to be done",
+                    path.display()
+                )
             }
             Trouble::ReadOnly(path, error) => write!(
                 f,
@@ -387,17 +391,18 @@ mod tests {
         let good = std::fs::read(&path).unwrap();
         let other_version =
             String::from_utf8(good.clone()).unwrap().replace("\"version\":2", "\"version\":3");
-        let bad: [&[u8]; 5] = [
-            b"\0\xff garbage",
-            b"{}",
-            &good[..good.len() / 2],
-            other_version.as_bytes(),
-            &[b' '; MOST_BYTES + 1],
+        let bad: [(&[u8], &str); 5] = [
+            (b"\0\xff garbage", "it is damaged"),
+            (b"{}", "something in it is missing, or not as stayput writes it"),
+            (&good[..good.len() / 2], "it ends too early"),
+            (other_version.as_bytes(), "it is of version 3, and this program knows 1 and 2"),
+            (&[b' '; MOST_BYTES + 1], "it is larger than 8 MiB"),
         ];
-        for bytes in bad {
+        for (bytes, why) in bad {
             std::fs::write(&path, bytes).unwrap();
             let opened = open(path.clone(), clocks());
-            assert!(matches!(opened.trouble, Some(Trouble::Garbage(..))));
+            let said = opened.trouble.unwrap().to_string();
+            assert!(said.contains(&format!("is not usable ({why}); starting afresh: ")), "{said}");
             assert_eq!(opened.remembered, None);
             let mut saver = opened.saver.unwrap();
             save(&mut saver, &shape::tests::full()).unwrap();

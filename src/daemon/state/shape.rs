@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 
 use super::version_1;
 use crate::cloudflare::identity::HashKey;
@@ -181,21 +182,31 @@ pub fn write(kept: &Kept, clocks: Both) -> Vec<u8> {
 /// What is in a file's bytes.
 ///
 /// # Errors
-/// Why it is none: the words of the JSON parser, another version, a value that is not what it should be.
+/// Why it is none: it is damaged, of another version, or has a value that is not what it should be.
 pub fn read(bytes: &[u8], clocks: Both) -> Result<Kept, String> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,
     }
-    let Versioned { version } = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(unusable)?;
     match version {
         1 => version_1::read(bytes, clocks),
         VERSION => {
-            let state: State = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+            let state: State = serde_json::from_slice(bytes).map_err(unusable)?;
             state.meaning(clocks)
         }
         _ => Err(format!("it is of version {version}, and this program knows 1 and {VERSION}")),
     }
+}
+
+/// What is wrong with the file, for people: where in its one line is of no use to them.
+pub(super) fn unusable(error: serde_json::Error) -> String {
+    let words = match error.classify() {
+        Category::Eof => "it ends too early",
+        Category::Syntax | Category::Io => "it is damaged",
+        Category::Data => "something in it is missing, or not as stayput writes it",
+    };
+    words.to_owned()
 }
 
 impl State {
