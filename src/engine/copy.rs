@@ -80,8 +80,8 @@ pub struct Reading<'a> {
     pub mark: &'a Mark,
     /// The zone's name, where it is known: NS records at it delegate nothing.
     pub apex: Option<&'a Name>,
-    /// A refresh, after which what was released may be adopted.
-    pub refresh: bool,
+    /// Whether what was released may be adopted.
+    pub adopts: bool,
 }
 
 impl Copy {
@@ -176,7 +176,7 @@ impl Copy {
                 _ if marked => {
                     self.ours.insert(id.clone(), Claim::Marked);
                 }
-                _ if mark.is_none() && before.released.contains(id) && !reading.refresh => {
+                _ if mark.is_none() && before.released.contains(id) && !reading.adopts => {
                     self.released.insert(id.clone());
                 }
                 _ => {}

@@ -68,6 +68,8 @@ pub struct Upkeep {
     /// When the list that the copy rests on was begun; `None` while the copy is missing or doubted.
     listed_at: Option<Moment>,
     refresh_at: Moment,
+    /// From then on a list may adopt a record whose mark was taken away.
+    adopt_at: Moment,
     listing: Option<Listing>,
     page_size: usize,
     contradictions: u32,
@@ -162,6 +164,7 @@ impl Upkeep {
             copy: None,
             listed_at: None,
             refresh_at: now,
+            adopt_at: now,
             listing: None,
             page_size: 0,
             contradictions: 0,
@@ -195,6 +198,7 @@ impl Upkeep {
         self.worked = true;
         self.copy = Some(copy);
         self.listed_at = listed_at;
+        self.adopt_at = listed_at.unwrap_or(self.refresh_at) + refresh;
         if let Some(listed_at) = listed_at {
             self.refresh_at = listed_at + refresh;
         }

@@ -28,7 +28,7 @@ pub enum Feature {
 }
 
 /// Left out until the engine stands them.
-const OFF: &[Feature] = &[Feature::Deadlines];
+const OFF: &[Feature] = &[];
 
 pub fn is_on(feature: Feature) -> bool {
     !OFF.contains(&feature)

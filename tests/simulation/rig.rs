@@ -913,10 +913,11 @@ impl Rig {
         if waited > most {
             let status = self.engine.status(moment(self.now));
             let record = status.records.iter().find(|record| record.key == *key);
-            let blocked = record.is_some_and(|record| record.state == RecordState::Blocked);
+            let judged = [RecordState::Current, RecordState::Blocked];
+            let judged = record.is_some_and(|record| judged.contains(&record.state));
             let edited = |zone: &Zone| self.oracle.edited_since(&zone.id, self.traffic.rests_on(&zone.id));
-            if blocked && place.is_some_and(edited) {
-                // It was in the way when the zone was listed, and the next refresh will find it gone.
+            if judged && place.is_some_and(edited) {
+                // It was there, or something was in its way, when the zone was listed: the next refresh tells.
                 self.excuse(key.name.as_str(), self.refresh() + BACKOFF);
                 return;
             }
@@ -1007,7 +1008,7 @@ impl Rig {
                 let mut records = zone.records().values();
                 records.any(|it| oracle::is_at(it, &record.key) && it.content == content)
             };
-            let edited = |zone: &Zone| self.oracle.edited_since(&zone.id, self.traffic.rests_on(&zone.id));
+            let edited = |zone: &Zone| self.oracle.edited_since(&zone.id, self.traffic.claims_rest_on(&zone.id));
             let zones = self.world.zones();
             let excused = self.excused.values().any(|until| *until > self.now);
             assert!(

@@ -139,6 +139,12 @@ impl Traffic {
         self.lists.get(zone).map_or(Duration::ZERO, began)
     }
 
+    /// When the list began on which a claim about this zone may rest: a missing record is read twice, and the
+    /// second reading may have to wait for the budget.
+    pub fn claims_rest_on(&self, zone: &str) -> Duration {
+        self.lists.get(zone).map_or(Duration::ZERO, |list| list.before)
+    }
+
     /// How old the list is on which a write in this zone rests. One that took longer to read than a quarter
     /// of a minute counts as that old: otherwise nothing could ever rest on it.
     pub fn age(&self, zone: &str, now: Duration) -> Duration {

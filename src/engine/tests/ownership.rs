@@ -116,6 +116,22 @@ fn what_lost_its_mark_is_adopted_by_a_later_refresh_at_the_earliest() {
 }
 
 #[test]
+fn changes_that_come_more_often_than_refreshes_do_not_put_the_adoption_off_for_ever() {
+    let mut rig = Rig::new(&["example.com"], settings(&["home.example.com", "nas.example.com"]));
+    rig.run(MINUTE);
+    let id = rig.ours("home.example.com");
+    rig.by_hand(&id, |record| record.comment = None);
+    for change in 2..5 {
+        rig.address = Some(ip(change));
+        rig.run(2 * HOUR);
+        assert_eq!(rig.record(&id).content, ip(1), "not within a refresh of the first list that showed it");
+    }
+    rig.address = Some(ip(5));
+    rig.run(2 * HOUR);
+    assert_eq!(rig.record(&id).content, ip(5));
+}
+
+#[test]
 fn a_change_reads_first_and_reads_once_more_what_it_deletes() {
     let mut wanted = settings(&["home.example.com", "nas.example.com"]);
     for wanted in wanted.records.values_mut() {

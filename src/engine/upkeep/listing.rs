@@ -211,7 +211,9 @@ impl Upkeep {
         let nothing = Copy::default();
         let before = self.copy.as_ref().unwrap_or(&nothing);
         let leftovers = leftovers(&entries, &self.names, mark);
-        let reading = Reading { mark, apex: self.name.as_ref(), refresh: is_refresh };
+        // Each change of address postpones the refresh, and must not postpone the adoption for ever.
+        let adopts = is_refresh || now >= self.adopt_at;
+        let reading = Reading { mark, apex: self.name.as_ref(), adopts };
         let (mut copy, surprises) = Copy::listed(self.names.clone(), entries, before, reading);
         if !whole && !servers {
             // Delegations of names above were not asked for.
@@ -230,6 +232,9 @@ impl Upkeep {
             let parts = if self.names.len() == 1 { self.single_parts(is_refresh) } else { vec![Part::Whole] };
             self.listing = Some(Listing { again: true, ..self.new_listing(parts, is_refresh, now) });
             return Progress::More;
+        }
+        if adopts || !copy.released.is_subset(&before.released) {
+            self.adopt_at = now + refresh;
         }
         self.note_fights(&surprises, is_refresh, now);
         self.copy = Some(copy);

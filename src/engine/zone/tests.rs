@@ -35,7 +35,7 @@ fn record(number: usize, content: &str, comment: Option<&str>) -> Record {
 }
 
 fn reading(mark: &Mark) -> Reading<'_> {
-    Reading { mark, apex: None, refresh: false }
+    Reading { mark, apex: None, adopts: false }
 }
 
 /// A copy that nothing was known of before.
