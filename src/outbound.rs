@@ -302,6 +302,8 @@ fn of_tls(error: &rustls::Error) -> Trouble {
 /// decades after it, is wrong. Seconds since 1970.
 const MADE: u64 = 1_793_491_200;
 const TWENTY_YEARS: u64 = 20 * 365 * 86_400;
+/// A server that shows a certificate which expired longer ago is rarer than a clock that is ahead. Seconds.
+const HALF_A_YEAR: u64 = 180 * 86_400;
 
 fn of_certificate(error: &CertificateError, now: SystemTime) -> Trouble {
     let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -317,9 +319,10 @@ fn of_certificate(error: &CertificateError, now: SystemTime) -> Trouble {
         other => return Trouble::Certificate(fault_of_certificate(other)),
     };
     let words = if early { "it is not valid before" } else { "it expired on" };
+    let long_ago = limit.is_some_and(|limit| now.saturating_sub(limit) > HALF_A_YEAR);
     let limit = limit.map_or_else(|| "another date".to_owned(), date);
     let why = format!("{words} {limit}, and here it is {}", date(now));
-    if early || !(MADE..MADE + TWENTY_YEARS).contains(&now) {
+    if early || long_ago || !(MADE..MADE + TWENTY_YEARS).contains(&now) {
         Trouble::Clock(why)
     } else {
         Trouble::Certificate(format!("{why}; is the clock right?"))
