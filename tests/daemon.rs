@@ -153,7 +153,8 @@ fn what_a_429_asked_for_holds_after_a_restart() {
         daemon.wait_for("0 of 2 records are current", 1);
         eventually(|| cloud.requests() == 1, || "it does not ask at all".into());
         sleep(Duration::from_millis(700));
-        daemon.stop();
+        let said = daemon.stop();
+        assert_eq!(said.matches("Cloudflare asks for fewer requests: nothing is sent").count(), 1, "{said}");
     }
     assert_eq!(cloud.requests(), 1, "the second start waits as well");
     let state = home.state();

@@ -106,7 +106,7 @@ fn a_command_gets_neither_a_secret_nor_what_is_for_us_alone() {
         stayput::process::withhold(["MY_TOKEN".to_owned()]);
         let asker = Asker::new();
         for name in OURS {
-            let why = "printenv ended with exit status 1";
+            let why = "ended with exit status 1";
             let answer = asker.ask(&command(&["printenv", name]));
             assert_eq!(answer, Err(Unheard::Local(why.to_owned())), "{name}");
         }

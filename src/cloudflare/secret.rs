@@ -67,6 +67,8 @@ pub enum BadSecret {
     Assignment,
     /// `<…>`, `${…}`, `YOUR_TOKEN`, `changeme`, `xxxx`: to be filled in.
     Placeholder,
+    /// `{"token": "…"}`.
+    Json,
     /// Letters that are not ASCII.
     NotAscii,
     /// A character that neither tokens nor keys have.
@@ -100,6 +102,9 @@ impl fmt::Display for BadSecret {
             }
             BadSecret::Placeholder => {
                 "is a placeholder that is still to be filled in: put the real secret in its place"
+            }
+            BadSecret::Json => {
+                "is JSON: put in the value alone, without braces, key and quotation marks"
             }
             BadSecret::NotAscii => {
                 "has characters that are not ASCII: copy it again from Cloudflare's dashboard"
@@ -175,6 +180,8 @@ fn judge(text: &str, kind: Kind) -> Result<(), BadSecret> {
         BadSecret::Quoted
     } else if is_header(text) {
         BadSecret::Header
+    } else if text.starts_with(['{', '[']) && text.contains('"') {
+        BadSecret::Json
     } else if text.starts_with(['<', '$', '{', '%']) || is_placeholder(text) {
         BadSecret::Placeholder
     } else if text.contains([' ', '\t', '\n', '\r', '\u{b}', '\u{c}']) {
@@ -283,6 +290,8 @@ mod tests {
             ("CLOUDFLARE_API_TOKEN=0123456789", BadSecret::Assignment),
             ("0123456789.abc", BadSecret::Character),
             ("no-token-yet\n", BadSecret::NotYet),
+            (r#"{"token":"0123456789"}"#, BadSecret::Json),
+            ("{\n  \"token\": \"0123456789\"\n}\n", BadSecret::Json),
             ("YOUR_TOKEN", BadSecret::Placeholder),
             ("your-api-token-here", BadSecret::Placeholder),
             ("changeme", BadSecret::Placeholder),
@@ -331,6 +340,7 @@ mod tests {
             BadSecret::InnerBlank,
             BadSecret::Assignment,
             BadSecret::Placeholder,
+            BadSecret::Json,
             BadSecret::NotAscii,
             BadSecret::Character,
         ] {

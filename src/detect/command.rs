@@ -14,19 +14,16 @@ use crate::process::{self, Failed, Limits};
 ///
 /// # Errors
 /// [`Unheard::Local`] if it cannot be run or does not end with success, with the last line of its
-/// standard error; [`Unheard::TooLong`]; [`Unheard::TimedOut`].
+/// standard error, in words that follow the source's label; [`Unheard::TooLong`]; [`Unheard::TimedOut`].
 pub(super) async fn run(words: &[Box<str>], limit: Duration) -> Result<Zeroizing<Vec<u8>>, Unheard> {
-    let program = words.first().map_or("the command", |program| program);
     let limits = Limits { time: limit, bytes: LONGEST_ANSWER };
     process::run(words, limits).await.map_err(|failed| match failed {
-        Failed::NotRun(error) => {
-            Unheard::Local(format!("cannot run {program}: {}", process::why_not_run(&error)))
-        }
+        Failed::NotRun(error) => Unheard::Local(format!("cannot be run: {}", process::why_not_run(&error))),
         Failed::TooSlow => Unheard::TimedOut,
         Failed::TooLong => Unheard::TooLong,
         Failed::Ended { how, complaint } => {
             let join = if complaint.is_empty() { "" } else { ": " };
-            Unheard::Local(format!("{program} {how}{join}{complaint}"))
+            Unheard::Local(format!("{how}{join}{complaint}"))
         }
     })
 }
@@ -44,11 +41,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_names_the_program_without_its_arguments_and_its_reason() {
+    async fn a_failure_says_how_the_program_ended_and_its_last_words_and_no_argument() {
         let why = failure(&["sh", "-c", "echo 91.7.1.2; echo the router says no >&2; exit 3"]).await;
-        assert_eq!(why, "sh ended with exit status 3: the router says no");
-        assert_eq!(failure(&["sh", "-c", "exit 1"]).await, "sh ended with exit status 1");
+        assert_eq!(why, "ended with exit status 3: the router says no");
+        assert_eq!(failure(&["sh", "-c", "exit 1"]).await, "ended with exit status 1");
         let why = failure(&["/no/such/program", "secret"]).await;
-        assert_eq!(why, "cannot run /no/such/program: No such file or directory (os error 2)");
+        assert_eq!(why, "cannot be run: No such file or directory (os error 2)");
     }
 }
