@@ -372,6 +372,10 @@ mod tests {
         assert_eq!(pace.ready_at(at(2)), at(2));
         pace.heed(&[limit(1199), limit(0)], at(2));
         assert_eq!(pace.ready_at(at(3)), at(30_002));
+        pace.heed(&[], at(4));
+        assert_eq!(pace.ready_at(at(5)), at(30_002), "an answer without the headers takes nothing back");
+        pace.heed(&[], at(30_003));
+        assert_eq!(pace.ready_at(at(30_003)), at(30_003));
     }
 
     #[test]

@@ -288,6 +288,21 @@ fn a_zone_that_was_made_anew_is_found_although_the_old_one_only_forbids() {
 }
 
 #[test]
+fn a_state_that_names_another_zone_has_nothing_created_there() {
+    let mut rig = Rig::new(&["example.com", "other.example"], settings(&["home.example.com"]));
+    rig.run(MINUTE);
+    let mut snapshot = rig.engine.snapshot(rig.now);
+    snapshot.zones[0].id = zone_id(2);
+    snapshot.zones[0].records.clear();
+    let start = Start { mode: Mode::Daemon, seed: 2, eager: true, now: rig.now };
+    rig.engine = Engine::new(settings(&["home.example.com"]), start, Some(snapshot));
+    rig.address = Some(ip(2));
+    rig.run(10 * MINUTE);
+    assert!(rig.records.values().all(|(zone, _)| *zone == zone_id(1)), "{:?}", rig.records);
+    assert_eq!(rig.contents("home.example.com"), [ip(2)], "{:#?}", rig.said);
+}
+
+#[test]
 fn of_two_zones_of_one_name_the_active_one_is_taken() {
     let mut rig = Rig::new(&["example.com", "example.com"], settings(&["home.example.com"]));
     rig.zones[0].status = "moved".into();
