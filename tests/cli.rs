@@ -195,6 +195,17 @@ fn a_plan_tells_each_reason_once_and_names_what_is_left_over() {
 }
 
 #[test]
+fn a_plan_tells_what_is_known_while_it_waits() {
+    let (cloud, home) = (Cloud::start(), Home::new());
+    home.configure(&cloud, ONE_NAME);
+    cloud.arm("delay:1=5");
+    let mut plan = Running::start(home.command(&["plan"]));
+    plan.wait_for(&format!("IPv4 address is {HERE}"), 1);
+    assert!(!plan.has_ended(), "it waits for the zones");
+    assert_eq!(plan.end().0.code(), Some(0));
+}
+
+#[test]
 fn with_nothing_reachable_the_exit_is_75() {
     let (cloud, home) = (Cloud::start(), Home::new());
     cloud.arm("html=502");

@@ -89,9 +89,9 @@ pub enum Audience {
     Person,
     /// A person who watches a simulation: what it cost is said after each burst of requests.
     Spectator,
-    /// A person who is shown the outcome: notices are kept for it and not logged.
+    /// A person who is shown the outcome: what is wrong is kept for it and not logged.
     Reader,
-    /// The caller: as before, and all that was heard is kept, too. Warnings are its own to say.
+    /// The caller: nothing is logged, and all that was heard is kept, too. Warnings are its own to say.
     Caller,
 }
 
@@ -110,7 +110,7 @@ pub enum Memory {
 pub struct Outcome {
     /// What it knew at the end.
     pub engine: Engine,
-    /// For [`Audience::Reader`] and [`Audience::Caller`]: what it said and heard.
+    /// For [`Audience::Reader`] and [`Audience::Caller`]: what was kept for them.
     pub seen: Seen,
 }
 
@@ -551,10 +551,12 @@ impl Loop {
             // Connections from before an address change are dead without knowing it.
             self.accounts.forget_connections();
         }
-        if matches!(self.job.audience, Audience::Reader | Audience::Caller) {
-            self.seen.notices.extend(notices);
-        } else {
-            notices.iter().for_each(log::tell);
+        for notice in notices {
+            match self.job.audience {
+                Audience::Caller => self.seen.notices.push(notice),
+                Audience::Reader if notice.is_of_a_trouble() => self.seen.notices.push(notice),
+                _ => log::tell(&notice),
+            }
         }
     }
 

@@ -198,6 +198,12 @@ pub enum Trouble {
 }
 
 impl Notice {
+    /// Whether it says that something is wrong, or no longer.
+    #[must_use]
+    pub fn is_of_a_trouble(&self) -> bool {
+        matches!(self, Notice::Trouble(_) | Notice::Again(..) | Notice::StillWrong(..) | Notice::Well(..))
+    }
+
     /// How much it matters.
     #[must_use]
     pub fn severity(&self) -> Severity {
