@@ -430,6 +430,11 @@ impl Account {
         self.refusals.reset();
         let zone_was_refused =
             busy.zone.as_ref().and_then(|id| self.zones.get(id)).is_some_and(|zone| zone.refused().is_some());
+        for (id, zone) in self.zones.iter_mut().filter(|_| busy.zone.is_some()) {
+            if busy.zone.as_ref() != Some(id) {
+                zone.is_refused_alone();
+            }
+        }
         // What was refused with the same credential may work again, too.
         if self.refused.take().is_some() || zone_was_refused {
             self.zones.values_mut().filter(|zone| zone.refused().is_some()).for_each(|zone| zone.hurry(now));
@@ -506,17 +511,18 @@ impl Account {
             && (!self.search_worked || failure.says("Unauthorized to access requested resource"))
     }
 
-    /// Whether what a zone refuses is the credential's trouble: a second zone that has worked before
-    /// refuses, or the credential was refused already.
+    /// Whether what a zone refuses is the credential's trouble: a second zone that has worked before refuses,
+    /// and none was granted since; or the credential was refused already.
     fn blames_credential(&self, failure: &Failure, busy: &Busy) -> bool {
         let Some(id) = busy.zone.as_ref().filter(|_| failure.is_of_rights()) else {
             return false;
         };
-        let worked = self.zones.get(id).is_some_and(Upkeep::has_worked);
+        let suspicious = self.zones.get(id).is_some_and(Upkeep::speaks_against_credential);
         let another = self.zones.values().any(|zone| {
-            zone.id() != id && zone.has_worked() && zone.refused().is_some_and(Failure::is_of_rights)
+            let refused = zone.refused().is_some_and(Failure::is_of_rights);
+            zone.id() != id && refused && zone.speaks_against_credential()
         });
-        self.refused.is_some() || worked && another
+        self.refused.is_some() || suspicious && another
     }
 
     /// The secret is another one: what was refused is tried at once.

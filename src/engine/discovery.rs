@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::names::Name;
+use super::names::{Name, ZoneId};
 use super::request::{Page, Request, Zone};
 use super::settings::ZoneHint;
 
@@ -121,6 +121,12 @@ impl Discovery {
         let all_read = self.total.is_some_and(|total| page.saturating_mul(PER_PAGE) >= total);
         // A page that is not full is the last one, whatever the counts say.
         self.complete = all_read || answer.entries < PER_PAGE || page >= MOST_PAGES;
+    }
+
+    /// Whether a zone is none of those of its name that the credential sees.
+    #[must_use]
+    pub fn lacks(&self, name: &Name, id: &ZoneId) -> bool {
+        (self.complete || self.asked.contains(name)) && self.zones().all(|zone| zone.id != *id)
     }
 
     /// The zones that have been seen.

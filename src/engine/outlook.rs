@@ -279,14 +279,17 @@ impl Engine {
             return RecordState::Unknown;
         };
         let difference = zone.difference();
-        if difference.obstacles.contains_key(key) || zone.parked().contains_key(key) {
+        let judged = difference.obstacles.contains_key(key) || difference.current.contains(key);
+        // What can no longer be read is not known to be as it was.
+        let unread = judged && (account.is_refused() || zone.refused().is_some());
+        if zone.parked().contains_key(key) {
             RecordState::Blocked
-        } else if self.goal(key) == Goal::Leave {
+        } else if unread || self.goal(key) == Goal::Leave {
             RecordState::Unknown
+        } else if difference.obstacles.contains_key(key) {
+            RecordState::Blocked
         } else if difference.current.contains(key) {
-            // What can no longer be read is not known to be as it was.
-            let refused = account.is_refused() || zone.refused().is_some();
-            if refused { RecordState::Unknown } else { RecordState::Current }
+            RecordState::Current
         } else {
             RecordState::Behind
         }

@@ -95,6 +95,8 @@ pub struct Upkeep {
     write_at: Option<Moment>,
     refusals: Backoff,
     refused: Option<Failure>,
+    /// Whether the same credential was accepted for another zone since this one is refused.
+    refused_alone: bool,
     /// Whether this zone has ever answered.
     worked: bool,
     served: u64,
@@ -184,6 +186,7 @@ impl Upkeep {
             write_at: None,
             refusals: Backoff::between(Duration::from_secs(300), Duration::from_secs(6 * 3600)),
             refused: None,
+            refused_alone: false,
             worked: false,
             served: 0,
             turn: 0,
@@ -286,6 +289,17 @@ impl Upkeep {
     #[must_use]
     pub fn is_parked(&self, key: &Key) -> bool {
         self.parked.get(key).is_some_and(|parked| !parked.attributes.any())
+    }
+
+    /// Whether its refusal may be the credential's: nothing else was granted to that since.
+    #[must_use]
+    pub fn speaks_against_credential(&self) -> bool {
+        self.worked && !self.refused_alone
+    }
+
+    /// The credential was accepted for another zone.
+    pub fn is_refused_alone(&mut self) {
+        self.refused_alone = self.refused.is_some();
     }
 
     /// Why the zone as a whole is refused, if it is.
@@ -427,8 +441,10 @@ impl Upkeep {
             self.limit = Batch::PAID_OPERATIONS;
         }
         let before = (copy.ours.len(), copy.foreign.len(), self.leaving.len());
-        for id in &self.difference.adopt {
-            copy.ours.insert(id.clone(), Claim::Adopted);
+        if self.listed_at.is_some_and(|at| now.since(at) <= FRESH) {
+            // What an older list showed may have got another purpose since.
+            let adopted = self.difference.adopt.iter().map(|id| (id.clone(), Claim::Adopted));
+            copy.ours.extend(adopted);
         }
         copy.foreign.extend(self.difference.foreign.iter().cloned());
         let gone = &self.difference.current;
@@ -593,7 +609,7 @@ impl Upkeep {
         self.retry.reset();
         self.write_retry.reset();
         self.refusals.reset();
-        self.refused = None;
+        (self.refused, self.refused_alone) = (None, false);
         self.worked = true;
         (self.retry_at, self.write_at) = (None, None);
         self.wrong_copies = 0;

@@ -61,8 +61,10 @@ struct Life {
     let_go: Option<Duration>,
     /// Whether we have changed it since it became ours, so that there is no doubt that we took it.
     taken: bool,
-    /// Whether it came to its name by being renamed: its mark may then be taken as ours or not.
-    renamed: bool,
+    /// The name that it had before it was renamed, and when that was: its mark may be taken as ours or not.
+    renamed: Option<(String, Duration)>,
+    /// What it was to us before it was renamed: a write that crosses the new name on its way takes it back.
+    before: Option<Bond>,
 }
 
 /// What is known of a request that writes, when it arrives.
@@ -133,13 +135,14 @@ impl Oracle {
         self.lives.retain(|_, life| is_there(&life.zone));
     }
 
-    /// The zone is listed, or about to be written: what can be taken as ours is ours from now on.
+    /// The zone is listed, or about to be written because of a list that began at `list_began`: what can be
+    /// taken as ours is ours from now on.
     pub fn consider(
         &mut self,
         zone: &str,
         settings: &Settings,
         believed: &BTreeMap<Family, (IpAddr, Duration)>,
-        now: Duration,
+        (list_began, now): (Duration, Duration),
     ) {
         let mut groups: BTreeMap<Key, Vec<String>> = BTreeMap::new();
         for (id, life) in self.lives.iter().filter(|(_, life)| life.zone == zone) {
@@ -153,7 +156,7 @@ impl Oracle {
                 let life = self.lives.get_mut(id).unwrap();
                 let marked = mark_in(life.record.comment.as_deref()) == Some(&mark);
                 if marked && !is_read_only(&life.record) {
-                    let bond = if life.renamed { Bond::Unsure } else { Bond::Marked(mark.clone()) };
+                    let bond = if life.renamed.is_some() { Bond::Unsure } else { Bond::Marked(mark.clone()) };
                     life.bind(bond, now);
                 }
             }
@@ -165,6 +168,7 @@ impl Oracle {
                 let life = self.lives.get_mut(id).unwrap();
                 let free = mark_in(life.record.comment.as_deref()).is_none()
                     && !life.shunned
+                    && life.let_go.is_none_or(|at| at <= list_began)
                     && !is_read_only(&life.record);
                 let has_ours = ours.as_ref() == Some(&life.record.content);
                 if free && (ids.len() == 1 || has_ours) {
@@ -202,7 +206,7 @@ impl Oracle {
         for (id, life) in &mut self.lives {
             let listed = remembers(id, |memory, id| memory.records.iter().any(|r| r.id.as_str() == id));
             life.told = life.told.filter(|_| listed);
-            life.known = match &life.bond {
+            life.known &= match &life.bond {
                 Some(Bond::Created(own) | Bond::Marked(own)) => *own == mark || listed,
                 Some(Bond::Adopted | Bond::Unsure) => {
                     remembers(id, |memory, id| memory.ours.iter().any(|(known, _)| known.as_str() == id))
@@ -210,6 +214,23 @@ impl Oracle {
                 None => false,
             };
             life.shunned &= disk.is_some();
+        }
+        self.reload(settings);
+    }
+
+    /// Names that are no longer kept are not listed any more: only our mark still tells what was ours there.
+    pub fn reload(&mut self, settings: &Settings) {
+        let mark = our_mark(settings);
+        for life in self.lives.values_mut().filter(|life| managed(&life.record, settings).is_none()) {
+            life.known &= matches!(&life.bond, Some(Bond::Created(own) | Bond::Marked(own)) if *own == mark);
+        }
+    }
+
+    /// The names of a zone lie in its parent by now, which is listed anew for them.
+    pub fn zone_gone(&mut self, zone: &str) {
+        let suffix = format!(".{zone}");
+        for life in self.lives.values_mut() {
+            life.shunned &= life.record.name != zone && !life.record.name.ends_with(&suffix);
         }
     }
 
@@ -266,10 +287,15 @@ impl Oracle {
         let ours = key.is_some() && !is_read_only(was) && (life.bond.is_some() || exclusive);
         let excused = life.last_ours + STALEST >= write.list_began;
         // Under a name that is to hold nothing else, it may have become what it is after the list began.
-        let of_name = |(key, wanted): (&Key, &stayput::engine::settings::Wanted)| {
-            key.name.as_str() == was.name && wanted.options.beside == Beside::Nobody
+        let is_exclusive = |name: &str| {
+            let mut records = write.settings.records.iter();
+            records.any(|(key, it)| key.name.as_str() == name && it.options.beside == Beside::Nobody)
         };
-        let became = life.since >= write.list_began && write.settings.records.iter().any(of_name);
+        let left = |(name, at): &(String, Duration)| {
+            at.saturating_add(STALEST) >= write.list_began && is_exclusive(name)
+        };
+        let became = life.since >= write.list_began && is_exclusive(&was.name)
+            || life.renamed.as_ref().is_some_and(left);
         assert!(
             ours || excused || became,
             "a foreign record is touched, which was last ours at {:?}, when the list began at {:?}: {life:?}",
@@ -456,7 +482,8 @@ impl Life {
             comment_edited: now,
             let_go: None,
             taken: ours,
-            renamed: false,
+            renamed: None,
+            before: None,
         }
     }
 
@@ -496,14 +523,17 @@ impl Life {
         if self.bond.is_some() {
             self.last_ours = now;
         }
-        let renamed = (&was.name, &was.kind) != (&record.name, &record.kind);
-        if renamed {
-            self.told = None;
-            self.renamed = true;
-        }
         let mark = mark_in(record.comment.as_deref());
         if was.comment != record.comment {
             self.comment_edited = now;
+        }
+        // What a product takes over is the product's, and may be adopted anew afterwards.
+        self.known &= !is_read_only(record);
+        let renamed = (&was.name, &was.kind) != (&record.name, &record.kind);
+        if renamed {
+            self.told = None;
+            self.renamed = Some((was.name, now));
+            self.before.clone_from(&self.bond);
         }
         let bond = match self.bond.take() {
             _ if renamed => None,
@@ -524,6 +554,9 @@ impl Life {
     fn changed_by_us(&mut self, was: &Record) {
         self.taken = true;
         self.let_go = None;
+        if (&was.name, &was.kind) != (&self.record.name, &self.record.kind) {
+            self.bond = self.before.take();
+        }
         let Some(mark) = mark_in(self.record.comment.as_deref()).map(str::to_owned) else { return };
         if was.comment == self.record.comment {
             return;

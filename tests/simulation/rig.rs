@@ -472,7 +472,7 @@ impl Rig {
     }
 
     fn list(&mut self, departure: &Departure, zone: &ZoneId) -> Reply {
-        self.oracle.consider(zone.as_str(), &self.settings, &self.beliefs.believed, self.now);
+        self.oracle.consider(zone.as_str(), &self.settings, &self.beliefs.believed, (self.now, self.now));
         let reply = self.send(departure);
         self.spring(When::AfterList, zone);
         let info = reply.value()["result_info"].clone();
@@ -485,7 +485,8 @@ impl Rig {
     fn write(&mut self, departure: &Departure, zone: &ZoneId, batch: &Batch) -> Reply {
         self.outcome.writes += 1;
         self.spring(When::BeforeWrite, zone);
-        self.oracle.consider(zone.as_str(), &departure.settings, &departure.believed, self.now);
+        let times = (departure.list_began, self.now);
+        self.oracle.consider(zone.as_str(), &departure.settings, &departure.believed, times);
         let write = Write {
             settings: &departure.settings,
             zone: zone.as_str(),
@@ -694,6 +695,7 @@ impl Rig {
             }
             Happening::ZoneGone(name) => {
                 hands::remove_zone(world, name);
+                self.oracle.zone_gone(name);
                 name
             }
             Happening::ZoneRecreated(name, kept) => {
@@ -791,6 +793,7 @@ impl Rig {
         for (name, account) in &mut settings.accounts {
             account.credential = credential(&self.in_use[name]);
         }
+        self.oracle.reload(&settings);
         self.settings = Rc::new(settings.clone());
         self.engine.reconfigure(settings, moment(self.now));
     }
@@ -983,10 +986,9 @@ impl Rig {
                 Fault::DnsOnly => (PROXY.to_owned(), Duration::from_secs(13 * 3_600)),
                 Fault::RefuseZone(zone) => (zone, Duration::from_secs(7 * 3_600)),
                 Fault::Refuse(name) => (name, Duration::from_secs(13 * 3_600)),
-                Fault::Spurious403 | Fault::Unsuccessful => {
+                Fault::Spurious403 | Fault::Unsuccessful | Fault::Revoked => {
                     (EVERYTHING.to_owned(), Duration::from_secs(7 * 3_600))
                 }
-                Fault::Revoked => (EVERYTHING.to_owned(), Duration::from_secs(3 * 3_600)),
                 _ => (EVERYTHING.to_owned(), BACKOFF),
             };
             self.excuse(&what, longest);
@@ -1008,7 +1010,8 @@ impl Rig {
                 let mut records = zone.records().values();
                 records.any(|it| oracle::is_at(it, &record.key) && it.content == content)
             };
-            let edited = |zone: &Zone| self.oracle.edited_since(&zone.id, self.traffic.claims_rest_on(&zone.id));
+            let edited =
+                |zone: &Zone| self.oracle.edited_since(&zone.id, self.traffic.claims_rest_on(&zone.id));
             let zones = self.world.zones();
             let excused = self.excused.values().any(|until| *until > self.now);
             assert!(

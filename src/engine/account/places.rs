@@ -53,7 +53,11 @@ impl Account {
             moved.push(Moved { name: key.name.clone(), from: before.label(), to });
         }
         moved.dedup();
-        for zone in self.zones.values() {
+        let gone = |zone: &Upkeep| {
+            let lacks = |name: &Name| self.discovery.lacks(name, zone.id());
+            looked && zone.refused().is_some() && zone.name().is_some_and(lacks)
+        };
+        for zone in self.zones.values().filter(|zone| !gone(zone)) {
             let still = zone.leaving().iter().filter(|key| self.hints.contains_key(&key.name));
             let still = still.filter(|key| self.place(&key.name) != &Placed::In(zone.id().clone()));
             leaving.entry(zone.id().clone()).or_default().extend(still.cloned());

@@ -246,7 +246,7 @@ impl Upkeep {
         self.refresh_at = now + refresh;
         self.retry.reset();
         self.refusals.reset();
-        self.refused = None;
+        (self.refused, self.refused_alone) = (None, false);
         self.worked = true;
         Progress::Whole(surprises)
     }
