@@ -493,6 +493,12 @@ impl Account {
         }
     }
 
+    /// A list shows that a write was done which got no usable answer.
+    pub fn write_found(&mut self) {
+        self.writes_fail = false;
+        self.outage.reset();
+    }
+
     fn refuse(&mut self, failure: &Failure, now: Moment, dice: &mut fastrand::Rng) -> Effect {
         self.tally.served_at = Some(now);
         let mut wait = self.refusals.next(dice);

@@ -150,6 +150,7 @@ impl Engine {
         self.bulletin.clear(&Topic::Listing(name.clone(), id.clone()), now);
         self.clear_refusal(name, id, now);
         self.compare(name, id, now);
+        self.tell_found(name, id, now);
         for surprise in surprises {
             // What is in the way now says the same, with the way out.
             let told = matches!(
@@ -161,6 +162,16 @@ impl Engine {
                 self.bulletin.say(Notice::Surprise(surprise));
             }
         }
+    }
+
+    /// Says what was done of a write that got no usable answer: then writes do arrive.
+    fn tell_found(&mut self, name: &AccountName, id: &ZoneId, now: Moment) {
+        let Some(account) = self.accounts.get_mut(name) else { return };
+        let found = account.zone(id).map(|zone| (zone.label(), zone.take_found()));
+        let Some((zone, operations)) = found.filter(|(_, found)| !found.is_empty()) else { return };
+        account.write_found();
+        self.bulletin.say(Notice::Found { zone, operations });
+        self.bulletin.clear(&Topic::Api(name.clone()), now);
     }
 
     fn park_unkept(&mut self, name: &AccountName, id: &ZoneId, sent: &[Operation], now: Moment) {

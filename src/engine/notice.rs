@@ -65,6 +65,13 @@ pub enum Notice {
         /// What was done.
         operations: Vec<Operation>,
     },
+    /// A batch got no usable answer, and a list shows what was done of it.
+    Found {
+        /// The zone.
+        zone: Box<str>,
+        /// What was done.
+        operations: Vec<Operation>,
+    },
     /// A zone was listed.
     Listed {
         /// The zone.
@@ -212,6 +219,7 @@ impl Notice {
             Notice::Address { .. }
             | Notice::Missing(_)
             | Notice::Written { .. }
+            | Notice::Found { .. }
             | Notice::Moved(_)
             | Notice::Settled { .. }
             | Notice::Well(..) => Severity::News,
@@ -329,7 +337,14 @@ impl fmt::Display for Notice {
                 family.record_type(),
                 key_of(*family)
             ),
-            Notice::Written { zone, operations } => written(f, zone, operations),
+            Notice::Written { zone, operations } => {
+                written(f, zone, operations)?;
+                f.write_str(" (1 request)")
+            }
+            Notice::Found { zone, operations } => {
+                written(f, zone, operations)?;
+                f.write_str(" (done, as the list shows; the answer to it did not arrive)")
+            }
             Notice::Surprise(Surprise { key, what }) => surprise(f, key, what),
             Notice::Moved(Moved { name, from, to }) => write!(
                 f,
@@ -407,7 +422,7 @@ fn written(f: &mut fmt::Formatter<'_>, zone: &str, operations: &[Operation]) -> 
     if operations.len() > NAMED {
         write!(f, "; and {}", count(operations.len() - NAMED, "other change"))?;
     }
-    f.write_str(" (1 request)")
+    Ok(())
 }
 
 fn change(f: &mut fmt::Formatter<'_>, operation: &Operation) -> fmt::Result {

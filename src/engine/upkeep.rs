@@ -77,6 +77,8 @@ pub struct Upkeep {
     /// The records that were to be deleted when the list that the copy rests on was begun.
     read_for: BTreeSet<RecordId>,
     sending: Vec<Operation>,
+    /// What was sent and got no usable answer: the next list shows whether it was done.
+    unanswered: Vec<Operation>,
     /// Whether what is being sent is a new try of what was refused.
     trying: bool,
     /// The most operations in the next batch.
@@ -173,6 +175,7 @@ impl Upkeep {
             difference: Difference::default(),
             read_for: BTreeSet::new(),
             sending: Vec::new(),
+            unanswered: Vec::new(),
             trying: false,
             limit: Batch::PAID_OPERATIONS,
             small_batches: false,
@@ -628,6 +631,22 @@ impl Upkeep {
         sent
     }
 
+    /// After a list and [`Upkeep::compare`]: what had been done of a write that got no usable answer.
+    pub fn take_found(&mut self) -> Vec<Operation> {
+        let mut found = std::mem::take(&mut self.unanswered);
+        let Some(copy) = &self.copy else { return Vec::new() };
+        let holds = |key: &Key, content| {
+            copy.records.values().any(|record| record.key() == *key && record.content == content)
+        };
+        let open = |key: &Key| self.difference.operations.iter().any(|operation| operation.key == *key);
+        found.retain(|Operation { key, step, .. }| match step {
+            Step::Patch(patch) => holds(key, patch.content) && !open(key),
+            Step::Post(post) => holds(key, post.content) && !open(key),
+            Step::Delete(id) => !copy.records.contains_key(id),
+        });
+        found
+    }
+
     /// Takes in a failure of the request that was begun last.
     pub fn failed(
         &mut self,
@@ -659,6 +678,7 @@ impl Upkeep {
             Class::Unsure | Class::NotSent => {
                 if failure.class == Class::Unsure {
                     self.doubt();
+                    self.unanswered.clone_from(&sent);
                 }
                 if failure.status.is_none() {
                     // A smaller request may get through where a large one is lost.

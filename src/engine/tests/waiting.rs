@@ -195,6 +195,38 @@ fn an_api_that_takes_reads_alone_is_not_said_to_be_well_and_is_asked_ever_more_r
 }
 
 #[test]
+fn a_write_that_was_done_without_an_answer_is_said_and_all_is_well() {
+    let mut rig = Rig::new(&["example.com"], settings(&["home.example.com"]));
+    rig.run(MINUTE);
+    for (address, done) in [(2, true), (3, false)] {
+        rig.said.clear();
+        rig.address = Some(ip(address));
+        rig.fault = Box::new(|request| request.writes().then(|| failure(Class::Unsure, 200, 0)));
+        rig.engine.handle(Event::LookNow, rig.now);
+        let writes = rig.writes();
+        while rig.writes() == writes {
+            match rig.engine.next_command(rig.now) {
+                Some(command) => rig.carry_out(command),
+                None => rig.now = rig.engine.wake_at(rig.now).unwrap(),
+            }
+        }
+        if done {
+            rig.records.values_mut().for_each(|(_, record)| record.content = ip(address));
+        }
+        rig.fault = Box::new(|_| None);
+        rig.run(MINUTE);
+        assert_eq!(
+            (rig.contents("home.example.com"), rig.writes()),
+            (vec![ip(address)], writes + 1 + usize::from(!done))
+        );
+        assert!(rig.engine.status(rig.now).troubles.is_empty(), "{:#?}", rig.said);
+        let count = |words: &str| rig.said.iter().filter(|said| said.contains(words)).count();
+        let found = "home.example.com A 25.0.0.1 → 25.0.0.2 (done, as the list shows; the answer to it did not arrive)";
+        assert_eq!((count("well again"), count(found)), (1, usize::from(done)), "{:#?}", rig.said);
+    }
+}
+
+#[test]
 fn pages_of_a_list_are_large_again_after_a_whole_one() {
     let mut rig = Rig::new(&["example.com"], settings(&["a.example.com", "b.example.com"]));
     let mut failures = 2;
