@@ -412,9 +412,10 @@ fn subject(notice: &Notice) -> (&'static str, String) {
         Trouble::ZoneRefused(zone, _) | Trouble::Contradictory(zone, _) => ("zone", zone.to_string()),
         Trouble::SearchRefused(account, ..) => ("zone", account.label().to_owned()),
         Trouble::Credential(account, ..) => ("credential", account.label().to_owned()),
-        Trouble::Api(account, _) | Trouble::Throttled(account, _) | Trouble::Spent(account, ..) => {
-            ("network", account.label().to_owned())
-        }
+        Trouble::Api(account, _)
+        | Trouble::Throttled(account, _)
+        | Trouble::Waits(account, ..)
+        | Trouble::Spent(account, ..) => ("network", account.label().to_owned()),
     }
 }
 

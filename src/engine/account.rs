@@ -152,7 +152,20 @@ pub struct Due {
     pub wanted_at: Moment,
     /// When the budget allows it, too.
     pub at: Moment,
+    /// Cloudflare asked not to be asked for it until then, and nothing else stands against it for longer.
+    pub held_until: Option<Moment>,
     errand: Errand,
+}
+
+impl Due {
+    /// The zone that it is for; `None`: the list of zones.
+    #[must_use]
+    pub fn zone(&self) -> Option<&ZoneId> {
+        match &self.errand {
+            Errand::Zone { id, .. } => Some(id),
+            Errand::Search | Errand::SearchAgain => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -301,7 +314,10 @@ impl Account {
                 credential.pace.ready_beside(self.kept_free(), now)
             }
         };
-        Some(Due { wanted_at, at: wanted_at.max(ready_at), errand })
+        let mut due = Due { wanted_at, at: wanted_at.max(ready_at), held_until: None, errand };
+        let held = credential.held_until(&due.zone().cloned(), now);
+        due.held_until = held.filter(|until| *until == wanted_at);
+        Some(due)
     }
 
     /// Requests that are kept free for a change of address: two a zone, at most half the budget.

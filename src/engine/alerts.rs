@@ -46,6 +46,8 @@ pub enum Topic {
     Search(AccountName),
     /// Being throttled.
     Throttled(AccountName),
+    /// A wait that Cloudflare asked for: with a zone, or with the list of zones (`None`).
+    Wait(AccountName, Option<ZoneId>),
     /// The budget of requests.
     Budget(AccountName),
     /// The number of deletes.
@@ -156,6 +158,13 @@ impl Bulletin {
     #[must_use]
     pub fn since(&self, topic: &Topic) -> Option<Moment> {
         self.wrong.get(topic).map(|ongoing| ongoing.since)
+    }
+
+    /// The waits of an account.
+    #[must_use]
+    pub fn waits_of(&self, name: &AccountName) -> Vec<Topic> {
+        let of_it = |topic: &&Topic| matches!(topic, Topic::Wait(account, _) if account == name);
+        self.wrong.keys().filter(of_it).cloned().collect()
     }
 
     /// Everything that is wrong: what it is about, what it is, since when, and how often it was tried.

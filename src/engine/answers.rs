@@ -137,6 +137,9 @@ impl Engine {
             .iter()
             .map(|key| (key.clone(), zone.fights_until(key, now), zone.is_fought_over(key)))
             .collect();
+        if let Some((entry, id)) = zone.take_skipped() {
+            self.bulletin.say(Notice::Skipped { zone: label.clone(), entry, id });
+        }
         self.bulletin.say(Notice::Listed { zone: label, records });
         for (key, until, goes_on) in fights {
             let topic = Topic::Fight(key.clone());

@@ -353,6 +353,7 @@ impl Engine {
             | Topic::Api(account)
             | Topic::Search(account)
             | Topic::Throttled(account)
+            | Topic::Wait(account, _)
             | Topic::Budget(account) => accounts.contains_key(account),
             Topic::Deletes => true,
         });
@@ -539,6 +540,7 @@ impl Engine {
             let Some(credential) = self.credentials.get_mut(&id) else { continue };
             let due = account.due(what, credential, now);
             tell_budget(&mut self.bulletin, name, account, due.as_ref(), now);
+            tell_waits(&mut self.bulletin, (name, account, credential), due.as_ref(), now);
             let Some(due) = due.filter(|due| due.at <= now) else {
                 continue;
             };
@@ -754,5 +756,36 @@ fn tell_budget(
         Some(due) if due.at <= now => {}
         None if account.is_busy() => {}
         Some(_) | None => bulletin.clear(&topic, now),
+    }
+}
+
+/// Says what waits because Cloudflare asked for it, where that was not said: before a restart, or under
+/// another name of the account.
+fn tell_waits(
+    bulletin: &mut Bulletin,
+    (name, account, credential): (&AccountName, &Account, &Credential),
+    due: Option<&Due>,
+    now: Moment,
+) {
+    let throttled = Topic::Throttled(name.clone());
+    let silence =
+        credential.pace.held_until(now).filter(|until| due.is_some_and(|due| due.wanted_at == *until));
+    if let Some(until) = silence.filter(|_| bulletin.wrong(&throttled).is_none()) {
+        bulletin.raise(throttled, Trouble::Throttled(name.clone(), now.until(until)), now);
+    }
+    for topic in bulletin.waits_of(name) {
+        let over = matches!(&topic, Topic::Wait(_, held) if credential.held_until(held, now).is_none());
+        if over {
+            bulletin.clear(&topic, now);
+        }
+    }
+    let Some((due, until)) = due.and_then(|due| Some((due, due.held_until?))) else { return };
+    let topic = Topic::Wait(name.clone(), due.zone().cloned());
+    if bulletin.wrong(&topic).is_none() && bulletin.wrong(&Topic::Api(name.clone())).is_none() {
+        let zone = due.zone().map(|id| {
+            let zone = account.zones().find(|zone| zone.id() == id);
+            zone.map_or_else(|| id.as_str().into(), Upkeep::label)
+        });
+        bulletin.raise(topic, Trouble::Waits(name.clone(), zone, now.until(until)), now);
     }
 }

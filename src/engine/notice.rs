@@ -79,6 +79,15 @@ pub enum Notice {
         /// How many of its records are ours to keep.
         records: usize,
     },
+    /// An entry under a name that is not kept cannot be read.
+    Skipped {
+        /// The zone.
+        zone: Box<str>,
+        /// The entry's name.
+        entry: Name,
+        /// Its identifier.
+        id: Box<str>,
+    },
     /// Somebody else did something to a record of ours.
     Surprise(Surprise),
     /// A name lies in another zone than before.
@@ -193,6 +202,8 @@ pub enum Trouble {
     Api(AccountName, Failure),
     /// Cloudflare asks to be left alone.
     Throttled(AccountName, Duration),
+    /// Cloudflare asks not to be asked about this zone (`None`: for the list of zones).
+    Waits(AccountName, Option<Box<str>>, Duration),
     /// What the budget allows has been sent, and more is to be.
     Spent(AccountName, Budget, Duration),
     /// Too many deletes in one pass.
@@ -220,6 +231,7 @@ impl Notice {
             | Notice::Missing(_)
             | Notice::Written { .. }
             | Notice::Found { .. }
+            | Notice::Skipped { .. }
             | Notice::Moved(_)
             | Notice::Settled { .. }
             | Notice::Well(..) => Severity::News,
@@ -251,6 +263,7 @@ impl Trouble {
             | Trouble::Fight(..)
             | Trouble::Contradictory(..)
             | Trouble::SearchRefused(..)
+            | Trouble::Waits(..)
             | Trouble::Spent(..) => Severity::Warning,
             Trouble::Obstacle(..)
             | Trouble::Parked { .. }
@@ -303,6 +316,8 @@ impl Trouble {
             Trouble::Credential(account, ..) => format!("the credential of {account} is accepted"),
             Trouble::Api(account, _) => format!("Cloudflare answers {account}"),
             Trouble::Throttled(account, _) => format!("Cloudflare takes requests of {account}"),
+            Trouble::Waits(_, Some(zone), _) => format!("Cloudflare may be asked about the zone {zone}"),
+            Trouble::Waits(..) => "Cloudflare may be asked for the list of zones".to_owned(),
             Trouble::Spent(account, ..) => format!("the budget of {account} suffices"),
             Trouble::TooManyDeletes { .. } => "the number of deletions is within max-deletes".to_owned(),
         }
@@ -345,6 +360,10 @@ impl fmt::Display for Notice {
                 written(f, zone, operations)?;
                 f.write_str(" (done, as the list shows; the answer to it did not arrive)")
             }
+            Notice::Skipped { zone, entry, id } => write!(
+                f,
+                "{zone}: Cloudflare lists an entry {entry} that cannot be read (id {id}); it is skipped, and so is any other of its kind"
+            ),
             Notice::Surprise(Surprise { key, what }) => surprise(f, key, what),
             Notice::Moved(Moved { name, from, to }) => write!(
                 f,
@@ -558,6 +577,18 @@ impl fmt::Display for Trouble {
                     "Cloudflare asks for fewer requests: nothing is sent for {account} for {}",
                     rounded(*wait)
                 )
+            }
+            Trouble::Waits(_, zone, wait) => {
+                let wait = rounded(*wait);
+                match zone {
+                    Some(zone) => write!(
+                        f,
+                        "Cloudflare asks to wait: for {wait} nothing is asked about the zone {zone}"
+                    ),
+                    None => {
+                        write!(f, "Cloudflare asks to wait: for {wait} the list of zones is not asked for")
+                    }
+                }
             }
             Trouble::Spent(account, budget, wait) => write!(
                 f,

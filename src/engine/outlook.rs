@@ -303,12 +303,17 @@ impl Engine {
         let api = || {
             let zone = zone.map(|zone| zone.id().clone());
             let of_zone = zone.into_iter().flat_map(|id| {
-                [Topic::Permission(name.clone(), id.clone()), Topic::Listing(name.clone(), id)]
+                [
+                    Topic::Permission(name.clone(), id.clone()),
+                    Topic::Listing(name.clone(), id.clone()),
+                    Topic::Wait(name.clone(), Some(id)),
+                ]
             });
             let of_all = [
                 Topic::Credential(name.clone()),
                 Topic::Throttled(name.clone()),
                 Topic::Budget(name.clone()),
+                Topic::Wait(name.clone(), None),
                 Topic::Api(name.clone()),
                 Topic::Search(name.clone()),
             ];
@@ -369,8 +374,12 @@ impl Engine {
                 RecordState::Behind => true,
                 RecordState::Unknown => !self.is_without(key.family),
             };
-            let out =
-                account.is_out_since(*since) && self.bulletin.wrong(&Topic::Address(key.family)).is_none();
+            let held = || {
+                let credential = self.credential(&self.account_of(key), account);
+                credential.is_some_and(|credential| credential.pace.held_until(now).is_some())
+            };
+            let out = (account.is_out_since(*since) || held())
+                && self.bulletin.wrong(&Topic::Address(key.family)).is_none();
             let why = || {
                 let why = self.why(key, account, *state);
                 format!("{key}: {}", why.unwrap_or_else(|| "it is not yet as it should be".to_owned()))
@@ -388,6 +397,7 @@ impl Engine {
             Topic::Search(name) | Topic::Place(name, _) => {
                 self.accounts.get(name).and_then(|account| account.waits_until().2)
             }
+            Topic::Wait(name, held) => self.credential(name, self.accounts.get(name)?)?.held_until(held, now),
             Topic::Throttled(name) | Topic::Budget(name) => {
                 let account = self.accounts.get(name)?;
                 self.due(name, account, now).map(|due| due.at)

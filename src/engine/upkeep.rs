@@ -58,6 +58,8 @@ pub struct Upkeep {
     name: Option<Name>,
     /// Whether Cloudflare has said it since the start, and not only the state.
     name_proven: bool,
+    /// Its name is asked for first: only that tells whether NS records are the zone's own.
+    unnamed: bool,
     /// `plan.legacy_id`.
     plan: Option<Box<str>>,
     keys: BTreeSet<Key>,
@@ -106,6 +108,17 @@ pub struct Upkeep {
     recent: Vec<(Moment, Recent)>,
     fights: BTreeMap<Key, Fight>,
     leftovers: Vec<Record>,
+    skipped: Skipped,
+}
+
+/// The first entry of a list that cannot be read and is in nobody's way.
+#[derive(Clone, Debug, Default)]
+enum Skipped {
+    #[default]
+    None,
+    /// Its name and identifier.
+    Seen(Name, Box<str>),
+    Told,
 }
 
 /// What a zone wants to do.
@@ -161,6 +174,7 @@ impl Upkeep {
             id,
             name,
             name_proven: false,
+            unnamed: false,
             plan: None,
             keys: BTreeSet::new(),
             leaving: BTreeSet::new(),
@@ -196,6 +210,7 @@ impl Upkeep {
             recent: Vec::new(),
             fights: BTreeMap::new(),
             leftovers: Vec::new(),
+            skipped: Skipped::None,
         }
     }
 
@@ -271,6 +286,17 @@ impl Upkeep {
     #[must_use]
     pub fn leftovers(&self) -> &[Record] {
         &self.leftovers
+    }
+
+    /// An entry that was skipped because it cannot be read, by name and identifier: once.
+    pub fn take_skipped(&mut self) -> Option<(Name, Box<str>)> {
+        match std::mem::replace(&mut self.skipped, Skipped::Told) {
+            Skipped::Seen(name, id) => Some((name, id)),
+            before => {
+                self.skipped = before;
+                None
+            }
+        }
     }
 
     /// Whether deletes are wanted that Cloudflare does not refuse, as far as is known.
@@ -360,6 +386,7 @@ impl Upkeep {
     pub fn is_called(&mut self, zone: &Zone) {
         self.name = Some(zone.name.clone());
         self.name_proven = true;
+        self.unnamed = false;
         self.worked = true;
         if zone.plan.is_some() {
             self.plan.clone_from(&zone.plan);
@@ -462,6 +489,9 @@ impl Upkeep {
             return None;
         }
         let ready = self.retry_at.unwrap_or(now).max(now);
+        if self.unnamed {
+            return Some((ready, Job::Identify));
+        }
         if !self.is_believed() {
             return Some((ready, Job::List));
         }

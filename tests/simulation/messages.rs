@@ -91,6 +91,7 @@ fn subject(trouble: &Trouble) -> Subject {
         | Trouble::Api(account, _)
         | Trouble::Throttled(account, _)
         | Trouble::Spent(account, ..) => account.to_string(),
+        Trouble::Waits(account, zone, _) => format!("{account} {zone:?}"),
         Trouble::TooManyDeletes { .. } => String::new(),
     };
     (discriminant(trouble), about)

@@ -50,8 +50,22 @@ fn a_retry_after_of_whatever_answer_holds_its_zone_and_nothing_else() {
         assert!(asked.count() <= 3, "held all the same: {:?}", rig.asked);
         assert_eq!(rig.contents("home.example.com"), [ip(1)]);
     }
+    let said = "Cloudflare asks to wait: for 13 min 40 s nothing is asked about the zone example.com";
+    assert_eq!(rig.said.iter().filter(|line| *line == said).count(), 1, "{:#?}", rig.said);
+    rig.address = Some(ip(3));
+    rig.run(6 * MINUTE);
+    assert_eq!(rig.contents("home.example.net"), [ip(3)]);
+    assert_eq!(
+        rig.said.iter().filter(|line| line.contains("to wait") || line.contains("well again")).count(),
+        1
+    );
     rig.run(20 * MINUTE);
-    assert_eq!(rig.contents("home.example.com"), [ip(2)]);
+    assert_eq!(rig.contents("home.example.com"), [ip(3)]);
+    assert!(
+        rig.said.iter().any(|said| said.ends_with(": Cloudflare may be asked about the zone example.com")),
+        "{:#?}",
+        rig.said
+    );
 }
 
 #[test]
@@ -71,7 +85,10 @@ fn a_429_holds_across_a_restart_and_a_rename() {
             true => rig.engine.reconfigure(with_credential(&names, &[("other", "one")]), rig.now),
             false => rig.restart(old(), Mode::Daemon),
         }
+        rig.said.clear();
         assert_eq!(asked_within(&mut rig, 3 * MINUTE), 0, "renamed: {renamed}");
+        let said = rig.said.iter().filter(|said| said.starts_with("Cloudflare asks for fewer requests"));
+        assert_eq!(said.count(), 1, "{:#?}", rig.said);
         rig.run(15 * MINUTE);
         assert!(rig.now.since(held_since) < HOUR && rig.contents("home.example.com") == [ip(2)]);
     }
@@ -279,6 +296,13 @@ fn an_outage_of_cloudflare_alone_is_no_illness_and_ten_minutes_behind_are() {
         rig.run(MINUTE);
         assert_eq!(ill(&rig), None);
     }
+    rig.retry_after = Some(HOUR);
+    rig.fault = Box::new(|_| Some(failure(Class::Throttled, 429, 971)));
+    rig.run(10 * MINUTE);
+    rig.address = Some(ip(3));
+    rig.run(30 * MINUTE);
+    assert_eq!((ill(&rig), rig.contents("home.example.com")), (None, vec![ip(1)]), "nothing may be asked");
+    (rig.retry_after, rig.address) = (None, Some(ip(2)));
     rig.fault = Box::new(|_| Some(failure(Class::Credential, 403, 9109)));
     rig.run(HOUR);
     assert!(ill(&rig).is_some_and(|why| why.contains("home.example.com A")));

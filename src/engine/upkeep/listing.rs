@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{
-    LONGEST_READING, MOST_LEFTOVERS, MOST_PAGES, NAME_PAGE_SIZE, PAGE_SIZES, SETTLING, STALE_RETRY, Upkeep,
+    LONGEST_READING, MOST_LEFTOVERS, MOST_PAGES, NAME_PAGE_SIZE, PAGE_SIZES, SETTLING, STALE_RETRY, Skipped,
+    Upkeep,
 };
 use crate::engine::copy::{Block, Copy, Happened, Reading, Surprise};
 use crate::engine::names::{Moment, Name, Record, RecordId};
@@ -140,6 +141,13 @@ impl Upkeep {
         if let Some(why) = contradiction(&mut listing, &page, per_page, ended) {
             return self.contradicted(&listing, why, now);
         }
+        let unread = page.items.iter().find_map(|entry| match entry {
+            Listed::Unreadable(name, id) if !self.names.contains(name) => Some((name.clone(), id.clone())),
+            _ => None,
+        });
+        if let (Some((name, id)), Skipped::None) = (unread, &self.skipped) {
+            self.skipped = Skipped::Seen(name, id);
+        }
         // Filtered here, because a zone may hold a hundred thousand others.
         listing.entries.extend(page.items.into_iter().filter(|entry| self.matters(entry, mark)));
         listing.total = page.total;
@@ -207,6 +215,11 @@ impl Upkeep {
     fn accept(&mut self, listing: Listing, mark: &Mark, refresh: Duration, now: Moment) -> Progress {
         self.recent.retain(|(at, _)| now.since(*at) < SETTLING);
         let Listing { began, refresh: is_refresh, again, doomed, entries, parts, servers, .. } = listing;
+        let delegates = |entry: &Listed| matches!(entry, Listed::Delegation(..));
+        if self.name.is_none() && entries.iter().any(delegates) {
+            self.unnamed = true;
+            return Progress::More;
+        }
         let whole = parts == [Part::Whole];
         let nothing = Copy::default();
         let before = self.copy.as_ref().unwrap_or(&nothing);
