@@ -318,6 +318,23 @@ fn with_on_exit_delete_our_records_go_and_nobody_elses() {
 }
 
 #[test]
+fn a_stop_that_cannot_delete_names_what_is_left_before_a_container_engine_kills_it() {
+    for fault in ["delay=20", "html=502", "revoked"] {
+        let (cloud, home) = (Cloud::start(), Home::new());
+        home.configure(&cloud, &format!("on-exit = \"delete\"\n---{TWO_NAMES}"));
+        let mut daemon = Running::start(home.command(&["run"]));
+        daemon.wait_for(SETTLED, 1);
+        cloud.arm(fault);
+        daemon.signal(Signal::TERM);
+        let (status, took) = daemon.end();
+        assert_eq!(status.code(), Some(0), "{fault}");
+        assert!(took < Duration::from_secs(9), "{fault}: {took:?}");
+        let words = "stopped before these records could be deleted: a.example.com A, b.example.com A";
+        assert_eq!(daemon.log().matches(words).count(), 1, "{fault}: {}", daemon.log());
+    }
+}
+
+#[test]
 fn a_stop_in_the_middle_of_a_request_ends_within_a_second() {
     let (cloud, home) = (Cloud::start(), Home::new());
     cloud.arm("delay=20");

@@ -239,7 +239,7 @@ fn a_family_that_the_host_never_had_is_left_alone_and_no_failure() {
         let said = "this host has no IPv6: its AAAA records are left alone; if that is meant, ipv6 = [] under [address] says so, and a container may need host networking for IPv6";
         assert_eq!((rig.said(said), rig.said("IPv6")), (1, 1), "{:?}", rig.said);
         assert_eq!(rig.said("1 of 1 records are current"), 1, "{:?}", rig.said);
-        assert_eq!(rig.engine.verdict(), Verdict::Done);
+        assert_eq!((rig.engine.verdict(), rig.engine.status(rig.now).ill), (Verdict::Done, None));
         let (state, why) = rig.engine.states()[&v6()].clone();
         assert_eq!((state, why.as_deref()), (RecordState::Unknown, Some("this host has no IPv6")));
     }
@@ -268,6 +268,8 @@ fn a_family_that_was_lost_is_said_once_and_its_records_stay() {
     assert_eq!((rig.said(said), rig.said("IPv6")), (1, 1), "{:?}", rig.said);
     assert!(rig.looked.iter().all(|source| source.family == Family::V4));
     assert_eq!(rig.engine.states()[&v6()].0, RecordState::Unknown);
+    let ill = rig.engine.status(rig.now).ill;
+    assert!(ill.as_ref().is_some_and(|why| why.contains("this host has lost IPv6")), "{ill:?}");
     assert_ne!(rig.engine.verdict(), Verdict::Done);
     assert_eq!((rig.engine.is_lost(Family::V6), rig.engine.is_without(Family::V6)), (true, false));
     rig.address_v6 = Some("2a01::1".parse().unwrap());
