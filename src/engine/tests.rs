@@ -301,6 +301,7 @@ fn page<T>(items: Vec<T>) -> Page<T> {
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
 
 #[test]
 fn a_record_is_created_once_and_then_nothing_is_asked() {

@@ -960,7 +960,11 @@ impl Rig {
         let lately = |what: &str| self.excused.get(what).is_some_and(|until| *until > self.now);
         let unfound = lately(SEARCH) && !self.traffic.has_listed(&zone.id);
         // What is to be proxied is not created without the proxy.
-        let there = zone.records().values().any(|record| oracle::is_at(record, key));
+        let mark = oracle::our_mark(&self.settings);
+        let there = zone.records().values().filter(|record| oracle::is_at(record, key)).any(|record| {
+            wanted.options.beside != Beside::Others
+                || oracle::mark_in(record.comment.as_deref()) == Some(&mark)
+        });
         let exposed = lately(PROXY) && !there && wanted.options.proxied == Some(true);
         down || held || troubled || unknown || unfound || exposed
     }
@@ -1086,11 +1090,14 @@ impl Rig {
         let steady = status.records.iter().all(|record| record.state == RecordState::Current);
         let refresh = self.settings.accounts.values().next().unwrap().refresh;
         self.run_until(self.now + Duration::from_secs(600));
-        let young = |memory: &stayput::engine::ZoneMemory| {
-            let age = memory.listed_at.map(|at| moment(self.now).since(at));
+        let young = |at: Option<Moment>| {
+            let age = at.map(|at| moment(self.now).since(at));
             age.is_some_and(|age| age + Duration::from_secs(1_200) < refresh.mul_f64(0.9))
         };
-        let believed = self.disk.as_ref().is_some_and(|disk| disk.zones.iter().all(young));
+        let believed = self.disk.as_ref().is_some_and(|disk| {
+            disk.zones.iter().all(|zone| young(zone.listed_at))
+                && disk.searched.values().all(|at| young(Some(*at)))
+        });
         self.begin_anew();
         let requests = self.outcome.requests;
         self.run_until(self.now + Duration::from_secs(600));

@@ -2,9 +2,6 @@
 
 use super::*;
 
-/// A day with a refresh every six hours at most.
-const DAY: Duration = Duration::from_secs(86_400);
-
 impl Rig {
     fn record(&self, id: &RecordId) -> &Record {
         &self.records[id].1
@@ -285,6 +282,26 @@ fn a_zone_that_was_made_anew_is_found_although_the_old_one_only_forbids() {
     rig.run(7 * MINUTE);
     assert_eq!(rig.contents("home.example.com"), [ip(2)]);
     assert!(rig.records.values().all(|(zone, _)| *zone == zone_id(7)));
+}
+
+#[test]
+fn a_zone_whose_place_another_one_took_is_asked_for_nothing_once_it_is_gone() {
+    let mut rig = home();
+    let new = Zone { id: zone_id(7), ..rig.zones[0].clone() };
+    rig.zones[0].status = "moved".into();
+    rig.zones.push(new);
+    rig.fault = Box::new(|request| match request {
+        Request::Records { zone, .. } if *zone == zone_id(1) => Some(failure(Class::Zone, 403, 10_000)),
+        _ => None,
+    });
+    rig.run(DAY);
+    assert!(rig.records.values().any(|(zone, _)| *zone == zone_id(7)), "{:#?}", rig.said);
+    rig.zones.remove(0);
+    rig.run(DAY);
+    rig.asked.clear();
+    rig.run(7 * DAY);
+    let old = |request: &Request| matches!(request, Request::Records { zone, .. } if *zone == zone_id(1));
+    assert!(!rig.asked.iter().any(old), "{:?}", rig.asked);
 }
 
 #[test]

@@ -210,3 +210,19 @@ fn a_refusal_of_the_secret_before_says_nothing_of_the_one_that_took_its_place() 
     assert_eq!(rig.contents("home.example.com"), [ip(2)]);
     assert!(!rig.said.iter().any(|said| said.contains("refused")), "{:#?}", rig.said);
 }
+
+#[test]
+fn zones_that_are_refused_while_others_are_granted_do_not_speak_against_the_credential() {
+    let names = ["home.example.com", "home.example.net", "home.example.org"];
+    let mut rig = Rig::new(&["example.com", "example.net", "example.org"], settings(&names));
+    rig.run(MINUTE);
+    rig.fault = forbidden(vec![1, 2], false);
+    rig.run(13 * HOUR);
+    rig.said.clear();
+    rig.asked.clear();
+    rig.run(DAY);
+    let credential = rig.said.iter().filter(|said| said.contains("the credential of")).count();
+    assert_eq!(credential, 0, "{:#?}", rig.said);
+    assert_eq!(rig.state("home.example.org"), RecordState::Current, "it is read and written as before");
+    assert!(rig.asked.len() < 60, "{} requests in a day", rig.asked.len());
+}
