@@ -7,10 +7,10 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
+use super::document::{Config, from_text};
 use super::form::{self, RECORDS};
 use super::keys::{self, Place};
 use super::mistake::{Mistake, Mistakes, Surroundings};
-use super::{Config, from_text};
 use crate::cloudflare::credential::{self, Origin};
 
 /// Where the configuration is.
@@ -218,6 +218,15 @@ impl Environment {
             }
         }
     }
+}
+
+/// Reads the container form: the names in `STAYPUT_RECORDS`, the token in `CLOUDFLARE_API_TOKEN` or in the file
+/// of `CLOUDFLARE_API_TOKEN_FILE`, a few keys in variables of their own, everything else at its default.
+///
+/// # Errors
+/// All of its mistakes.
+pub fn from_environment(environment: &Environment) -> Result<Config, Mistakes> {
+    environment.config()
 }
 
 /// The value without quotation marks around it.

@@ -8,9 +8,9 @@ use std::ffi::OsString;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use super::document::{self, Config, conclude};
 use super::keys::{self, Key, Place};
 use super::mistake::{Findings, Mistake};
-use super::{Config, conclude};
 use crate::cloudflare::credential::{Login, Origin};
 use crate::engine::settings::AccountName;
 
@@ -54,7 +54,7 @@ pub(super) fn read(ours: &BTreeMap<String, OsString>, token: Option<Origin>) -> 
         return Err(mistakes);
     };
     let mut findings = Findings::new("the environment", &text);
-    let mut draft = super::read(&mut findings, &tree);
+    let mut draft = document::read(&mut findings, &tree);
     if let (Some(origin), Some(access)) = (token, draft.accounts.get_mut(&AccountName::default())) {
         access.login = Login::Token(origin);
     }
