@@ -9,6 +9,6 @@ use crate::config;
 /// # Errors
 /// Where nobody takes it.
 pub fn run() -> Result<Exit, Exit> {
-    show::result(&format!("{:#}\n", config::schema()))?;
+    show::result(config::SCHEMA)?;
     Ok(Exit::Done)
 }

@@ -30,4 +30,4 @@ pub use document::{Config, from_toml};
 pub use environment::{Environment, Location, from_environment, unquoted};
 pub use file::{read_file, reread_file};
 pub use mistake::{Ink, Mistake, Mistakes};
-pub use schema::schema;
+pub use schema::SCHEMA;
