@@ -66,11 +66,11 @@ fn check_name(findings: &mut Findings<'_>, name: &str, at: Range<usize>) {
     let fits = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if name.is_empty() || name.len() > 32 || !fits {
         let what = format!("{} cannot be an account's name", quote(name));
-        let remedy = "use 1 to 32 letters, digits, \"-\" and \"_\"".into();
+        let remedy = "use 1 to 32 letters, digits, \"-\" and \"_\"";
         findings.mistake(at, what, remedy);
     } else if name == AccountName::default().label() {
         let what = format!("{} is what status and metrics call [cloudflare] itself", quote(name));
-        findings.mistake(at, what, "give this account another name".into());
+        findings.mistake(at, what, "give this account another name");
     }
 }
 
@@ -104,22 +104,22 @@ fn login(findings: &mut Findings<'_>, section: &Section<'_>) -> Login {
     let at = section.key_at(&keys::GLOBAL_KEY);
     match (section.has(&keys::EMAIL), section.has(&keys::GLOBAL_KEY)) {
         (_, true) if section.has(&keys::TOKEN) => {
-            let what = "there are a token and a global-key; only one of them can be used".into();
-            findings.mistake(at, what, "keep the token, and take out global-key and email".into());
+            let what = "there are a token and a global-key; only one of them can be used";
+            findings.mistake(at, what, "keep the token, and take out global-key and email");
         }
         (false, true) => {
             let remedy = "add email = \"…\", or better: use a token instead, which can be limited to DNS";
-            findings.missing(at, "global-key needs the account's email".into(), remedy.into());
+            findings.missing(Some(at), "global-key needs the account's email", remedy);
         }
         (true, false) => {
-            let what = "email is for the legacy global-key only, which is not there".into();
-            let remedy = "take email out if there is a token, else add global-key = { file = \"…\" }".into();
-            findings.missing(section.key_at(&keys::EMAIL), what, remedy);
+            let what = "email is for the legacy global-key only, which is not there";
+            let remedy = "take email out if there is a token, else add global-key = { file = \"…\" }";
+            findings.missing(Some(section.key_at(&keys::EMAIL)), what, remedy);
         }
         (true, true) => {
-            let what = "the global key can do everything in the account".into();
+            let what = "the global key can do everything in the account";
             let remedy = "make a token with the permission Zone · DNS · Edit for the zones here, and say token = { … } instead";
-            findings.warn(at, what, remedy.into());
+            findings.warn(at, what, remedy);
         }
         (false, false) => {}
     }
@@ -135,9 +135,8 @@ fn email(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<St
     let fits = parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
     if !fits || text.trim().contains(char::is_whitespace) {
         let what = format!("{} is not an e-mail address", quote(&text));
-        let remedy = "write the address that you log in to Cloudflare with".into();
-        findings.mistake(at, what, remedy);
-        return None;
+        let remedy = "write the address that you log in to Cloudflare with";
+        return findings.reject(at, what, remedy);
     }
     Some(text.trim().to_owned())
 }
@@ -145,11 +144,9 @@ fn email(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<St
 /// Where a secret is read.
 pub(super) fn secret(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Origin> {
     let DeValue::Table(entries) = value.get_ref() else {
-        findings.hide(value.span());
         let what = format!("a secret does not stand in this file; {} says where it is", key.name);
         let remedy = instead_of_the_secret(findings, key);
-        findings.mistake(value.span(), what, remedy);
-        return None;
+        return findings.reject(value.span(), what, remedy);
     };
     let section = Section::new(findings, Place::Secret, (entries, value.span()), &|_| false);
     let stated: Vec<&Key> = Place::Secret.keys().filter(|key| section.has(key)).collect();
@@ -165,8 +162,7 @@ pub(super) fn secret(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) 
         }
         [first, .., last] => {
             let what = format!("{} says two places: {} and {}", key.name, first.name, last.name);
-            findings.mistake(section.key_at(last), what, "keep the one that holds the secret".into());
-            None
+            findings.reject(section.key_at(last), what, "keep the one that holds the secret")
         }
     }
 }
@@ -199,7 +195,6 @@ fn origin(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<O
     let Text { text, at } = section::text(findings, key, value)?;
     let text = text.trim();
     if looks_secret(text) {
-        findings.hide(at.clone());
         let what = format!("this looks like the secret itself; {} says where it is", key.name);
         let remedy = match findings.surroundings {
             Surroundings::Plain => format!("write {} = {}, and put the secret there", key.name, key.example()),
@@ -207,8 +202,7 @@ fn origin(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<O
                 "put the secret into /etc/stayput/token, which the unit hands over, and write credential = \"token\"".into()
             }
         };
-        findings.mistake(at, what, remedy);
-        return None;
+        return findings.reject(at, what, remedy);
     }
     let wrong = if key == &keys::SECRET_ENV {
         let mut bytes = text.bytes();
@@ -224,11 +218,8 @@ fn origin(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<O
     };
     if let Some(what) = wrong {
         // Whatever it is, it may be the secret.
-        if key == &keys::SECRET_ENV {
-            findings.hide(at.clone());
-        }
-        findings.mistake(at, what.into(), format!("for example {} = {}", key.name, key.example()));
-        return None;
+        if key == &keys::SECRET_ENV {}
+        return findings.reject(at, what, format!("for example {} = {}", key.name, key.example()));
     }
     Some(if key == &keys::SECRET_ENV {
         Origin::Env(text.to_owned())
@@ -257,8 +248,7 @@ fn budget(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<B
             "the limit is 1,200 per 5 minutes, so at most {most} here; budget = {} is plenty",
             key.example()
         );
-        findings.mistake(value.span(), what, remedy);
-        return None;
+        return findings.reject(value.span(), what, remedy);
     }
     Some(Budget { requests, per })
 }
@@ -267,25 +257,22 @@ fn api(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Stri
     let Text { text, at } = section::text(findings, key, value)?;
     let url = url(findings, &text, at.clone())?;
     if url.query().is_some() {
-        let what = "the API's base URL cannot have a query".into();
-        findings.mistake(at, what, "take the ? and what follows it out".into());
-        return None;
+        let what = "the API's base URL cannot have a query";
+        return findings.reject(at, what, "take the ? and what follows it out");
     }
     let host = url.host_str().unwrap_or_default();
     let path = url.path().trim_end_matches('/');
     if host == "dash.cloudflare.com" {
-        let what = "this is the dashboard, which is for browsers, and not the API".into();
-        findings.mistake(at, what, format!("write api = {}, or leave it out", key.example()));
-        return None;
+        let what = "this is the dashboard, which is for browsers, and not the API";
+        return findings.reject(at, what, format!("write api = {}, or leave it out", key.example()));
     }
     if host == "api.cloudflare.com" && path != "/client/v4" {
-        let what = "this is not the base of Cloudflare's API".into();
-        findings.mistake(at, what, format!("write api = {}, or leave it out", key.example()));
-        return None;
+        let what = "this is not the base of Cloudflare's API";
+        return findings.reject(at, what, format!("write api = {}, or leave it out", key.example()));
     }
     if host != "api.cloudflare.com" && !host.ends_with(".cloudflare.com") && !is_loopback(&url) {
         let what = format!("the secret is sent to {host}, which is not Cloudflare");
-        findings.warn(at, what, "leave api out unless that is meant".into());
+        findings.warn(at, what, "leave api out unless that is meant");
     }
     Some(url.as_str().trim_end_matches('/').to_owned())
 }
@@ -293,8 +280,7 @@ fn api(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Stri
 /// A URL that a request can go to: https, or http on a loopback host; nothing secret in it.
 pub(super) fn url(findings: &mut Findings<'_>, text: &str, at: Range<usize>) -> Option<Url> {
     let wrong = |findings: &mut Findings<'_>, what: &str, remedy: &str| {
-        findings.mistake(at.clone(), what.to_owned(), remedy.to_owned());
-        None
+        findings.reject(at.clone(), what.to_owned(), remedy.to_owned())
     };
     let text = text.trim();
     if text.contains(char::is_whitespace) {
@@ -316,7 +302,6 @@ pub(super) fn url(findings: &mut Findings<'_>, text: &str, at: Range<usize>) -> 
         }
     };
     if !url.username().is_empty() || url.password().is_some() {
-        findings.hide(at.clone());
         return wrong(
             findings,
             "a URL must not hold a user name or a password: it is shown in messages",

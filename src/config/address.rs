@@ -62,12 +62,8 @@ pub(super) fn read(findings: &mut Findings<'_>, table: (&DeTable<'_>, Range<usiz
         }
     }
     if sources.is_empty() {
-        let what = "both families are turned off, so there is no address to publish".into();
-        findings.mistake(
-            section.place_of(&keys::IPV6),
-            what,
-            "write [\"auto\"] for one of ipv4 and ipv6".into(),
-        );
+        let what = "both families are turned off, so there is no address to publish";
+        findings.mistake(section.place_of(&keys::IPV6), what, "write [\"auto\"] for one of ipv4 and ipv6");
     }
     Found { every: every.unwrap_or_default(), agree: agree.unwrap_or(1), allow, tunnel, sources }
 }
@@ -95,7 +91,7 @@ fn warn_about_agreement(
     for (operator, labels) in operators.iter().filter(|(_, labels)| labels.len() > 1) {
         what.push_str(&format!("; {} count as one ({operator})", labels.join(", ")));
     }
-    findings.warn(at, what, "add sources that somebody else runs, or lower agree".into());
+    findings.warn(at, what, "add sources that somebody else runs, or lower agree");
 }
 
 /// Ranges that may be published although they are not public.
@@ -114,15 +110,13 @@ fn range(findings: &mut Findings<'_>, text: &Text) -> Option<IpNet> {
         let what = format!("{} is not a range of addresses", quote(text));
         let remedy =
             "write an address and the length of the prefix, such as \"192.168.7.0/24\" or \"fd00::/8\"";
-        findings.mistake(at.clone(), what, remedy.into());
-        return None;
+        return findings.reject(at.clone(), what, remedy);
     };
     if range != range.trunc() {
         let what = format!("{} has bits behind the /{}", quote(text), range.prefix_len());
         let remedy =
             format!("write \"{}\" for the range, or \"{}\" for the one address", range.trunc(), range.addr());
-        findings.mistake(at.clone(), what, remedy);
-        return None;
+        return findings.reject(at.clone(), what, remedy);
     }
     Some(range)
 }
@@ -153,7 +147,7 @@ impl Reading<'_> {
         let mut fine = true;
         if list.len() > MOST_SOURCES {
             let what = format!("{} holds {} sources; {MOST_SOURCES} are the most", key.name, list.len());
-            findings.mistake(value.span(), what, "a few of different operators are plenty".into());
+            findings.mistake(value.span(), what, "a few of different operators are plenty");
             fine = false;
         }
         for item in list.iter().take(MOST_SOURCES) {
@@ -161,7 +155,7 @@ impl Reading<'_> {
         }
         if fine && self.found.is_empty() && !list.is_empty() {
             let what = format!("there is no source of {} in this list", self.family);
-            findings.mistake(value.span(), what, USABLE.into());
+            findings.mistake(value.span(), what, USABLE);
             fine = false;
         }
         fine.then_some(self.found)
@@ -180,14 +174,13 @@ impl Reading<'_> {
             }
             DeValue::Table(entries) => self.table(findings, (entries, at.clone()))?,
             _ => {
-                let what = "a source is a word, a URL or a table".into();
-                findings.mistake(at, what, USABLE.into());
-                return None;
+                let what = "a source is a word, a URL or a table";
+                return findings.reject(at, what, USABLE);
             }
         };
         if self.found.iter().any(|found| is_same(found, &source)) {
             let what = format!("{} is in this list already", quote(&source.label()));
-            findings.warn(at, what, "it is asked once; take one of the two out".into());
+            findings.warn(at, what, "it is asked once; take one of the two out");
         } else {
             self.found.push(source.told_apart_from(&self.found));
         }
@@ -209,8 +202,7 @@ impl Reading<'_> {
             "amazon" => BuiltIn::Amazon,
             _ if NOT_YET.contains(&word) => {
                 let what = format!("this version cannot ask {} yet", quote(word));
-                findings.mistake(text.at, what, USABLE.into());
-                return None;
+                return findings.reject(text.at, what, USABLE);
             }
             _ if word.contains("://") => return self.url(findings, text),
             _ => {
@@ -221,7 +213,7 @@ impl Reading<'_> {
         let source = Source::built_in(which, self.family);
         if source.is_none() {
             let what = format!("{} has no service for {}", quote(word), self.family);
-            findings.mistake(text.at, what, USABLE.into());
+            findings.mistake(text.at, what, USABLE);
         }
         source
     }
@@ -249,8 +241,7 @@ impl Reading<'_> {
         if let Some(family) = literal.filter(|family| *family != self.family) {
             let what =
                 format!("this host has an {family} address only, but is to be asked over {}", self.family);
-            findings.mistake(text.at, what, "use a host name that has addresses of this family".into());
-            return None;
+            return findings.reject(text.at, what, "use a host name that has addresses of this family");
         }
         Some(Source::Url {
             label: shown(&url).into(),
@@ -268,14 +259,13 @@ impl Reading<'_> {
             [one] => section.read(one, findings, |findings, key, value| self.entry(findings, key, value)),
             [] => {
                 if is_empty {
-                    findings.mistake(at, "this source is empty".into(), USABLE.into());
+                    findings.mistake(at, "this source is empty", USABLE);
                 }
                 None
             }
             [first, .., last] => {
                 let what = format!("a source is one thing; this is {} and {}", first.name, last.name);
-                findings.mistake(section.key_at(last), what, "make two tables of it: { … }, { … }".into());
-                None
+                findings.reject(section.key_at(last), what, "make two tables of it: { … }, { … }")
             }
         }
     }
@@ -297,13 +287,15 @@ impl Reading<'_> {
             if path.is_absolute() {
                 return Some(Source::File(path));
             }
-            let what = "a daemon has no folder of its own, so this path leads nowhere".into();
-            findings.mistake(text.at, what, format!("write the whole path, such as {}", key.example()));
-            return None;
+            let what = "a daemon has no folder of its own, so this path leads nowhere";
+            return findings.reject(
+                text.at,
+                what,
+                format!("write the whole path, such as {}", key.example()),
+            );
         }
         let what = format!("this version cannot ask {{ {} = … }} yet", key.name);
-        findings.mistake(text.at, what, USABLE.into());
-        None
+        findings.reject(text.at, what, USABLE)
     }
 
     fn fixed(&self, findings: &mut Findings<'_>, text: &Text) -> Option<Source> {
@@ -314,20 +306,17 @@ impl Reading<'_> {
                 Family::V4 => "198.51.100.7",
                 Family::V6 => "2001:db8::7",
             };
-            findings.mistake(at, what, format!("write one address, such as \"{example}\""));
-            return None;
+            return findings.reject(at, what, format!("write one address, such as \"{example}\""));
         };
         if Family::of(address) != self.family {
             let what =
                 format!("{address} is an {} address, in the list for {}", Family::of(address), self.family);
-            findings.mistake(at, what, "move it to the other list".into());
-            return None;
+            return findings.reject(at, what, "move it to the other list");
         }
         if let Err(why) = publishable(address, self.allow) {
             let what = format!("{address} cannot be published: {why}");
             let remedy = format!("write another address, or allow = [\"{address}\"] if it is meant");
-            findings.mistake(at, what, remedy);
-            return None;
+            return findings.reject(at, what, remedy);
         }
         Some(Source::Static(address))
     }

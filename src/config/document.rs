@@ -67,8 +67,8 @@ pub(super) fn from_text(text: &str, file: &Path, surroundings: Surroundings) -> 
     let mut findings = Findings::new(&source, text);
     findings.surroundings = surroundings;
     if let Some(at) = text.find('\0') {
-        let what = "there is a NUL character in the file, so it is not a text".into();
-        findings.mistake(at..at + 1, what, "save it as UTF-8 text".into());
+        let what = "there is a NUL character in the file, so it is not a text";
+        findings.mistake(at..at + 1, what, "save it as UTF-8 text");
         return Err(unwanted(findings));
     }
     let readable = syntax::readable(&mut findings, text);
@@ -172,11 +172,7 @@ impl Draft {
             if let Some((_, other)) = logins.iter().find(|(login, _)| *login == found.access.login) {
                 let what =
                     format!("{name} and {other} read the same secret, and each has a budget of its own");
-                findings.warn(
-                    found.at,
-                    what,
-                    "use one account for both, or say where the other secret is".into(),
-                );
+                findings.warn(found.at, what, "use one account for both, or say where the other secret is");
             }
             logins.push((found.access.login.clone(), name.clone()));
             self.settings.accounts.insert(name.clone(), found.account);
@@ -237,8 +233,8 @@ fn records(
     let mut found = record::Found::default();
     match value.map(|value| (value.get_ref(), value.span())) {
         Some((DeValue::Table(inner), at)) => {
-            let what = "records stand in double brackets, because there can be several".into();
-            findings.mistake(at.clone(), what, "write [[record]]".into());
+            let what = "records stand in double brackets, because there can be several";
+            findings.mistake(at.clone(), what, "write [[record]]");
             found.read(findings, (inner, at), context);
         }
         Some((DeValue::Array(list), _)) if !list.is_empty() => {
@@ -250,10 +246,9 @@ fn records(
             }
         }
         None | Some((DeValue::Array(_), _)) => {
-            let what = "there is no name to keep: at least one [[record]] is needed".into();
-            let remedy =
-                "add these two lines, with your name:\n[[record]]\nname = \"home.example.com\"".into();
-            findings.lacking(what, remedy);
+            let what = "there is no name to keep: at least one [[record]] is needed";
+            let remedy = "add these two lines, with your name:\n[[record]]\nname = \"home.example.com\"";
+            findings.missing(None, what, remedy);
         }
         Some(_) => {
             if let Some(value) = value {
@@ -278,8 +273,7 @@ fn owner(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Bo
     } else {
         "write a short name for this host, such as \"attic\"".into()
     };
-    findings.mistake(at, what, remedy);
-    None
+    findings.reject(at, what, remedy)
 }
 
 fn ca_file(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<(PathBuf, Authorities)> {

@@ -46,7 +46,7 @@ impl Found {
         };
         if !section.has(&keys::NAME) {
             let remedy = format!("add name = {}", keys::NAME.example());
-            findings.missing(section.at.clone(), "this [[record]] has no name".into(), remedy);
+            findings.missing(Some(section.at.clone()), "this [[record]] has no name", remedy);
             return;
         }
         let names = section.read(&keys::NAME, findings, section::one_or_more);
@@ -80,7 +80,7 @@ impl Found {
                 quote(&first.text),
                 twice.join(" and ")
             );
-            findings.mistake(text.at, what, "keep one of the two".into());
+            findings.mistake(text.at, what, "keep one of the two");
         }
     }
 }
@@ -92,10 +92,9 @@ fn name(findings: &mut Findings<'_>, text: &Text, zone: &ZoneHint) -> Option<Nam
     let parts: Vec<&str> = text.text.split([',', ';', ' ', '\t']).filter(|part| !part.is_empty()).collect();
     let are_names = text.text.contains([',', ';']) || parts.iter().all(|part| part.contains('.'));
     if parts.len() > 1 && are_names {
-        let what = "several names stand in one text".into();
+        let what = "several names stand in one text";
         let list = parts.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-        findings.mistake(text.at.clone(), what, format!("write a list: [{list}]"));
-        return None;
+        return findings.reject(text.at.clone(), what, format!("write a list: [{list}]"));
     }
     let name = match Name::parse(&text.text) {
         Ok(name) => name,
@@ -124,16 +123,14 @@ fn name(findings: &mut Findings<'_>, text: &Text, zone: &ZoneHint) -> Option<Nam
                 }
                 error => error.to_string(),
             };
-            findings.mistake(text.at.clone(), what, remedy);
-            return None;
+            return findings.reject(text.at.clone(), what, remedy);
         }
     };
     if let ZoneHint::Named(zone) | ZoneHint::Id(_, Some(zone)) = zone {
         if !name.is_within(zone) {
             let what = format!("{name} is not in its zone {zone}");
             let remedy = format!("write a name that ends in \".{zone}\", or take zone out to have it found");
-            findings.mistake(text.at.clone(), what, remedy);
-            return None;
+            return findings.reject(text.at.clone(), what, remedy);
         }
     }
     Some(name)
@@ -144,9 +141,9 @@ fn zone_itself(findings: &mut Findings<'_>, text: &Text, zone: &ZoneHint) -> Opt
     if let ZoneHint::Named(zone) | ZoneHint::Id(_, Some(zone)) = zone {
         return Some(zone.clone());
     }
-    let what = "\"@\" is the zone itself, and no zone is named here".into();
+    let what = "\"@\" is the zone itself, and no zone is named here";
     let remedy = "add zone = \"example.com\", or write the zone's name in place of \"@\"";
-    findings.missing(text.at.clone(), what, remedy.into());
+    findings.missing(Some(text.at.clone()), what, remedy);
     None
 }
 
@@ -170,7 +167,7 @@ fn types(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<'
             };
             if families.contains(&family) {
                 let what = format!("{} is in this list already", family.record_type());
-                findings.mistake(item.span(), what, "take one of the two out".into());
+                findings.mistake(item.span(), what, "take one of the two out");
             } else {
                 families.push(family);
             }
@@ -190,8 +187,7 @@ fn one_type(findings: &mut Findings<'_>, text: &Text, context: &Context<'_>) -> 
             "IPV6" | "6" => "write \"AAAA\"",
             _ => "write \"A\", \"AAAA\" or both",
         };
-        findings.mistake(at, what, remedy.into());
-        return None;
+        return findings.reject(at, what, remedy);
     };
     if !context.families.contains(&family) {
         let key = match family {
@@ -201,7 +197,7 @@ fn one_type(findings: &mut Findings<'_>, text: &Text, context: &Context<'_>) -> 
         let what =
             format!("{} needs {family}, which {key} = [] in [address] turns off", family.record_type());
         let remedy = format!("take {} out here, or the line {key} = [] there", family.record_type());
-        findings.missing(at, what, remedy);
+        findings.missing(Some(at), what, remedy);
         return None;
     }
     Some(family)
@@ -224,7 +220,7 @@ fn account(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context
             }
             None => format!("known accounts: {}", known.collect::<Vec<_>>().join(", ")),
         };
-        findings.missing(at, format!("there is no account {name}"), remedy);
+        findings.missing(Some(at), format!("there is no account {name}"), remedy);
     }
     name
 }
@@ -244,8 +240,7 @@ fn zone(findings: &mut Findings<'_>, section: &Section<'_>) -> ZoneHint {
             id if ZoneId::parse(id).is_some() => format!("this is an identifier: write zone-id = \"{id}\""),
             _ => "write the zone as Cloudflare shows it, such as \"example.com\"".into(),
         };
-        findings.mistake(at, wrong, remedy);
-        None
+        findings.reject(at, wrong, remedy)
     });
     let id = section.read(&keys::ZONE_ID, findings, zone_id);
     match (id, name) {
@@ -288,8 +283,8 @@ fn options(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context
     let proxied = section.read(&keys::PROXIED, findings, section::switch);
     let ttl = section.read(&keys::TTL, findings, ttl);
     if let (Some(true), Some(Ttl::Seconds(_))) = (proxied, ttl) {
-        let what = "a proxied record's TTL is always automatic; this one has no effect".into();
-        findings.warn(section.place_of(&keys::TTL), what, "take ttl out, or write proxied = false".into());
+        let what = "a proxied record's TTL is always automatic; this one has no effect";
+        findings.warn(section.place_of(&keys::TTL), what, "take ttl out, or write proxied = false");
     }
     Options {
         proxied,
@@ -309,9 +304,8 @@ fn ttl(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Ttl>
             "0" | "1" => "write ttl = \"auto\"".into(),
             number => format!("write ttl = \"{number}s\""),
         };
-        let what = "ttl takes \"auto\" or a duration as text; this is a number".into();
-        findings.mistake(at, what, remedy);
-        return None;
+        let what = "ttl takes \"auto\" or a duration as text; this is a number";
+        return findings.reject(at, what, remedy);
     }
     if value.get_ref().as_str().is_some_and(|text| text.trim().eq_ignore_ascii_case("auto")) {
         return Some(Ttl::Auto);
@@ -328,7 +322,7 @@ fn ttl(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Ttl>
             30..=86_399 => "leave the fraction out",
             _ => "write ttl = \"1d\", or \"auto\"",
         };
-        findings.mistake(at, what, remedy.into());
+        findings.mistake(at, what, remedy);
     }
     seconds.map(Ttl::Seconds)
 }
@@ -344,9 +338,8 @@ fn comment(findings: &mut Findings<'_>, entry: (&Key, &Value<'_>), owner: Option
         return None;
     };
     if text.contains(char::is_control) {
-        let what = "a comment is one line without control characters".into();
-        findings.mistake(at, what, "write it on one line".into());
-        return None;
+        let what = "a comment is one line without control characters";
+        return findings.reject(at, what, "write it on one line");
     }
     // The mark stands behind it: " [stayput/OWNER]".
     let mark = " [stayput]".len() + owner.map_or(0, |owner| 1 + owner.chars().count());
@@ -354,8 +347,7 @@ fn comment(findings: &mut Findings<'_>, entry: (&Key, &Value<'_>), owner: Option
     if length > MOST {
         let what =
             format!("with stayput's mark the comment is {length} characters long; Cloudflare takes {MOST}");
-        findings.mistake(at, what, format!("shorten it to {}", MOST - mark));
-        return None;
+        return findings.reject(at, what, format!("shorten it to {}", MOST - mark));
     }
     if length > MOST_FREE {
         let what = format!(
@@ -374,7 +366,7 @@ fn tags(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Vec
     let texts = section::texts(findings, key, value)?;
     if texts.len() > 20 {
         let what = format!("a record has at most 20 tags; these are {}", texts.len());
-        findings.mistake(value.span(), what, "take some out".into());
+        findings.mistake(value.span(), what, "take some out");
     }
     let mut tags: Vec<Box<str>> = Vec::new();
     for Text { text, at } in texts {
@@ -399,7 +391,7 @@ fn tags(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Vec
             None
         };
         match wrong {
-            Some((what, remedy)) => findings.mistake(at, what, remedy.into()),
+            Some((what, remedy)) => findings.mistake(at, what, remedy),
             None => tags.push(text.into()),
         }
     }
@@ -411,15 +403,15 @@ fn beside(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<
     let exclusive = section.read(&keys::EXCLUSIVE, findings, section::switch);
     let shared = section.read(&keys::SHARED, findings, section::switch);
     if shared == Some(true) && !context.has_owner {
-        let what = "shared = true needs an owner, to tell our record from the others'".into();
-        let remedy = "add owner = \"…\" at the top of the file, a different one on each host".into();
-        findings.missing(section.key_at(&keys::SHARED), what, remedy);
+        let what = "shared = true needs an owner, to tell our record from the others'";
+        let remedy = "add owner = \"…\" at the top of the file, a different one on each host";
+        findings.missing(Some(section.key_at(&keys::SHARED)), what, remedy);
     }
     match (exclusive.unwrap_or_default(), shared.unwrap_or_default()) {
         (true, true) => {
-            let what = "exclusive removes the records that shared is to stand beside".into();
+            let what = "exclusive removes the records that shared is to stand beside";
             let at = section.key_at(&keys::EXCLUSIVE);
-            findings.mistake(at, what, "keep one of exclusive and shared".into());
+            findings.mistake(at, what, "keep one of exclusive and shared");
             Beside::Nobody
         }
         (true, false) => Beside::Nobody,

@@ -44,15 +44,13 @@ impl<'a> Section<'a> {
             }
             if let Some(later) = later(place, name, value) {
                 let what = format!("this version of stayput has no {later} yet");
-                findings.mistake(key.span(), what, "take it out".into());
+                findings.mistake(key.span(), what, "take it out");
                 continue;
             }
             let misplaced = keys::ALL.iter().any(|key| key.name == name);
             let in_account =
                 place == Place::Account && (value.get_ref().is_str() || value.get_ref().is_array());
-            if place == Place::Secret || in_account && !misplaced {
-                findings.hide(value.span());
-            }
+            if place == Place::Secret || in_account && !misplaced {}
             let what = unknown(place, name, value);
             findings.mistake(key.span(), what, keys::remedy_for_unknown(place, name));
         }
@@ -129,9 +127,7 @@ pub(super) fn wrong_kind(findings: &mut Findings<'_>, key: &Key, value: &Value<'
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     };
-    if key == &keys::CLOUDFLARE {
-        findings.hide(value.span());
-    }
+    if key == &keys::CLOUDFLARE {}
     let what = format!("{} takes {}; this is {found}", key.name, key.expected());
     findings.mistake(value.span(), what, format!("write {}", instead(key, value)));
 }
@@ -180,18 +176,15 @@ pub(super) fn text(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) ->
     let at = value.span();
     if text.trim().is_empty() {
         let remedy = format!("write {} = {}, or leave it out", key.name, key.example());
-        findings.mistake(at, format!("{} is empty", key.name), remedy);
-        return None;
+        return findings.reject(at, format!("{} is empty", key.name), remedy);
     }
     if text.contains(char::is_control) {
         let what = format!("{} has a line break or another control character in it", key.name);
-        findings.mistake(at, what, "take it out".into());
-        return None;
+        return findings.reject(at, what, "take it out");
     }
     if let Some(char) = text.chars().find(|char| is_invisible(*char)) {
         let what = format!("{} has an invisible character in it (U+{:04X})", key.name, u32::from(char));
-        findings.mistake(at, what, "type the text anew".into());
-        return None;
+        return findings.reject(at, what, "type the text anew");
     }
     Some(Text { text: text.as_ref().to_owned(), at })
 }
@@ -274,8 +267,7 @@ pub(super) fn span(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) ->
         value.get_ref().as_str().unwrap_or_default().trim()
     );
     let nearest = if duration < least { least } else { most };
-    findings.mistake(value.span(), what, format!("write {} = \"{}\"", key.name, shown(nearest)));
-    None
+    findings.reject(value.span(), what, format!("write {} = \"{}\"", key.name, shown(nearest)))
 }
 
 /// A duration, however long.
@@ -302,8 +294,7 @@ pub(super) fn duration(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>
             } else {
                 "write a number and a unit, such as \"30s\", \"5m\", \"1h 30m\" or \"2d\"".into()
             };
-            findings.mistake(value.span(), what, remedy);
-            None
+            findings.reject(value.span(), what, remedy)
         }
     }
 }
@@ -336,14 +327,10 @@ pub(super) fn texts(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -
 pub(super) fn item_text(findings: &mut Findings<'_>, key: &Key, item: &Value<'_>) -> Option<Text> {
     match item.get_ref().as_str() {
         Some(words) if !words.trim().is_empty() => text(findings, key, item),
-        Some(_) => {
-            findings.mistake(item.span(), format!("an entry of {} is empty", key.name), "take it out".into());
-            None
-        }
+        Some(_) => findings.reject(item.span(), format!("an entry of {} is empty", key.name), "take it out"),
         None => {
             let what = format!("the entries of {} are texts", key.name);
-            findings.mistake(item.span(), what, "put it into quotation marks".into());
-            None
+            findings.reject(item.span(), what, "put it into quotation marks")
         }
     }
 }
@@ -369,11 +356,9 @@ pub(super) fn command(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>)
         DeValue::Array(list) if !list.is_empty() => list,
         DeValue::String(line) => {
             let words: Vec<String> = line.split_whitespace().map(|word| format!("\"{word}\"")).collect();
-            let what =
-                "a command is a list of the program and its arguments, because no shell runs it".into();
+            let what = "a command is a list of the program and its arguments, because no shell runs it";
             let remedy = format!("write {} = [{}]", key.name, words.join(", "));
-            findings.mistake(value.span(), what, remedy);
-            return None;
+            return findings.reject(value.span(), what, remedy);
         }
         _ => {
             wrong_kind(findings, key, value);
@@ -385,16 +370,16 @@ pub(super) fn command(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>)
         match item.get_ref().as_str() {
             Some(word) if index == 0 && word.trim().is_empty() => {
                 let remedy = format!("write {} = {}", key.name, key.example());
-                findings.mistake(item.span(), "the program's name is empty".into(), remedy);
+                findings.mistake(item.span(), "the program's name is empty", remedy);
             }
             Some(word) if word.contains('\0') => {
-                let what = "a command cannot hold a NUL character".into();
-                findings.mistake(item.span(), what, "take it out".into());
+                let what = "a command cannot hold a NUL character";
+                findings.mistake(item.span(), what, "take it out");
             }
             Some(word) => words.push(word.to_owned()),
             None => {
-                let what = "the program and each argument are texts".into();
-                findings.mistake(item.span(), what, "put it into quotation marks".into());
+                let what = "the program and each argument are texts";
+                findings.mistake(item.span(), what, "put it into quotation marks");
             }
         }
     }

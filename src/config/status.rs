@@ -25,13 +25,11 @@ fn place(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Pa
     let path = PathBuf::from(text.trim());
     if !path.is_absolute() {
         let what = "the daemon and `stayput status` may run in different folders, so this path leads nowhere";
-        findings.mistake(at, what.into(), format!("write the whole path, such as {}", key.example()));
-        return None;
+        return findings.reject(at, what, format!("write the whole path, such as {}", key.example()));
     }
     if text.trim().len() > MOST_BYTES {
         let what = format!("a socket's path has {MOST_BYTES} bytes at most; this has {}", text.trim().len());
-        findings.mistake(at, what, "put it into a folder with a shorter path".into());
-        return None;
+        return findings.reject(at, what, "put it into a folder with a shorter path");
     }
     Some(path)
 }
