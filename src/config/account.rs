@@ -149,22 +149,9 @@ pub(super) fn secret(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) 
         return findings.reject(value.span(), what, remedy);
     };
     let section = Section::new(findings, Place::Secret, (entries, value.span()), &|_| false);
-    let stated: Vec<&Key> = Place::Secret.keys().filter(|key| section.has(key)).collect();
-    match stated.as_slice() {
-        [one] => section.read(one, findings, origin),
-        [] => {
-            if entries.is_empty() {
-                let what = format!("{} does not say where the secret is", key.name);
-                let remedy = format!("write {}", findings.secret_elsewhere(key.name));
-                findings.mistake(value.span(), what, remedy);
-            }
-            None
-        }
-        [first, .., last] => {
-            let what = format!("{} says two places: {} and {}", key.name, first.name, last.name);
-            findings.reject(section.key_at(last), what, "keep the one that holds the secret")
-        }
-    }
+    let remedy = format!("write {}", findings.secret_elsewhere(key.name));
+    let one = section.only(findings, Place::Secret, &remedy)?;
+    section.read(one, findings, origin)
 }
 
 /// What to do with a secret that stands in the file.
@@ -204,36 +191,31 @@ fn origin(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<O
         };
         return findings.reject(at, what, remedy);
     }
-    let wrong = if key == &keys::SECRET_ENV {
-        let mut bytes = text.bytes();
-        let begins = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-        let fits = begins && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        (!fits).then_some("this is not the name of an environment variable")
-    } else if key == &keys::SECRET_CREDENTIAL {
-        let fits = !text.contains('/') && text != "." && text != "..";
-        (!fits).then_some("a credential is a name, as in LoadCredential=NAME:PATH, and not a path")
-    } else {
-        let home = text.starts_with('~') || text.starts_with('$');
-        home.then_some("no shell reads this path, so ~ and $ would stay as they are")
+    let in_name = |char: char| char.is_ascii_alphanumeric() || char == '_';
+    let (fits, what) = match key.name {
+        "env" => (
+            text.chars().all(in_name) && !text.starts_with(|char: char| char.is_ascii_digit()),
+            "this is not the name of an environment variable",
+        ),
+        "credential" => (
+            !text.contains('/') && !text.starts_with('.'),
+            "a credential is a name, as in LoadCredential=NAME:PATH, and not a path",
+        ),
+        _ => (!text.starts_with(['~', '$']), "no shell reads this path, so ~ and $ would stay as they are"),
     };
-    if let Some(what) = wrong {
-        // Whatever it is, it may be the secret.
-        if key == &keys::SECRET_ENV {}
+    if !fits {
         return findings.reject(at, what, format!("for example {} = {}", key.name, key.example()));
     }
-    Some(if key == &keys::SECRET_ENV {
-        Origin::Env(text.to_owned())
-    } else if key == &keys::SECRET_CREDENTIAL {
-        Origin::Credential(text.to_owned())
-    } else {
-        Origin::File(PathBuf::from(text))
+    Some(match key.name {
+        "env" => Origin::Env(text.to_owned()),
+        "credential" => Origin::Credential(text.to_owned()),
+        _ => Origin::File(PathBuf::from(text)),
     })
 }
 
 fn budget(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Budget> {
     let DeValue::Table(entries) = value.get_ref() else {
-        section::wrong_kind(findings, key, value);
-        return None;
+        return section::wrong_kind(findings, key, value);
     };
     let section = Section::new(findings, Place::Budget, (entries, value.span()), &|_| false);
     let requests = section.read(&keys::REQUESTS, findings, section::count);
@@ -243,11 +225,7 @@ fn budget(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<B
     let allowed = u64::from(requests) * 1_000 <= 4 * u64::try_from(per.as_millis()).unwrap_or(u64::MAX);
     if !allowed && per < Duration::from_secs(300) {
         let what = format!("{requests} requests per {} are more than Cloudflare allows", section::shown(per));
-        let most = (4 * per.as_secs()).max(1);
-        let remedy = format!(
-            "the limit is 1,200 per 5 minutes, so at most {most} here; budget = {} is plenty",
-            key.example()
-        );
+        let remedy = format!("the limit is 1,200 per 5 minutes; budget = {} is plenty", key.example());
         return findings.reject(value.span(), what, remedy);
     }
     Some(Budget { requests, per })
@@ -262,11 +240,7 @@ fn api(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Stri
     }
     let host = url.host_str().unwrap_or_default();
     let path = url.path().trim_end_matches('/');
-    if host == "dash.cloudflare.com" {
-        let what = "this is the dashboard, which is for browsers, and not the API";
-        return findings.reject(at, what, format!("write api = {}, or leave it out", key.example()));
-    }
-    if host == "api.cloudflare.com" && path != "/client/v4" {
+    if host == "dash.cloudflare.com" || host == "api.cloudflare.com" && path != "/client/v4" {
         let what = "this is not the base of Cloudflare's API";
         return findings.reject(at, what, format!("write api = {}, or leave it out", key.example()));
     }
@@ -279,55 +253,29 @@ fn api(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Stri
 
 /// A URL that a request can go to: https, or http on a loopback host; nothing secret in it.
 pub(super) fn url(findings: &mut Findings<'_>, text: &str, at: Range<usize>) -> Option<Url> {
-    let wrong = |findings: &mut Findings<'_>, what: &str, remedy: &str| {
-        findings.reject(at.clone(), what.to_owned(), remedy.to_owned())
-    };
-    let text = text.trim();
-    if text.contains(char::is_whitespace) {
-        return wrong(findings, "a URL has no blanks in it", "take them out, or write %20");
-    }
-    let url = match Url::parse(text) {
+    let url = match Url::parse(text.trim()) {
         Ok(url) => url,
-        Err(_) if !text.contains("://") => {
-            let what = format!("{} is not a whole URL", quote(text));
-            return wrong(findings, &what, "write it with https:// in front");
-        }
         Err(error) => {
-            let what = format!("{} is not a URL: {error}", quote(text));
-            return wrong(
-                findings,
-                &what,
-                "write it as a browser shows it, such as \"https://ip.example.org/\"",
-            );
+            let remedy = "write it whole, with https:// in front, such as \"https://ip.example.org/\"";
+            return findings.reject(at, format!("this is not a URL: {error}"), remedy);
         }
     };
-    if !url.username().is_empty() || url.password().is_some() {
-        return wrong(
-            findings,
+    let wrong = if !url.username().is_empty() || url.password().is_some() {
+        (
             "a URL must not hold a user name or a password: it is shown in messages",
             "take what stands before the @ out",
-        );
-    }
-    if url.fragment().is_some() {
-        return wrong(
-            findings,
-            "a # in a URL is for browsers; it is never sent",
-            "take the # and what follows it out",
-        );
-    }
-    match url.scheme() {
-        "https" => Some(url),
-        "http" if is_loopback(&url) => Some(url),
-        "http" => wrong(
-            findings,
-            "http is accepted for loopback hosts only: anybody on the way could read and change it",
+        )
+    } else if url.fragment().is_some() {
+        ("a # in a URL is for browsers; it is never sent", "take the # and what follows it out")
+    } else if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
+        (
+            "a URL begins with https://; http is for loopback hosts only, where nobody can read or change it",
             "write https://",
-        ),
-        scheme => {
-            let what = format!("only https can be asked, not {scheme}");
-            wrong(findings, &what, "write https://")
-        }
-    }
+        )
+    } else {
+        return Some(url);
+    };
+    findings.reject(at, wrong.0, wrong.1)
 }
 
 fn is_loopback(url: &Url) -> bool {

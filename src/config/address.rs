@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -141,8 +140,7 @@ impl Reading<'_> {
     /// The list; empty if the family is off, `None` if something in it is wrong.
     fn list(mut self, findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Vec<Source>> {
         let Some(list) = value.get_ref().as_array() else {
-            section::wrong_kind(findings, key, value);
-            return None;
+            return section::wrong_kind(findings, key, value);
         };
         let mut fine = true;
         if list.len() > MOST_SOURCES {
@@ -205,10 +203,7 @@ impl Reading<'_> {
                 return findings.reject(text.at, what, USABLE);
             }
             _ if word.contains("://") => return self.url(findings, text),
-            _ => {
-                self.unknown_word(findings, &text);
-                return None;
-            }
+            _ => return findings.reject(text.at, format!("there is no source {}", quote(word)), USABLE),
         };
         let source = Source::built_in(which, self.family);
         if source.is_none() {
@@ -216,23 +211,6 @@ impl Reading<'_> {
             findings.mistake(text.at, what, USABLE);
         }
         source
-    }
-
-    fn unknown_word(&self, findings: &mut Findings<'_>, text: &Text) {
-        let word = text.text.trim();
-        let known = ["auto", "cloudflare", "ipify", "amazon"].into_iter().chain(NOT_YET);
-        let remedy = if word.parse::<IpAddr>().is_ok() {
-            format!("write {{ static = \"{word}\" }} for an address that is simply known")
-        } else if word.starts_with('/') {
-            format!("write {{ file = \"{word}\" }} or {{ command = [\"{word}\"] }}")
-        } else if let Some(near) = keys::nearest(&word.to_lowercase(), known) {
-            format!("did you mean \"{near}\"?")
-        } else if word.contains('.') {
-            format!("write \"https://{word}\" if it is a URL that answers with the address")
-        } else {
-            USABLE.into()
-        };
-        findings.mistake(text.at.clone(), format!("there is no source {}", quote(word)), remedy);
     }
 
     fn url(&self, findings: &mut Findings<'_>, text: Text) -> Option<Source> {
@@ -251,23 +229,9 @@ impl Reading<'_> {
     }
 
     fn table(&self, findings: &mut Findings<'_>, table: (&DeTable<'_>, Range<usize>)) -> Option<Source> {
-        let at = table.1.clone();
-        let is_empty = table.0.is_empty();
         let section = Section::new(findings, Place::Source, table, &|_| false);
-        let stated: Vec<&'static Key> = Place::Source.keys().filter(|key| section.has(key)).collect();
-        match stated.as_slice() {
-            [one] => section.read(one, findings, |findings, key, value| self.entry(findings, key, value)),
-            [] => {
-                if is_empty {
-                    findings.mistake(at, "this source is empty", USABLE);
-                }
-                None
-            }
-            [first, .., last] => {
-                let what = format!("a source is one thing; this is {} and {}", first.name, last.name);
-                findings.reject(section.key_at(last), what, "make two tables of it: { … }, { … }")
-            }
-        }
+        let one = section.only(findings, Place::Source, USABLE)?;
+        section.read(one, findings, |findings, key, value| self.entry(findings, key, value))
     }
 
     fn entry(&self, findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Source> {
@@ -283,16 +247,7 @@ impl Reading<'_> {
             return self.fixed(findings, &text);
         }
         if key == &keys::SOURCE_FILE {
-            let path = PathBuf::from(text.text.trim());
-            if path.is_absolute() {
-                return Some(Source::File(path));
-            }
-            let what = "a daemon has no folder of its own, so this path leads nowhere";
-            return findings.reject(
-                text.at,
-                what,
-                format!("write the whole path, such as {}", key.example()),
-            );
+            return section::path(findings, key, value).map(Source::File);
         }
         let what = format!("this version cannot ask {{ {} = … }} yet", key.name);
         findings.reject(text.at, what, USABLE)
@@ -302,11 +257,7 @@ impl Reading<'_> {
         let at = text.at.clone();
         let Ok(address) = text.text.trim().parse::<IpAddr>() else {
             let what = format!("{} is not an address", quote(&text.text));
-            let example = match self.family {
-                Family::V4 => "198.51.100.7",
-                Family::V6 => "2001:db8::7",
-            };
-            return findings.reject(at, what, format!("write one address, such as \"{example}\""));
+            return findings.reject(at, what, "write one address, such as \"198.51.100.7\"");
         };
         if Family::of(address) != self.family {
             let what =

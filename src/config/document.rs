@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::keys::{self, Key, Place};
 use super::mistake::{Findings, Mistake, Mistakes, Surroundings, quote};
 use super::section::{self, Section, Text, Value};
-use super::{account, address, file, record, status, syntax};
+use super::{account, address, file, record, syntax};
 use crate::cloudflare::credential::{Access, Login, Origin};
 use crate::detect::Source;
 use crate::engine::names::Family;
@@ -66,54 +66,23 @@ pub(super) fn from_text(text: &str, file: &Path, surroundings: Surroundings) -> 
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut findings = Findings::new(&source, text);
     findings.surroundings = surroundings;
-    if let Some(at) = text.find('\0') {
-        let what = "there is a NUL character in the file, so it is not a text";
-        findings.mistake(at..at + 1, what, "save it as UTF-8 text");
-        return Err(unwanted(findings));
-    }
     let readable = syntax::readable(&mut findings, text);
     let (table, _) = DeTable::parse_recoverable(&readable);
-    let draft = read(&mut findings, table.get_ref());
-    conclude(findings, draft)
-}
-
-/// The mistakes of findings that are known to hold some.
-fn unwanted(findings: Findings<'_>) -> Mistakes {
-    match findings.judge() {
-        Err(mistakes) => mistakes,
-        Ok(_) => Mistakes::about("the configuration", "it cannot be read", "report this as a bug in stayput"),
-    }
-}
-
-/// A configuration that may rest on mistakes.
-pub(super) struct Draft {
-    settings: Settings,
-    sources: BTreeMap<Family, Vec<Source>>,
-    pub(super) accounts: BTreeMap<AccountName, Access>,
-    socket: Option<PathBuf>,
-    ca_file: Option<(PathBuf, Authorities)>,
-    secret_variables: BTreeSet<String>,
-}
-
-pub(super) fn conclude(findings: Findings<'_>, draft: Draft) -> Result<Config, Mistakes> {
-    let warnings = findings.judge()?;
-    let Draft { settings, sources, accounts, socket, ca_file, secret_variables } = draft;
-    let (ca_file, authorities) = ca_file.unzip();
-    let authorities = authorities.unwrap_or_default();
-    Ok(Config { settings, sources, accounts, socket, ca_file, authorities, secret_variables, warnings })
+    let config = read(&mut findings, table.get_ref());
+    findings.judge().map(|warnings| Config { warnings, ..config })
 }
 
 /// Reads the tree. What is wrong in it is reported, and something stands in for it.
-pub(super) fn read(findings: &mut Findings<'_>, table: &DeTable<'_>) -> Draft {
-    let nothing = DeTable::new();
+pub(super) fn read(findings: &mut Findings<'_>, table: &DeTable<'_>) -> Config {
     let top = Section::new(findings, Place::Top, (table, 0..0), &|_| false);
     let owner = top.read(&keys::OWNER, findings, owner);
     let on_exit = top.read(&keys::ON_EXIT, findings, section::choice);
     let max_deletes = top.read(&keys::MAX_DELETES, findings, section::count);
     let ca_file = top.read(&keys::CA_FILE, findings, ca_file);
-    let cloudflare = table_of(findings, table, &keys::CLOUDFLARE).unwrap_or((&nothing, 0..0));
+    let nothing = DeTable::new();
+    let cloudflare = table_of(findings, (table, &nothing), &keys::CLOUDFLARE);
     let accounts = account::read(findings, cloudflare);
-    let address = table_of(findings, table, &keys::ADDRESS).unwrap_or((&nothing, 0..0));
+    let address = table_of(findings, (table, &nothing), &keys::ADDRESS);
     let address = address::read(findings, address);
     let context = record::Context {
         accounts: accounts.keys().collect(),
@@ -121,7 +90,7 @@ pub(super) fn read(findings: &mut Findings<'_>, table: &DeTable<'_>) -> Draft {
         owner: owner.as_deref(),
         has_owner: top.has(&keys::OWNER),
     };
-    let records = records(findings, entry(table, &keys::RECORD), &context);
+    let records = records(findings, table.get(keys::RECORD.name), &context);
     let settings = Settings {
         accounts: BTreeMap::new(),
         sources: address.sources.iter().map(|(family, list)| (*family, as_settings(list))).collect(),
@@ -135,23 +104,26 @@ pub(super) fn read(findings: &mut Findings<'_>, table: &DeTable<'_>) -> Draft {
         on_exit: if on_exit == Some(1) { OnExit::Delete } else { OnExit::Keep },
     };
     warn_about_exit(findings, &settings, top.place_of(&keys::ON_EXIT));
-    let status = table_of(findings, table, &keys::STATUS).unwrap_or((&nothing, 0..0));
-    let socket = status::socket(findings, status);
+    let status = table_of(findings, (table, &nothing), &keys::STATUS);
+    let status = Section::new(findings, Place::Status, status, &|_| false);
     let origins = accounts.values().map(|found| found.access.login.origin());
     let secret_variables = origins.filter_map(Origin::variable).map(str::to_owned).collect();
-    let mut draft = Draft {
+    let (ca_file, authorities) = ca_file.unzip();
+    let mut config = Config {
         settings,
         sources: address.sources,
         accounts: BTreeMap::new(),
-        socket,
+        socket: status.read(&keys::SOCKET, findings, socket),
         ca_file,
+        authorities: authorities.unwrap_or_default(),
         secret_variables,
+        warnings: Vec::new(),
     };
-    draft.take_accounts(findings, accounts);
-    draft
+    config.take_accounts(findings, accounts);
+    config
 }
 
-impl Draft {
+impl Config {
     /// Takes over the accounts that records use, and says what is odd about the others.
     fn take_accounts(&mut self, findings: &mut Findings<'_>, found: BTreeMap<AccountName, account::Found>) {
         let used: BTreeSet<&AccountName> =
@@ -160,11 +132,7 @@ impl Draft {
         for (name, found) in found {
             if !used.contains(&name) {
                 if found.stated {
-                    let remedy = if name.0.is_empty() {
-                        "leave its keys out, or take account = \"…\" out of a record".to_owned()
-                    } else {
-                        format!("say account = \"{}\" in the records that it is for, or take it out", name.0)
-                    };
+                    let remedy = "name it in a record with account = \"…\", or take it out";
                     findings.warn(found.at, format!("no record uses {name}"), remedy);
                 }
                 continue;
@@ -190,39 +158,19 @@ fn as_settings(sources: &[Source]) -> Vec<settings::Source> {
     sources.iter().map(as_setting).collect()
 }
 
-/// The entry of a top-level table, also where its name is misspelt: that is reported elsewhere, and what stands in
-/// the table is read all the same.
-fn entry<'a>(table: &'a DeTable<'a>, key: &Key) -> Option<&'a Value<'a>> {
-    let misspelt = |name: &str, value: &Value<'_>| {
-        let is_table = value.get_ref().is_table() || value.get_ref().is_array();
-        is_table && Place::Top.key(name).is_none() && Place::Top.nearest(name) == Some(key)
-    };
-    table.get(key.name).or_else(|| {
-        let mut entries = table.iter();
-        entries.find(|(name, value)| misspelt(name.get_ref(), value)).map(|(_, value)| value)
-    })
-}
-
-/// A top-level table and where it begins.
+/// A top-level table and where it begins; the second of the tables, if there is none.
 fn table_of<'a>(
     findings: &mut Findings<'_>,
-    table: &'a DeTable<'a>,
+    tables: (&'a DeTable<'a>, &'a DeTable<'a>),
     key: &Key,
-) -> Option<(&'a DeTable<'a>, Range<usize>)> {
-    let value = entry(table, key)?;
-    match value.get_ref() {
-        DeValue::Table(inner) => Some((inner, value.span())),
-        DeValue::Array(list) if list.iter().any(|item| item.get_ref().is_table()) => {
-            let what = format!("[{}] can be there once only, in single brackets", key.name);
-            findings.mistake(value.span(), what, format!("write [{}]", key.name));
-            let first = list.iter().find(|item| item.get_ref().is_table())?;
-            first.get_ref().as_table().map(|inner| (inner, first.span()))
-        }
-        _ => {
-            section::wrong_kind(findings, key, value);
-            None
-        }
-    }
+) -> (&'a DeTable<'a>, Range<usize>) {
+    let (table, nothing) = tables;
+    let value = table.get(key.name);
+    let found = value.and_then(|value| match value.get_ref().as_table() {
+        Some(inner) => Some((inner, value.span())),
+        None => section::wrong_kind(findings, key, value),
+    });
+    found.unwrap_or((nothing, 0..0))
 }
 
 fn records(
@@ -231,30 +179,20 @@ fn records(
     context: &record::Context<'_>,
 ) -> BTreeMap<crate::engine::names::Key, settings::Wanted> {
     let mut found = record::Found::default();
-    match value.map(|value| (value.get_ref(), value.span())) {
-        Some((DeValue::Table(inner), at)) => {
-            let what = "records stand in double brackets, because there can be several";
-            findings.mistake(at.clone(), what, "write [[record]]");
-            found.read(findings, (inner, at), context);
+    let list = value.map_or(Some(&[][..]), |value| value.get_ref().as_array().map(|list| &list[..]));
+    if let (None, Some(value)) = (list, value) {
+        section::wrong_kind::<()>(findings, &keys::RECORD, value);
+    }
+    for item in list.unwrap_or_default() {
+        match item.get_ref().as_table() {
+            Some(inner) => found.read(findings, (inner, item.span()), context),
+            None => section::wrong_kind(findings, &keys::RECORD, item).unwrap_or_default(),
         }
-        Some((DeValue::Array(list), _)) if !list.is_empty() => {
-            for item in list.iter() {
-                match item.get_ref() {
-                    DeValue::Table(inner) => found.read(findings, (inner, item.span()), context),
-                    _ => section::wrong_kind(findings, &keys::RECORD, item),
-                }
-            }
-        }
-        None | Some((DeValue::Array(_), _)) => {
-            let what = "there is no name to keep: at least one [[record]] is needed";
-            let remedy = "add these two lines, with your name:\n[[record]]\nname = \"home.example.com\"";
-            findings.missing(None, what, remedy);
-        }
-        Some(_) => {
-            if let Some(value) = value {
-                section::wrong_kind(findings, &keys::RECORD, value);
-            }
-        }
+    }
+    if list.is_some_and(<[_]>::is_empty) {
+        let what = "there is no name to keep: at least one [[record]] is needed";
+        let remedy = "add these two lines, with your name:\n[[record]]\nname = \"home.example.com\"";
+        findings.missing(None, what, remedy);
     }
     found.records
 }
@@ -266,28 +204,28 @@ fn owner(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Bo
         return Some(text.into());
     }
     let what = format!("{} cannot be an owner: 1 to 32 of a-z, 0-9, \"-\", \"_\" and \".\"", quote(&text));
-    let near: String =
-        text.trim().to_lowercase().chars().map(|char| if char == ' ' { '-' } else { char }).collect();
-    let remedy = if near.len() <= 32 && near.bytes().all(fits) {
-        format!("write owner = \"{near}\"")
-    } else {
-        "write a short name for this host, such as \"attic\"".into()
-    };
-    findings.reject(at, what, remedy)
+    findings.reject(at, what, "write a short name for this host, such as \"attic\"")
 }
 
 fn ca_file(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<(PathBuf, Authorities)> {
-    let Text { text, at } = section::text(findings, key, value)?;
-    let path = PathBuf::from(text.trim());
-    let read = match path.is_absolute() {
-        true => file::authorities(&path),
-        false => Err((
-            "a daemon has no folder of its own, so this path leads nowhere".to_owned(),
-            format!("write the whole path, such as {}", key.example()),
-        )),
-    };
-    let read = read.map_err(|(what, remedy)| findings.mistake(at, what, remedy));
-    read.ok().map(|authorities| (path, authorities))
+    let path = section::path(findings, key, value)?;
+    match file::authorities(&path) {
+        Ok(authorities) => Some((path, authorities)),
+        Err((what, remedy)) => findings.reject(value.span(), what, remedy),
+    }
+}
+
+/// Bytes of a Unix socket's path that the kernel takes (`sun_path` without its NUL).
+const MOST_SOCKET_BYTES: usize = 107;
+
+fn socket(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<PathBuf> {
+    let path = section::path(findings, key, value)?;
+    let bytes = path.as_os_str().len();
+    if bytes > MOST_SOCKET_BYTES {
+        let what = format!("a socket's path has {MOST_SOCKET_BYTES} bytes at most; this has {bytes}");
+        return findings.reject(value.span(), what, "put it into a folder with a shorter path");
+    }
+    Some(path)
 }
 
 fn warn_about_exit(findings: &mut Findings<'_>, settings: &Settings, at: Range<usize>) {

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::document::{self, Config, conclude};
+use super::document::{self, Config};
 use super::keys::{self, Key, Place};
 use super::mistake::{Findings, Mistake};
 use crate::cloudflare::credential::{Login, Origin};
@@ -54,16 +54,15 @@ pub(super) fn read(ours: &BTreeMap<String, OsString>, token: Option<Origin>) -> 
         return Err(mistakes);
     };
     let mut findings = Findings::new("the environment", &text);
-    let mut draft = document::read(&mut findings, &tree);
-    if let (Some(origin), Some(access)) = (token, draft.accounts.get_mut(&AccountName::default())) {
+    let mut config = document::read(&mut findings, &tree);
+    if let (Some(origin), Some(access)) = (token, config.accounts.get_mut(&AccountName::default())) {
         access.login = Login::Token(origin);
     }
     let names: Vec<(&str, &str)> = lines.iter().map(|line| (line.variable, line.key.name)).collect();
     let in_variables = |list: Vec<Mistake>| list.into_iter().map(|one| one.in_variables(&names));
-    match conclude(findings, draft) {
-        Ok(config) if mistakes.is_empty() => {
-            let warnings = in_variables(config.warnings).collect();
-            Ok(Config { warnings, ..config })
+    match findings.judge() {
+        Ok(warnings) if mistakes.is_empty() => {
+            Ok(Config { warnings: in_variables(warnings).collect(), ..config })
         }
         Ok(_) => Err(mistakes),
         Err(wrong) => {

@@ -222,43 +222,23 @@ const LATER: [(Place, &str); 8] = [
 ];
 
 /// What people write who know the key from elsewhere, and the key that they mean.
-const ALIASES: [(&str, &str); 36] = [
-    ("api-base", "api"),
+const ALIASES: [(&str, &str); 16] = [
     ("api-key", "global-key"),
     ("api-token", "token"),
-    ("api-url", "api"),
-    ("base-url", "api"),
-    ("ca-bundle", "ca-file"),
-    ("ca-cert", "ca-file"),
-    ("cache", "refresh"),
-    ("cmd", "command"),
-    ("delete-limit", "max-deletes"),
     ("domain", "name"),
     ("domains", "name"),
-    ("env-var", "env"),
-    ("environment", "env"),
-    ("exec", "command"),
     ("fqdn", "name"),
     ("global-api-key", "global-key"),
     ("host", "name"),
     ("hostname", "name"),
     ("hosts", "name"),
-    ("iface", "interface"),
     ("interval", "every"),
-    ("ip4", "ipv4"),
-    ("ip6", "ipv6"),
-    ("limit", "requests"),
-    ("mail", "email"),
-    ("names", "name"),
     ("path", "file"),
     ("period", "every"),
     ("proxy", "proxied"),
-    ("quorum", "agree"),
-    ("type", "types"),
     ("user", "email"),
     ("variable", "env"),
     ("zone-name", "zone"),
-    ("zoneid", "zone-id"),
 ];
 
 impl Key {
@@ -287,30 +267,33 @@ impl Key {
             Kind::Count(least, most) => format!("a whole number from {least} to {most}"),
             Kind::Span(..) => format!("a duration as text, such as {}", self.example()),
             Kind::Ttl => "\"auto\", or a duration as text, such as \"5m\"".into(),
-            Kind::Texts => "a list of texts".into(),
-            Kind::OneOrMore => "text, or a list of texts".into(),
+            Kind::Texts => "a list of texts: [\"…\", \"…\"]".into(),
+            Kind::OneOrMore => "text, or a list of at least one text".into(),
             Kind::Command => format!("a list of a program and its arguments, such as {}", self.example()),
-            Kind::Types => "a list of record types, such as [\"A\", \"AAAA\"]".into(),
-            Kind::Sources => "a list of sources, such as [\"auto\"]".into(),
+            Kind::Types => "a list of at least one record type, such as [\"A\", \"AAAA\"]".into(),
+            Kind::Sources => {
+                "a list of sources, such as [\"auto\"] (or [], which turns the family off)".into()
+            }
             Kind::Secret => "a table that says where the secret is".into(),
             Kind::Budget => "a table, such as { requests = 300, per = \"5m\" }".into(),
-            Kind::Table(_) | Kind::Tables(_) => "a table".into(),
+            Kind::Table(_) => "a table".into(),
+            Kind::Tables(_) => "tables in double brackets".into(),
         }
     }
 }
 
 impl Place {
-    /// How the table is called in a message.
+    /// Where a key of the table stands, in words.
     pub(super) fn title(self) -> &'static str {
         match self {
-            Place::Top => "the top of the file",
-            Place::Account => "[cloudflare]",
-            Place::Budget => "budget",
-            Place::Secret => "a secret's table",
-            Place::Address => "[address]",
-            Place::Source => "a source's table",
-            Place::Record => "[[record]]",
-            Place::Status => "[status]",
+            Place::Top => "at the top of the file, before the first [table]",
+            Place::Account => "in [cloudflare]",
+            Place::Budget => "in budget",
+            Place::Secret => "in a secret's table",
+            Place::Address => "in [address]",
+            Place::Source => "in a source's table",
+            Place::Record => "in [[record]]",
+            Place::Status => "in [status]",
         }
     }
 
@@ -342,40 +325,24 @@ impl Place {
 
 /// What to do about a key that `place` does not have.
 pub(super) fn remedy_for_unknown(place: Place, name: &str) -> String {
-    let folded = folded(name);
-    if let Some(key) = place.key(&folded) {
-        return format!("write it in kebab-case: {}", key.name);
-    }
-    if let (Place::Account, Some(key)) = (place, Place::Secret.key(&folded)) {
-        return format!("write token = {{ {} = {} }}", key.name, key.example());
-    }
+    let name = folded(name);
     let tables = [Place::Top, Place::Account, Place::Address, Place::Record, Place::Status];
-    let meant = place.nearest(name);
-    let mut nearest = tables.iter().filter_map(|place| place.nearest(name));
-    let meant_elsewhere =
-        nearest.find(|key| key.place != Place::Top).map(|key| (key.name, key.place.title()));
-    let elsewhere = ALL.iter().find(|key| key.name == folded && tables.contains(&key.place));
-    match (elsewhere, meant) {
-        (Some(key), _) if key.place == Place::Top => match key.kind {
-            Kind::Tables(_) => format!("write it as a table of its own: [[{}]]", key.name),
-            Kind::Table(_) => format!("write it as a table of its own: [{}]", key.name),
-            _ => format!("{} belongs at the top of the file, before the first [table]", key.name),
-        },
-        (Some(key), _) => format!("{} belongs in {}", key.name, key.place.title()),
-        (None, Some(key)) => format!("did you mean {}?", bracketed(key)),
-        (None, None) if meant_elsewhere.is_some() => {
-            let (name, place) = meant_elsewhere.unwrap_or_default();
-            format!("did you mean {name}, which belongs in {place}?")
-        }
-        (None, None) => {
-            let names: Vec<String> = place.keys().map(bracketed).collect();
-            format!("known here: {}", names.join(", "))
-        }
+    let in_tables = || tables.into_iter().filter(|other| *other != place);
+    if let (Place::Account, Some(key)) = (place, Place::Secret.key(&name)) {
+        format!("write token = {{ {} = {} }}", key.name, key.example())
+    } else if let Some(key) = in_tables().find_map(|place| place.key(&name)) {
+        format!("{} belongs {}", bracketed(key), key.place.title())
+    } else if let Some(key) = place.nearest(&name) {
+        format!("did you mean {}?", bracketed(key))
+    } else if let Some(key) = in_tables().find_map(|place| place.nearest(&name)) {
+        format!("did you mean {}, which belongs {}?", bracketed(key), key.place.title())
+    } else {
+        format!("known here: {}", place.keys().map(bracketed).collect::<Vec<_>>().join(", "))
     }
 }
 
 /// A key's name; a table's in its brackets.
-fn bracketed(key: &Key) -> String {
+pub(super) fn bracketed(key: &Key) -> String {
     match key.kind {
         Kind::Table(_) => format!("[{}]", key.name),
         Kind::Tables(_) => format!("[[{}]]", key.name),
@@ -434,7 +401,7 @@ mod tests {
         for (place, name, expected) in [
             (Place::Address, "evry", "did you mean every?"),
             (Place::Address, "interval", "did you mean every?"),
-            (Place::Account, "global_key", "write it in kebab-case: global-key"),
+            (Place::Account, "global_key", "did you mean global-key?"),
             (Place::Address, "owner", "owner belongs at the top of the file, before the first [table]"),
             (Place::Top, "ipv4", "ipv4 belongs in [address]"),
             (Place::Top, "adress", "did you mean [address]?"),

@@ -23,7 +23,6 @@ mod operator;
 mod record;
 mod schema;
 mod section;
-mod status;
 mod syntax;
 
 pub use document::{Config, from_toml};

@@ -103,18 +103,7 @@ fn name(findings: &mut Findings<'_>, text: &Text, zone: &ZoneHint) -> Option<Nam
                 (BadName::Bare(label), ZoneHint::Named(zone) | ZoneHint::Id(_, Some(zone))) => {
                     format!("write \"{label}.{zone}\"")
                 }
-                (BadName::Bare(label), _) if label == "*" => "write \"*.example.com\"".into(),
-                (BadName::Bare(label), _) => {
-                    format!("write the whole name, such as \"{label}.example.com\"")
-                }
-                _ if text.text.contains("://") => {
-                    let rest = text.text.split("://").nth(1).unwrap_or_default();
-                    let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
-                    format!("write the name alone: \"{host}\"")
-                }
-                (BadName::TooLong(_), _) => "shorten it".into(),
-                (BadName::Label(label), _) if label.len() > 63 => "shorten it".into(),
-                (BadName::Star, _) => "write \"*.\" and the rest of the name".into(),
+                (BadName::Bare(label), _) => format!("write the whole name, such as \"{label}.example.com\""),
                 _ => "write the whole name, such as \"home.example.com\"".into(),
             };
             let what = match error {
@@ -155,8 +144,7 @@ fn types(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<'
         let list = match value.get_ref() {
             DeValue::Array(list) if !list.is_empty() => list,
             _ => {
-                section::wrong_kind(findings, key, value);
-                return None;
+                return section::wrong_kind(findings, key, value);
             }
         };
         let mut families: Vec<Family> = Vec::new();
@@ -181,11 +169,9 @@ fn one_type(findings: &mut Findings<'_>, text: &Text, context: &Context<'_>) -> 
     let at = text.at.clone();
     let Some(family) = Family::of_record_type(text.text.trim()) else {
         let what = format!("stayput keeps A and AAAA records, not {}", quote(text.text.trim()));
-        let remedy = match text.text.trim().to_ascii_uppercase().as_str() {
-            "CNAME" => "make the CNAME in the dashboard, and point it to a name that is kept here",
-            "IPV4" | "4" => "write \"A\"",
-            "IPV6" | "6" => "write \"AAAA\"",
-            _ => "write \"A\", \"AAAA\" or both",
+        let remedy = match text.text.trim().eq_ignore_ascii_case("CNAME") {
+            true => "make the CNAME in the dashboard, and point it to a name that is kept here",
+            false => "write \"A\", \"AAAA\" or both",
         };
         return findings.reject(at, what, remedy);
     };
@@ -210,15 +196,14 @@ fn account(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context
     let name = AccountName(text.trim().into());
     if !context.accounts.contains(&&name) {
         let known = context.accounts.iter().map(|name| &*name.0).filter(|name| !name.is_empty());
-        let remedy = match keys::nearest(text.trim(), known.clone()) {
+        let remedy = match known.collect::<Vec<_>>().join(", ") {
             _ if ZoneId::parse(text.trim()).is_some() => {
                 "take it out: this is an identifier of Cloudflare's, and account is the NAME of a [cloudflare.NAME]".into()
             }
-            Some(near) => format!("did you mean \"{near}\"?"),
-            None if known.clone().next().is_none() => {
+            known if known.is_empty() => {
                 format!("add {name} with its token, or take account out to use [cloudflare]")
             }
-            None => format!("known accounts: {}", known.collect::<Vec<_>>().join(", ")),
+            known => format!("known accounts: {known}"),
         };
         findings.missing(Some(at), format!("there is no account {name}"), remedy);
     }
@@ -255,24 +240,16 @@ fn zone_id(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<
     let text = text.trim();
     let id = ZoneId::parse(text);
     if id.is_none() {
-        let mut what = "a zone's identifier is 32 hexadecimal digits (0-9, a-f)".to_owned();
-        let lower = text.to_ascii_lowercase();
-        let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let remedy = if looks_secret(text) {
-            what = "this looks like a secret, not like a zone's identifier".into();
-            "take it out; where the secret is, token says in [cloudflare]".into()
-        } else if ZoneId::parse(&lower).is_some() {
-            format!("write it in small letters: \"{lower}\"")
-        } else if text.contains("://") {
-            "take it out; an address of the dashboard has the account's identifier in it, not the zone's"
-                .into()
-        } else if let Ok(name) = Name::parse(text) {
-            format!("this is a name: write zone = \"{name}\"")
+        let (what, remedy) = if looks_secret(text) {
+            (
+                "this looks like a secret, not like a zone's identifier",
+                "take it out; where the secret is, token says in [cloudflare]",
+            )
         } else {
-            if is_hex {
-                what.push_str(&format!("; this has {}", text.len()));
-            }
-            "copy it from the zone's overview in the dashboard, or leave it out".into()
+            (
+                "a zone's identifier is 32 hexadecimal digits (0-9, a-f)",
+                "copy it from the zone's overview in the dashboard, or leave it out",
+            )
         };
         findings.mistake(at, what, remedy);
     }
@@ -299,14 +276,6 @@ fn options(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context
 
 fn ttl(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Ttl> {
     let at = value.span();
-    if let DeValue::Integer(number) = value.get_ref() {
-        let remedy = match number.as_str() {
-            "0" | "1" => "write ttl = \"auto\"".into(),
-            number => format!("write ttl = \"{number}s\""),
-        };
-        let what = "ttl takes \"auto\" or a duration as text; this is a number";
-        return findings.reject(at, what, remedy);
-    }
     if value.get_ref().as_str().is_some_and(|text| text.trim().eq_ignore_ascii_case("auto")) {
         return Some(Ttl::Auto);
     }
@@ -316,12 +285,7 @@ fn ttl(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Ttl>
     });
     if seconds.is_none() {
         let what = format!("ttl takes whole seconds from 30s to 1d; this is {}", section::shown(duration));
-        let remedy = match duration.as_secs() {
-            0..=1 => "write ttl = \"auto\"",
-            2..=29 => "write ttl = \"1m\" (less is for Enterprise plans), or \"auto\"",
-            30..=86_399 => "leave the fraction out",
-            _ => "write ttl = \"1d\", or \"auto\"",
-        };
+        let remedy = "write ttl = \"auto\", or from \"1m\" (\"30s\" on Enterprise plans) to \"1d\"";
         findings.mistake(at, what, remedy);
     }
     seconds.map(Ttl::Seconds)
@@ -334,8 +298,7 @@ fn comment(findings: &mut Findings<'_>, entry: (&Key, &Value<'_>), owner: Option
     let (key, value) = entry;
     let at = value.span();
     let Some(text) = value.get_ref().as_str() else {
-        section::wrong_kind(findings, key, value);
-        return None;
+        return section::wrong_kind(findings, key, value);
     };
     if text.contains(char::is_control) {
         let what = "a comment is one line without control characters";
