@@ -39,10 +39,17 @@ mod traffic;
 mod trouble;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rig::{Outcome, Rig};
 use scenario::Scenario;
+
+/// Seeds that once failed: they always run.
+const ONCE_FAILED: &[u64] = &[
+    9, 20, 21, 25, 27, 32, 33, 37, 43, 44, 46, 48, 54, 165, 206, 234, 267, 293, 351, 394, 407, 420, 447, 463,
+    515, 580, 581, 586, 596, 701, 710, 804, 816, 819, 824, 851, 878, 882, 899, 928, 931, 934, 953, 962, 963,
+    1129,
+];
 
 fn run(seed: u64, told: bool) -> Outcome {
     let mut rig = Rig::new(Scenario::of(seed), told);
@@ -57,17 +64,18 @@ fn a_thousand_months_of_faults_break_no_invariant() {
         println!("seed {seed}: {outcome:?}");
         return;
     }
-    let seeds = number("STAYPUT_SEEDS").unwrap_or(200);
-    let next = AtomicU64::new(0);
+    let count = number("STAYPUT_SEEDS").unwrap_or(200);
+    let seeds: Vec<u64> =
+        (0..count).chain(ONCE_FAILED.iter().copied().filter(|seed| *seed >= count)).collect();
+    let next = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let worker = || {
         let mut sum = Outcome::default();
         let mut failed = Vec::new();
         loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds {
+            let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) else {
                 return (sum, failed);
-            }
+            };
             match catch_unwind(AssertUnwindSafe(|| run(seed, false))) {
                 Ok(outcome) => sum.add(&outcome),
                 Err(_) => failed.push(seed),
@@ -87,9 +95,11 @@ fn a_thousand_months_of_faults_break_no_invariant() {
     failed.sort_unstable();
     assert!(
         failed.is_empty(),
-        "{} of {seeds} seeds failed; rerun one with STAYPUT_SEED=N: {failed:?}",
-        failed.len()
+        "{} of {} seeds failed; rerun one with STAYPUT_SEED=N: {failed:?}",
+        failed.len(),
+        seeds.len()
     );
+    let seeds = seeds.len() as u64;
     println!("{seeds} seeds, 32 days each: {sum:?}");
     // A simulation in which nothing happens proves nothing.
     assert!(sum.looks > seeds * 5_000, "too few looks: {sum:?}");

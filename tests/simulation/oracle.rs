@@ -616,8 +616,9 @@ pub fn is_at(record: &Record, key: &Key) -> bool {
 
 /// Whether a record hands the name over to other servers.
 fn delegates(record: &Record, zone: &str, name: &Name) -> bool {
-    let Ok(delegated) = Name::parse(&record.name) else { return false };
-    record.kind == "NS" && record.name != zone && name.is_within(&delegated)
+    record.kind == "NS"
+        && record.name != zone
+        && Name::parse(&record.name).is_ok_and(|delegated| name.is_within(&delegated))
 }
 
 fn is_read_only(record: &Record) -> bool {
