@@ -349,6 +349,25 @@ fn what_can_never_be_answered_is_not_created() {
 }
 
 #[test]
+fn a_zones_own_name_servers_delegate_nothing_also_where_its_name_is_not_known_yet() {
+    for names in [&["home.example.com"][..], &["home.example.com", "example.com"]] {
+        let mut wanted = settings(&[]);
+        for name in names {
+            want(&mut wanted, name, ZoneHint::Id(zone_id(1), None));
+        }
+        let mut rig = Rig::new(&["example.com"], wanted);
+        rig.others.push((zone_id(1), Listed::Delegation(name("example.com"), "bob.ns.example".into())));
+        rig.run(MINUTE);
+        for name in names {
+            assert_eq!(rig.contents(name), [ip(1)], "{:#?}", rig.said);
+        }
+        assert_eq!(rig.times_said("delegated"), 0, "{:#?}", rig.said);
+        rig.run(DAY);
+        assert_eq!(rig.asked.iter().filter(|asked| matches!(asked, Request::Zone(_))).count(), 1);
+    }
+}
+
+#[test]
 fn what_a_product_manages_is_left_to_it() {
     let mut rig = Rig::new(&["example.com"], settings(&["home.example.com"]));
     let id = rig.has(1, "home.example.com", ip(9), None);
@@ -422,4 +441,20 @@ fn an_entry_that_cannot_be_read_is_in_the_way_of_its_own_name_alone() {
         (0, RecordState::Blocked)
     );
     assert_eq!(rig.times_said("cannot be read (id f00d)"), 1, "{:#?}", rig.said);
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_and_is_in_nobodys_way_is_named_once() {
+    let mut rig = Rig::new(&["example.com"], settings(&["home.example.com", "nas.example.com"]));
+    for id in ["f00d", "beef"] {
+        rig.others.push((zone_id(1), Listed::Unreadable(name("odd.example.com"), id.into())));
+    }
+    rig.run(2 * DAY);
+    assert_eq!(
+        rig.times_said(
+            "example.com: Cloudflare lists an entry odd.example.com that cannot be read (id f00d)"
+        ),
+        1
+    );
+    assert_eq!((rig.times_said("cannot be read"), rig.state("home.example.com")), (1, RecordState::Current));
 }
