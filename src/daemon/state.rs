@@ -18,6 +18,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, FlockOperation, Mode, OFlags};
+use serde_json::error::Category;
 
 use crate::daemon::clock::Both;
 use crate::engine::Snapshot;
@@ -277,6 +278,16 @@ fn read(file: &File, path: &Path, clocks: Both) -> Result<Option<Kept>, Trouble>
         return Err(Trouble::Open(path.to_owned(), mode));
     }
     shape::read(&bytes, clocks).map(Some).map_err(garbage)
+}
+
+/// What is wrong with the file, for people: where in its one line is of no use to them.
+fn unusable(error: &serde_json::Error) -> String {
+    let words = match error.classify() {
+        Category::Eof => "it ends too early",
+        Category::Syntax | Category::Io => "it is damaged",
+        Category::Data => "something in it is missing, or not as stayput writes it",
+    };
+    words.to_owned()
 }
 
 /// Takes every zone's copy as possibly wrong; addresses and budget stay.

@@ -3,6 +3,8 @@
 //! What goes wrong is said once when it begins, rarely while it lasts, and once when it is well
 //! again. Deliberately unknown: logs, terminals, colours.
 
+mod changes;
+
 use std::fmt;
 use std::mem::discriminant;
 use std::net::IpAddr;
@@ -16,7 +18,8 @@ use super::names::{Family, Key, Moment, Name};
 use super::request::Zone;
 use super::settings::{AccountName, Budget};
 use super::upkeep::Reason;
-use super::zone::{Attributes, Obstacle, Operation, Step};
+use super::zone::{Attributes, Obstacle, Operation};
+use changes::written;
 
 /// How much a message matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -428,49 +431,6 @@ fn surprise(f: &mut fmt::Formatter<'_>, key: &Key, what: &Happened) -> fmt::Resu
                 f,
                 "{key}: somebody else gave our record to {mark}; it is no longer ours and is left alone"
             )
-        }
-    }
-}
-
-fn written(f: &mut fmt::Formatter<'_>, zone: &str, operations: &[Operation]) -> fmt::Result {
-    write!(f, "{zone}: ")?;
-    for (index, operation) in operations.iter().take(NAMED).enumerate() {
-        f.write_str(if index > 0 { "; " } else { "" })?;
-        change(f, operation)?;
-    }
-    if operations.len() > NAMED {
-        write!(f, "; and {}", count(operations.len() - NAMED, "other change"))?;
-    }
-    Ok(())
-}
-
-fn change(f: &mut fmt::Formatter<'_>, operation: &Operation) -> fmt::Result {
-    let key = &operation.key;
-    match (&operation.step, &operation.before) {
-        (Step::Post(post), _) => write!(f, "{key} created as {}", post.content),
-        (Step::Delete(_), Some(before)) => write!(f, "{key} {} deleted", before.content),
-        (Step::Delete(_), None) => write!(f, "{key} deleted"),
-        (Step::Patch(patch), before) => {
-            write!(f, "{key}")?;
-            match before {
-                Some(before) if before.content != patch.content => {
-                    write!(f, " {} → {}", before.content, patch.content)?
-                }
-                _ => write!(f, " {}", patch.content)?,
-            }
-            if let Some(proxied) = patch.proxied {
-                write!(f, ", proxied = {proxied}")?;
-            }
-            if let Some(ttl) = patch.ttl {
-                write!(f, ", ttl = {ttl}")?;
-            }
-            if let Some(comment) = &patch.comment {
-                write!(f, ", comment = {comment:?}")?;
-            }
-            if let Some(tags) = &patch.tags {
-                write!(f, ", tags = {tags:?}")?;
-            }
-            Ok(())
         }
     }
 }

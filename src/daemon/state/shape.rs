@@ -9,9 +9,8 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use serde_json::error::Category;
 
-use super::version_1;
+use super::{unusable, version_1};
 use crate::cloudflare::identity::HashKey;
 use crate::daemon::clock::Both;
 use crate::engine::address::{Believed, Holds};
@@ -188,25 +187,15 @@ pub fn read(bytes: &[u8], clocks: Both) -> Result<Kept, String> {
     struct Versioned {
         version: u32,
     }
-    let Versioned { version } = serde_json::from_slice(bytes).map_err(unusable)?;
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(|error| unusable(&error))?;
     match version {
         1 => version_1::read(bytes, clocks),
         VERSION => {
-            let state: State = serde_json::from_slice(bytes).map_err(unusable)?;
+            let state: State = serde_json::from_slice(bytes).map_err(|error| unusable(&error))?;
             state.meaning(clocks)
         }
         _ => Err(format!("it is of version {version}, and this program knows 1 and {VERSION}")),
     }
-}
-
-/// What is wrong with the file, for people: where in its one line is of no use to them.
-pub(super) fn unusable(error: serde_json::Error) -> String {
-    let words = match error.classify() {
-        Category::Eof => "it ends too early",
-        Category::Syntax | Category::Io => "it is damaged",
-        Category::Data => "something in it is missing, or not as stayput writes it",
-    };
-    words.to_owned()
 }
 
 impl State {

@@ -38,7 +38,7 @@ struct Zone {
 
 /// What is in a file's bytes.
 pub(super) fn read(bytes: &[u8], clocks: Both) -> Result<Kept, String> {
-    let state: State = serde_json::from_slice(bytes).map_err(shape::unusable)?;
+    let state: State = serde_json::from_slice(bytes).map_err(|error| super::unusable(&error))?;
     let budget = |(account, stamps): (String, _)| {
         let memory = CredentialMemory { spent: shape::spent(stamps, clocks), ..CredentialMemory::default() };
         (AccountName(account.into()), memory)

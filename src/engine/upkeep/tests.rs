@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::engine::failure::ApiError;
+use crate::engine::failure::{ApiError, Class};
 use crate::engine::names::{Family, Record, RecordId, Ttl};
 use crate::engine::request::{Listed, Page};
 
