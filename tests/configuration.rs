@@ -848,7 +848,11 @@ fn beside_a_file_only_known_variables_may_stand() {
     let refused =
         environment(&[("STAYPUT_INTERVAL", "5m"), ("STAYPUT_STAT", "/s")]).beside_file().unwrap_err();
     assert_eq!(refused.len(), 2);
-    assert!(refused.to_string().contains("did you mean STAYPUT_EVERY?"), "{refused}");
+    assert!(
+        refused.to_string().contains("there are STAYPUT_RECORDS, ")
+            && refused.to_string().contains("STAYPUT_EVERY"),
+        "{refused}"
+    );
     assert!(refused.to_string().contains("did you mean STAYPUT_STATE?"), "{refused}");
 }
 

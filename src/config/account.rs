@@ -3,7 +3,6 @@
 //! Deliberately unknown: the secret itself. A secret that was written into the file is refused unseen.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::conceal::looks_secret;
 use super::keys::{self, Key, Place};
-use super::mistake::{Findings, Surroundings, quote};
+use super::mistake::{Findings, Grade, Span, Surroundings, quote};
 use super::section::{self, Section, Text, Value};
 use crate::cloudflare::credential::{Access, Login, Origin};
 use crate::engine::settings::{Account, AccountName, Budget, CredentialId};
@@ -22,16 +21,13 @@ pub(super) struct Found {
     pub(super) access: Access,
     pub(super) account: Account,
     /// Where its table begins.
-    pub(super) at: Range<usize>,
+    pub(super) at: Span,
     /// Whether the file says anything about it.
     pub(super) stated: bool,
 }
 
 /// Reads `[cloudflare]` and its accounts. What is wrong is reported; something stands in for it.
-pub(super) fn read(
-    findings: &mut Findings<'_>,
-    table: (&DeTable<'_>, Range<usize>),
-) -> BTreeMap<AccountName, Found> {
+pub(super) fn read(findings: &mut Findings<'_>, table: (&DeTable<'_>, Span)) -> BTreeMap<AccountName, Found> {
     let (entries, at) = table;
     let mut accounts = BTreeMap::new();
     for (key, value) in entries {
@@ -62,7 +58,7 @@ fn is_account(name: &str, value: &Value<'_>) -> bool {
     holds_keys || Place::Account.nearest(name).is_none()
 }
 
-fn check_name(findings: &mut Findings<'_>, name: &str, at: Range<usize>) {
+fn check_name(findings: &mut Findings<'_>, name: &str, at: Span) {
     let fits = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if name.is_empty() || name.len() > 32 || !fits {
         let what = format!("{} cannot be an account's name", quote(name));
@@ -76,7 +72,7 @@ fn check_name(findings: &mut Findings<'_>, name: &str, at: Range<usize>) {
 
 fn read_one(
     findings: &mut Findings<'_>,
-    table: (&DeTable<'_>, Range<usize>),
+    table: (&DeTable<'_>, Span),
     besides: &dyn Fn(&str) -> bool,
 ) -> Found {
     let at = table.1.clone();
@@ -109,12 +105,12 @@ fn login(findings: &mut Findings<'_>, section: &Section<'_>) -> Login {
         }
         (false, true) => {
             let remedy = "add email = \"…\", or better: use a token instead, which can be limited to DNS";
-            findings.missing(Some(at), "global-key needs the account's email", remedy);
+            findings.note(Grade::Missing, Some(at), "global-key needs the account's email", remedy);
         }
         (true, false) => {
             let what = "email is for the legacy global-key only, which is not there";
             let remedy = "take email out if there is a token, else add global-key = { file = \"…\" }";
-            findings.missing(Some(section.key_at(&keys::EMAIL)), what, remedy);
+            findings.note(Grade::Missing, Some(section.key_at(&keys::EMAIL)), what, remedy);
         }
         (true, true) => {
             let what = "the global key can do everything in the account";
@@ -150,7 +146,7 @@ pub(super) fn secret(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) 
     };
     let section = Section::new(findings, Place::Secret, (entries, value.span()), &|_| false);
     let remedy = format!("write {}", findings.secret_elsewhere(key.name));
-    let one = section.only(findings, Place::Secret, &remedy)?;
+    let one = section.only(findings, &remedy)?;
     section.read(one, findings, origin)
 }
 
@@ -252,7 +248,7 @@ fn api(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Stri
 }
 
 /// A URL that a request can go to: https, or http on a loopback host; nothing secret in it.
-pub(super) fn url(findings: &mut Findings<'_>, text: &str, at: Range<usize>) -> Option<Url> {
+pub(super) fn url(findings: &mut Findings<'_>, text: &str, at: Span) -> Option<Url> {
     let url = match Url::parse(text.trim()) {
         Ok(url) => url,
         Err(error) => {

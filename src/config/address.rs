@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::ops::Range;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -13,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::account;
 use super::keys::{self, Key, Place};
-use super::mistake::{Findings, quote};
+use super::mistake::{Findings, Span, quote};
 use super::operator;
 use super::section::{self, Section, Text, Value};
 use crate::detect::{BuiltIn, Source};
@@ -32,7 +31,7 @@ pub(super) struct Found {
 }
 
 /// Reads `[address]`.
-pub(super) fn read(findings: &mut Findings<'_>, table: (&DeTable<'_>, Range<usize>)) -> Found {
+pub(super) fn read(findings: &mut Findings<'_>, table: (&DeTable<'_>, Span)) -> Found {
     let section = Section::new(findings, Place::Address, table, &|_| false);
     let every = section.read(&keys::EVERY, findings, section::span);
     let agree = section.read(&keys::AGREE, findings, section::count);
@@ -62,17 +61,12 @@ pub(super) fn read(findings: &mut Findings<'_>, table: (&DeTable<'_>, Range<usiz
     }
     if sources.is_empty() {
         let what = "both families are turned off, so there is no address to publish";
-        findings.mistake(section.place_of(&keys::IPV6), what, "write [\"auto\"] for one of ipv4 and ipv6");
+        findings.mistake(section.place_of(&keys::IPV6), what, "leave one of them on");
     }
     Found { every: every.unwrap_or_default(), agree: agree.unwrap_or(1), allow, tunnel, sources }
 }
 
-fn warn_about_agreement(
-    findings: &mut Findings<'_>,
-    sources: (Family, &[Source]),
-    agree: usize,
-    at: Range<usize>,
-) {
+fn warn_about_agreement(findings: &mut Findings<'_>, sources: (Family, &[Source]), agree: usize, at: Span) {
     let (family, sources) = sources;
     let mut operators: BTreeMap<Box<str>, Vec<String>> = BTreeMap::new();
     for source in sources {
@@ -167,7 +161,7 @@ impl Reading<'_> {
                 return Some(());
             }
             DeValue::String(_) => {
-                let text = section::item_text(findings, key, item)?;
+                let text = section::text(findings, key, item)?;
                 self.word(findings, text)?
             }
             DeValue::Table(entries) => self.table(findings, (entries, at.clone()))?,
@@ -228,9 +222,9 @@ impl Reading<'_> {
         })
     }
 
-    fn table(&self, findings: &mut Findings<'_>, table: (&DeTable<'_>, Range<usize>)) -> Option<Source> {
+    fn table(&self, findings: &mut Findings<'_>, table: (&DeTable<'_>, Span)) -> Option<Source> {
         let section = Section::new(findings, Place::Source, table, &|_| false);
-        let one = section.only(findings, Place::Source, USABLE)?;
+        let one = section.only(findings, USABLE)?;
         section.read(one, findings, |findings, key, value| self.entry(findings, key, value))
     }
 

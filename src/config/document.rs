@@ -3,13 +3,12 @@
 //! Deliberately unknown: what stands in the tables.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
 use super::keys::{self, Key, Place};
-use super::mistake::{Findings, Mistake, Mistakes, Surroundings, quote};
+use super::mistake::{Findings, Grade, Mistake, Mistakes, Span, Surroundings, quote};
 use super::section::{self, Section, Text, Value};
 use super::{account, address, file, record, syntax};
 use crate::cloudflare::credential::{Access, Login, Origin};
@@ -41,7 +40,6 @@ pub struct Config {
 
 impl Config {
     /// Which certificate authorities are trusted beside the built-in ones, in words.
-    #[must_use]
     pub fn told_authorities(&self) -> Option<String> {
         let file = self.ca_file.as_ref()?.display();
         Some(match self.authorities.added() {
@@ -163,7 +161,7 @@ fn table_of<'a>(
     findings: &mut Findings<'_>,
     tables: (&'a DeTable<'a>, &'a DeTable<'a>),
     key: &Key,
-) -> (&'a DeTable<'a>, Range<usize>) {
+) -> (&'a DeTable<'a>, Span) {
     let (table, nothing) = tables;
     let value = table.get(key.name);
     let found = value.and_then(|value| match value.get_ref().as_table() {
@@ -192,7 +190,7 @@ fn records(
     if list.is_some_and(<[_]>::is_empty) {
         let what = "there is no name to keep: at least one [[record]] is needed";
         let remedy = "add these two lines, with your name:\n[[record]]\nname = \"home.example.com\"";
-        findings.missing(None, what, remedy);
+        findings.note(Grade::Missing, None, what, remedy);
     }
     found.records
 }
@@ -228,7 +226,7 @@ fn socket(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<P
     Some(path)
 }
 
-fn warn_about_exit(findings: &mut Findings<'_>, settings: &Settings, at: Range<usize>) {
+fn warn_about_exit(findings: &mut Findings<'_>, settings: &Settings, at: Span) {
     let (records, most) = (settings.records.len(), settings.max_deletes);
     if settings.on_exit == OnExit::Delete && records > most {
         let what = format!(

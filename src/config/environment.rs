@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::document::{Config, from_text};
 use super::form::{self, RECORDS};
-use super::keys::{self, Place};
+use super::keys;
 use super::mistake::{Mistake, Mistakes, Surroundings};
 use crate::cloudflare::credential::{self, Origin};
 
@@ -95,7 +95,6 @@ impl Environment {
 
     /// Whether it says nothing of a configuration; the token aside. Where the state and the socket are
     /// is no part of one.
-    #[must_use]
     pub fn is_silent(&self) -> bool {
         self.ours.keys().all(|name| [STATE, SOCKET].contains(&name.as_str()))
     }
@@ -144,15 +143,11 @@ impl Environment {
             return Err(Mistakes::gathered(SOURCE, strays));
         }
         let what = "it has no effect, because there is a configuration file";
-        let mut warnings = Vec::new();
-        for (name, key) in form::VARIABLES {
-            if self.ours.contains_key(name) {
-                let remedy = format!("take it away; what it says, the key \"{}\" says in the file", key.name);
-                warnings.push(Mistake::about(name, what, &remedy));
-            }
-        }
-        let later = self.later().map(|name| Mistake::about(name, what, "take it away"));
-        warnings.extend(later);
+        let form = form::VARIABLES.iter().map(|(name, _)| *name).chain(LATER);
+        let mut warnings: Vec<Mistake> = form
+            .filter(|name| self.ours.contains_key(*name))
+            .map(|name| Mistake::about(name, what, "take it away; the file says what counts"))
+            .collect();
         if self.token_file.is_some() {
             let remedy = "write token = { file = \"…\" } under [cloudflare], and take it away";
             warnings.push(Mistake::about(TOKEN_FILE, what, remedy));
@@ -176,10 +171,9 @@ impl Environment {
         let mistake = |name: &String| {
             let short = name.trim_start_matches(PREFIX).to_uppercase();
             let near = keys::nearest(&short, known.iter().map(|known| known.trim_start_matches(PREFIX)));
-            let near = near.map(|near| format!("{PREFIX}{near}")).or_else(|| variable_for(&short));
             let remedy = match near {
                 _ if short.contains("TOKEN") => format!("did you mean {TOKEN} or {TOKEN_FILE}?"),
-                Some(near) => format!("did you mean {near}?"),
+                Some(near) => format!("did you mean {PREFIX}{near}?"),
                 None => format!("there are {}; all else is said in a file", known.join(", ")),
             };
             Mistake::about(name, "there is no such variable", &remedy)
@@ -230,18 +224,9 @@ pub fn from_environment(environment: &Environment) -> Result<Config, Mistakes> {
 }
 
 /// The value without quotation marks around it.
-#[must_use]
 pub fn unquoted(value: OsString) -> OsString {
     let inner = credential::unquoted(value.as_bytes());
     if inner.len() == value.len() { value } else { OsString::from_vec(inner.to_vec()) }
-}
-
-/// The variable that says what a key or its alias says.
-fn variable_for(short: &str) -> Option<String> {
-    let name = short.to_lowercase();
-    let mut meant = [Place::Record, Place::Address].into_iter().filter_map(|place| place.nearest(&name));
-    let said = |key: &keys::Key| form::VARIABLES.iter().find(|(_, known)| *known == key);
-    meant.find_map(said).map(|(name, _)| (*name).to_owned())
 }
 
 /// Whether a variable has the form of those that are set for a service: by Kubernetes its host and ports, by

@@ -101,16 +101,10 @@ fn tree<'a>(lines: &'a [Line], mistakes: &mut Vec<Mistake>) -> Option<DeTable<'a
                 let at = line.start..line.start + line.value.len();
                 places.entry(line.key.place).or_default().push((line.key.name, Spanned::new(at, value)));
             }
-            Err((what, remedy)) => mistakes.push(Mistake::about(line.variable, what, &remedy)),
+            Err((what, remedy)) => mistakes.push(Mistake::about(line.variable, what, remedy)),
         }
     }
-    let mut address = places.remove(&Place::Address).unwrap_or_default();
-    let is_off = |key: &Key| address.iter().any(|(name, _)| *name == key.name);
-    if is_off(&keys::IPV4) && is_off(&keys::IPV6) {
-        let what = "both families are turned off, so there is no address to publish";
-        mistakes.push(Mistake::about(IPV6, what, &format!("take {IPV4} or {IPV6} away")));
-        address.retain(|(name, _)| *name != keys::IPV6.name);
-    }
+    let address = places.remove(&Place::Address).unwrap_or_default();
     let record = places.remove(&Place::Record)?;
     record.iter().find(|(name, _)| *name == keys::NAME.name)?;
     let nowhere = |value| Spanned::new(0..0, value);
@@ -126,28 +120,19 @@ fn table<'a>(entries: Vec<(&'static str, Spanned<DeValue<'a>>)>) -> DeTable<'a> 
 }
 
 /// What the variable says, as the file would; or what is wrong with it, and what to do.
-fn value(line: &Line) -> Result<DeValue<'_>, (&'static str, String)> {
+fn value(line: &Line) -> Result<DeValue<'_>, (&'static str, &'static str)> {
     let word = line.value.trim().to_ascii_lowercase();
     match (line.variable, &*word) {
-        (RECORDS, _) => {
-            let names = names(line);
-            let remedy = "write names, separated by commas, such as home.example.com,*.home.example.com";
-            if names.is_empty() {
-                Err(("it holds no name", remedy.into()))
-            } else {
-                Ok(DeValue::Array(names))
-            }
-        }
+        (RECORDS, _) => Some(names(line))
+            .filter(|names| !names.is_empty())
+            .map(DeValue::Array)
+            .ok_or(("it holds no name", HOW_TO_NAME)),
         (PROXIED, "true") => Ok(DeValue::Boolean(true)),
         (PROXIED, "false") => Ok(DeValue::Boolean(false)),
-        (PROXIED, _) => Err((
-            "it takes true or false",
-            format!("write {PROXIED}=true or {PROXIED}=false, or take it away"),
-        )),
+        (PROXIED, _) => Err(("it takes true or false", "write one of them, or take it away")),
         (IPV4 | IPV6, "off") => Ok(DeValue::Array(DeArray::new())),
-        (variable @ (IPV4 | IPV6), _) => {
-            let remedy = format!("write {variable}=off, or take it away to leave the family on");
-            Err(("it takes off and nothing else", remedy))
+        (IPV4 | IPV6, _) => {
+            Err(("it takes off and nothing else", "write off, or take it away to leave the family on"))
         }
         _ => Ok(DeValue::String(line.value.as_str().into())),
     }

@@ -3,8 +3,6 @@
 //! The one source for reading, for unknown keys and their nearest known name, for the JSON Schema and for
 //! `config/reference.toml`. Deliberately unknown: what the values do.
 
-use std::time::Duration;
-
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -251,7 +249,6 @@ impl Key {
     }
 
     /// The default as it is written, or an example of a value.
-    #[must_use]
     pub fn example(&self) -> &'static str {
         match self.preset {
             Preset::Value(text) | Preset::Unset(text) | Preset::Required(text) => text,
@@ -361,11 +358,6 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         .filter(|(distance, known)| *distance <= (known.len().max(name.len()) + 1) / 3)
         .min()
         .map(|(_, known)| known)
-}
-
-/// The bounds of a [`Kind::Span`].
-pub(super) fn bounds(least: u64, most: u64) -> (Duration, Duration) {
-    (Duration::from_secs(least), Duration::from_secs(most))
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use super::conceal;
 
+/// A part of a text, in bytes.
+pub(super) type Span = Range<usize>;
+
 /// One thing that is wrong, or (among the warnings) worth knowing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
@@ -24,7 +27,7 @@ struct Spot {
     /// From 1.
     line: usize,
     /// In characters of the line, from 0.
-    caret: Range<usize>,
+    caret: Span,
     /// The line; none if a secret may stand in it, or if it is too long.
     drawn: Option<String>,
 }
@@ -81,7 +84,6 @@ impl Mistakes {
     }
 
     /// How many there are: at least one.
-    #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "there is always at least one mistake")]
     pub fn len(&self) -> usize {
         self.list.len() + self.more
@@ -93,7 +95,6 @@ impl Mistakes {
     }
 
     /// Every mistake with its line, and a last line with their number.
-    #[must_use]
     pub fn render(&self, ink: Ink) -> String {
         let mut text = String::new();
         for mistake in &self.list {
@@ -113,7 +114,6 @@ impl Mistakes {
     }
 
     /// The same for programs, as the values of an array `mistakes`.
-    #[must_use]
     pub fn as_json(&self) -> Vec<Value> {
         let mut values: Vec<Value> = self.list.iter().map(Mistake::as_json).collect();
         if self.more > 0 {
@@ -155,31 +155,26 @@ impl Mistake {
     }
 
     /// The line, from 1; `None` if it is about the whole.
-    #[must_use]
     pub fn line(&self) -> Option<usize> {
         self.spot.as_ref().map(|spot| spot.line)
     }
 
     /// The column in characters, from 1; `None` if it is about the whole.
-    #[must_use]
     pub fn column(&self) -> Option<usize> {
         self.spot.as_ref().map(|spot| spot.caret.start + 1)
     }
 
     /// What is wrong.
-    #[must_use]
     pub fn what(&self) -> &str {
         &self.what
     }
 
     /// What to do about it.
-    #[must_use]
     pub fn remedy(&self) -> &str {
         &self.remedy
     }
 
     /// The mistake for programs; what there is not is `null`.
-    #[must_use]
     pub fn as_json(&self) -> Value {
         json!({
             "file": &*self.source,
@@ -191,7 +186,6 @@ impl Mistake {
     }
 
     /// `FILE:LINE:COLUMN`, or what it is about as a whole.
-    #[must_use]
     pub fn place(&self) -> String {
         match &self.spot {
             Some(spot) => format!("{}:{}:{}", self.source, spot.line, spot.caret.start + 1),
@@ -254,7 +248,7 @@ pub(super) struct Findings<'a> {
 
 /// What is wrong, and what to do.
 struct Draft {
-    at: Option<Range<usize>>,
+    at: Option<Span>,
     what: String,
     remedy: String,
     grade: Grade,
@@ -262,13 +256,13 @@ struct Draft {
 
 /// What a mistake rests on.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Grade {
-    /// The text cannot be parsed here.
-    Syntax,
+pub(super) enum Grade {
+    /// Part of the text cannot be read.
+    Unreadable,
     /// What stands here is wrong.
     Here,
-    /// Something else is missing, which may only be unreadable.
-    Elsewhere,
+    /// Something else is missing. Not said beside [`Grade::Unreadable`]: what is missing may be there.
+    Missing,
 }
 
 impl<'a> Findings<'a> {
@@ -285,20 +279,26 @@ impl<'a> Findings<'a> {
         }
     }
 
-    fn note(&mut self, grade: Grade, at: Option<Range<usize>>, words: (String, String)) {
-        let (what, remedy) = words;
-        self.mistakes.push(Draft { at, what, remedy, grade });
+    /// Something is wrong at this place, or with the whole.
+    pub(super) fn note(
+        &mut self,
+        grade: Grade,
+        at: Option<Span>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.mistakes.push(Draft { at, what: what.into(), remedy: remedy.into(), grade });
     }
 
-    /// Something is wrong at this place.
-    pub(super) fn mistake(&mut self, at: Range<usize>, what: impl Into<String>, remedy: impl Into<String>) {
-        self.note(Grade::Here, Some(at), (what.into(), remedy.into()));
+    /// What stands at this place is wrong.
+    pub(super) fn mistake(&mut self, at: Span, what: impl Into<String>, remedy: impl Into<String>) {
+        self.note(Grade::Here, Some(at), what, remedy);
     }
 
     /// As [`Findings::mistake`], for a value that cannot be read.
     pub(super) fn reject<T>(
         &mut self,
-        at: Range<usize>,
+        at: Span,
         what: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Option<T> {
@@ -306,29 +306,8 @@ impl<'a> Findings<'a> {
         None
     }
 
-    /// Something is wrong because something else is missing; of the whole, if no place is named. Not said while
-    /// part of the text is unreadable, because what is missing may be there.
-    pub(super) fn missing(
-        &mut self,
-        at: Option<Range<usize>>,
-        what: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
-        self.note(Grade::Elsewhere, at, (what.into(), remedy.into()));
-    }
-
-    /// The text cannot be parsed at this place, so that what is missing may be there.
-    pub(super) fn unreadable(
-        &mut self,
-        at: Option<Range<usize>>,
-        what: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
-        self.note(Grade::Syntax, at, (what.into(), remedy.into()));
-    }
-
     /// Something is worth knowing at this place.
-    pub(super) fn warn(&mut self, at: Range<usize>, what: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn warn(&mut self, at: Span, what: impl Into<String>, remedy: impl Into<String>) {
         let (what, remedy) = (what.into(), remedy.into());
         self.warnings.push(Draft { at: Some(at), what, remedy, grade: Grade::Here });
     }
@@ -342,14 +321,14 @@ impl<'a> Findings<'a> {
     }
 
     /// The line of a place, from 1.
-    pub(super) fn line_of(&self, at: &Range<usize>) -> usize {
+    pub(super) fn line_of(&self, at: &Span) -> usize {
         self.starts.partition_point(|start| *start <= at.start).max(1)
     }
 
     /// The warnings if nothing is wrong, else everything that is wrong.
     pub(super) fn judge(mut self) -> Result<Vec<Mistake>, Mistakes> {
-        if self.mistakes.iter().any(|draft| draft.grade == Grade::Syntax) {
-            self.mistakes.retain(|draft| draft.grade != Grade::Elsewhere);
+        if self.mistakes.iter().any(|draft| draft.grade == Grade::Unreadable) {
+            self.mistakes.retain(|draft| draft.grade != Grade::Missing);
         }
         let mut drafts = std::mem::take(&mut self.mistakes);
         let is_good = drafts.is_empty();
@@ -375,7 +354,7 @@ impl<'a> Findings<'a> {
         Err(Mistakes { source: self.source.into(), list, more, tally: Tally::Said })
     }
 
-    fn spot(&self, at: Range<usize>, secret: &[bool]) -> Spot {
+    fn spot(&self, at: Span, secret: &[bool]) -> Spot {
         let number = self.line_of(&at);
         let start = self.starts.get(number - 1).copied().unwrap_or_default();
         let line = self.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
@@ -418,7 +397,7 @@ pub(super) fn quote(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn rendered(text: &str, at: Range<usize>) -> String {
+    fn rendered(text: &str, at: Span) -> String {
         let mut findings = Findings::new("x.toml", text);
         findings.mistake(at, "wrong", "do\nthis");
         findings.judge().unwrap_err().render(Ink::Plain)
@@ -437,7 +416,7 @@ mod tests {
         let text = "a = 1\n\tbcd = \"Abcdefghij0123456789-_bcdefghij012345678\"\n";
         let mut findings = Findings::new("x.toml", text);
         findings.mistake(7..10, "wrong", "do\nthis");
-        findings.missing(None, "too little: Abcdefghij0123456789-_bcdefghij012345678", "");
+        findings.note(Grade::Missing, None, "too little: Abcdefghij0123456789-_bcdefghij012345678", "");
         let told = findings.judge().unwrap_err().as_json();
         let expected = [
             json!({"file": "x.toml", "line": 2, "column": 2, "text": "wrong", "remedy": "do\nthis"}),

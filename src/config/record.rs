@@ -1,13 +1,12 @@
 //! `[[record]]`: the names that are kept, and what is enforced of them.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::conceal::looks_secret;
 use super::keys::{self, Key, Place};
-use super::mistake::{Findings, quote};
+use super::mistake::{Findings, Grade, Span, quote};
 use super::section::{self, Section, Text, Value};
 use crate::engine::names::{BadName, Family, Key as RecordKey, Name, Ttl, ZoneId};
 use crate::engine::settings::{AccountName, Beside, Options, Wanted, ZoneHint};
@@ -34,7 +33,7 @@ impl Found {
     pub(super) fn read(
         &mut self,
         findings: &mut Findings<'_>,
-        table: (&DeTable<'_>, Range<usize>),
+        table: (&DeTable<'_>, Span),
         context: &Context<'_>,
     ) {
         let section = Section::new(findings, Place::Record, table, &|_| false);
@@ -46,10 +45,10 @@ impl Found {
         };
         if !section.has(&keys::NAME) {
             let remedy = format!("add name = {}", keys::NAME.example());
-            findings.missing(Some(section.at.clone()), "this [[record]] has no name", remedy);
+            findings.note(Grade::Missing, Some(section.at.clone()), "this [[record]] has no name", remedy);
             return;
         }
-        let names = section.read(&keys::NAME, findings, section::one_or_more);
+        let names = section.read(&keys::NAME, findings, section::texts);
         for text in names.unwrap_or_default() {
             let Some(name) = name(findings, &text, &wanted.zone) else {
                 continue;
@@ -132,7 +131,7 @@ fn zone_itself(findings: &mut Findings<'_>, text: &Text, zone: &ZoneHint) -> Opt
     }
     let what = "\"@\" is the zone itself, and no zone is named here";
     let remedy = "add zone = \"example.com\", or write the zone's name in place of \"@\"";
-    findings.missing(Some(text.at.clone()), what, remedy);
+    findings.note(Grade::Missing, Some(text.at.clone()), what, remedy);
     None
 }
 
@@ -141,23 +140,14 @@ fn types(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<'
         return context.families.clone();
     }
     let families = section.read(&keys::TYPES, findings, |findings, key, value| {
-        let list = match value.get_ref() {
-            DeValue::Array(list) if !list.is_empty() => list,
-            _ => {
-                return section::wrong_kind(findings, key, value);
-            }
-        };
         let mut families: Vec<Family> = Vec::new();
-        for item in list.iter() {
-            let text = section::item_text(findings, key, item);
-            let Some(family) = text.and_then(|text| one_type(findings, &text, context)) else {
-                continue;
-            };
-            if families.contains(&family) {
-                let what = format!("{} is in this list already", family.record_type());
-                findings.mistake(item.span(), what, "take one of the two out");
-            } else {
-                families.push(family);
+        for text in section::texts(findings, key, value)? {
+            match one_type(findings, &text, context) {
+                Some(family) if families.contains(&family) => {
+                    let what = format!("{} is in this list already", family.record_type());
+                    findings.mistake(text.at, what, "take one of the two out");
+                }
+                family => families.extend(family),
             }
         }
         Some(families)
@@ -183,7 +173,7 @@ fn one_type(findings: &mut Findings<'_>, text: &Text, context: &Context<'_>) -> 
         let what =
             format!("{} needs {family}, which {key} = [] in [address] turns off", family.record_type());
         let remedy = format!("take {} out here, or the line {key} = [] there", family.record_type());
-        findings.missing(Some(at), what, remedy);
+        findings.note(Grade::Missing, Some(at), what, remedy);
         return None;
     }
     Some(family)
@@ -205,7 +195,7 @@ fn account(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context
             }
             known => format!("known accounts: {known}"),
         };
-        findings.missing(Some(at), format!("there is no account {name}"), remedy);
+        findings.note(Grade::Missing, Some(at), format!("there is no account {name}"), remedy);
     }
     name
 }
@@ -307,20 +297,14 @@ fn comment(findings: &mut Findings<'_>, entry: (&Key, &Value<'_>), owner: Option
     // The mark stands behind it: " [stayput/OWNER]".
     let mark = " [stayput]".len() + owner.map_or(0, |owner| 1 + owner.chars().count());
     let length = text.trim().chars().count() + mark;
+    let long = |most| format!("with stayput's mark the comment is {length} characters long; {most}");
     if length > MOST {
-        let what =
-            format!("with stayput's mark the comment is {length} characters long; Cloudflare takes {MOST}");
+        let what = long(format!("Cloudflare takes {MOST}"));
         return findings.reject(at, what, format!("shorten it to {}", MOST - mark));
     }
     if length > MOST_FREE {
-        let what = format!(
-            "with stayput's mark the comment is {length} characters long; free plans take {MOST_FREE}"
-        );
-        findings.warn(
-            at,
-            what,
-            format!("shorten it to {}, unless the zone has a paid plan", MOST_FREE - mark),
-        );
+        let remedy = format!("shorten it to {}, unless the zone has a paid plan", MOST_FREE - mark);
+        findings.warn(at, long(format!("free plans take {MOST_FREE}")), remedy);
     }
     Some(text.trim().into())
 }
@@ -336,25 +320,18 @@ fn tags(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Vec
         let text = text.trim();
         let (name, content) = text.split_once(':').unwrap_or((text, ""));
         let (name, content) = (name.trim(), content.trim());
-        let (length, content_length) = (name.chars().count(), content.chars().count());
-        let wrong = if name.is_empty() {
-            Some(("a tag is a name, or name:value".into(), "write such as \"site:home\""))
-        } else if length > 32 {
-            Some((format!("a tag's name has at most 32 characters; this has {length}"), "shorten it"))
-        } else if content_length > 100 {
-            Some((
-                format!("a tag's value has at most 100 characters; this has {content_length}"),
-                "shorten it",
-            ))
-        } else if name.to_lowercase().starts_with("cf-") {
-            Some(("tags that begin with cf- are Cloudflare's own".into(), "choose another name"))
-        } else if tags.iter().any(|tag| **tag == *text) {
-            Some((format!("the tag {} is there twice", quote(text)), "take one of the two out"))
-        } else {
-            None
+        let wrong = match (name.chars().count(), content.chars().count()) {
+            (0, _) => Some("a tag is a name, or name:value"),
+            (33.., _) => Some("a tag's name has at most 32 characters"),
+            (_, 101..) => Some("a tag's value has at most 100 characters"),
+            _ if name.to_lowercase().starts_with("cf-") => {
+                Some("tags that begin with cf- are Cloudflare's own")
+            }
+            _ if tags.iter().any(|tag| **tag == *text) => Some("this tag is there twice"),
+            _ => None,
         };
         match wrong {
-            Some((what, remedy)) => findings.mistake(at, what, remedy),
+            Some(what) => findings.mistake(at, what, "change it, to such as \"site:home\", or take it out"),
             None => tags.push(text.into()),
         }
     }
@@ -368,7 +345,7 @@ fn beside(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<
     if shared == Some(true) && !context.has_owner {
         let what = "shared = true needs an owner, to tell our record from the others'";
         let remedy = "add owner = \"…\" at the top of the file, a different one on each host";
-        findings.missing(Some(section.key_at(&keys::SHARED)), what, remedy);
+        findings.note(Grade::Missing, Some(section.key_at(&keys::SHARED)), what, remedy);
     }
     match (exclusive.unwrap_or_default(), shared.unwrap_or_default()) {
         (true, true) => {

@@ -2,7 +2,6 @@
 //!
 //! Knows the kinds of [`keys`], not what a single key means.
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, Key, Kind, Place};
-use super::mistake::{Findings, quote};
+use super::mistake::{Findings, Grade, Span, quote};
 
 /// A value and where it stands.
 pub(super) type Value<'a> = Spanned<DeValue<'a>>;
@@ -19,14 +18,15 @@ pub(super) type Value<'a> = Spanned<DeValue<'a>>;
 #[derive(Clone, Debug)]
 pub(super) struct Text {
     pub(super) text: String,
-    pub(super) at: Range<usize>,
+    pub(super) at: Span,
 }
 
 /// A table whose keys are known to be those of its place.
 pub(super) struct Section<'a> {
+    place: Place,
     entries: &'a DeTable<'a>,
     /// Where the table is begun.
-    pub(super) at: Range<usize>,
+    pub(super) at: Span,
 }
 
 impl<'a> Section<'a> {
@@ -34,7 +34,7 @@ impl<'a> Section<'a> {
     pub(super) fn new(
         findings: &mut Findings<'_>,
         place: Place,
-        table: (&'a DeTable<'a>, Range<usize>),
+        table: (&'a DeTable<'a>, Span),
         besides: &dyn Fn(&str) -> bool,
     ) -> Section<'a> {
         let (entries, at) = table;
@@ -43,29 +43,24 @@ impl<'a> Section<'a> {
             if place.key(name).is_some() || besides(name) {
                 continue;
             }
-            if let Some(later) = later(place, name, value) {
-                let what = format!("this version of stayput has no {later} yet");
-                findings.mistake(key.span(), what, "take it out");
-                continue;
-            }
-            let remedy = keys::remedy_for_unknown(place, name);
-            match value.get_ref() {
-                DeValue::Table(_) | DeValue::Array(_) if place == Place::Top => {
-                    // What the file seems to lack may stand in it.
-                    findings.unreadable(
-                        Some(key.span()),
-                        format!("there is no table {}", quote(name)),
-                        remedy,
-                    );
+            let (grade, what, remedy) = match (later(place, name, value), value.get_ref()) {
+                (Some(later), _) => {
+                    let what = format!("this version of stayput has no {later} yet");
+                    (Grade::Here, what, "take it out".into())
                 }
-                _ => findings.mistake(
-                    key.span(),
-                    format!("there is no key {} {}", quote(name), place.title()),
-                    remedy,
-                ),
-            }
+                // What the file seems to lack may stand in it.
+                (None, DeValue::Table(_) | DeValue::Array(_)) if place == Place::Top => {
+                    let what = format!("there is no table {}", quote(name));
+                    (Grade::Unreadable, what, keys::remedy_for_unknown(place, name))
+                }
+                _ => {
+                    let what = format!("there is no key {} {}", quote(name), place.title());
+                    (Grade::Here, what, keys::remedy_for_unknown(place, name))
+                }
+            };
+            findings.note(grade, Some(key.span()), what, remedy);
         }
-        Section { entries, at }
+        Section { place, entries, at }
     }
 
     /// Whether the key is in the table.
@@ -74,23 +69,19 @@ impl<'a> Section<'a> {
     }
 
     /// Where the key's value stands; where the table begins, if it is left out.
-    pub(super) fn place_of(&self, key: &Key) -> Range<usize> {
+    pub(super) fn place_of(&self, key: &Key) -> Span {
         self.entries.get(key.name).map_or(self.at.clone(), Spanned::span)
     }
 
     /// Where the key itself stands; where the table begins, if it is left out.
-    pub(super) fn key_at(&self, key: &Key) -> Range<usize> {
+    pub(super) fn key_at(&self, key: &Key) -> Span {
         let entry = self.entries.get_key_value(key.name);
         entry.map_or(self.at.clone(), |(key, _)| key.span())
     }
 
     /// The one key of a table in which only one can stand.
-    pub(super) fn only(
-        &self,
-        findings: &mut Findings<'_>,
-        place: Place,
-        remedy: &str,
-    ) -> Option<&'static Key> {
+    pub(super) fn only(&self, findings: &mut Findings<'_>, remedy: &str) -> Option<&'static Key> {
+        let place = self.place;
         let stated: Vec<&Key> = place.keys().filter(|key| self.has(key)).collect();
         match stated.as_slice() {
             [one] => Some(one),
@@ -149,7 +140,7 @@ pub(super) fn text(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) ->
     let at = value.span();
     if text.trim().is_empty() {
         let remedy = format!("write {} = {}, or leave it out", key.name, key.example());
-        return findings.reject(at, format!("{} is empty", key.name), remedy);
+        return findings.reject(at, format!("{} has an empty text in it", key.name), remedy);
     }
     if let Some(char) = text.chars().find(|char| char.is_control() || is_invisible(*char)) {
         let what = format!("{} has an invisible character in it (U+{:04X})", key.name, u32::from(char));
@@ -222,7 +213,7 @@ pub(super) fn span(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) ->
         return None;
     };
     let duration = duration(findings, key, value)?;
-    let (least, most) = keys::bounds(least, most);
+    let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
     if (least..=most).contains(&duration) {
         return Some(duration);
     }
@@ -267,36 +258,14 @@ pub(super) fn shown(duration: Duration) -> String {
     if shown.is_empty() { "0s".into() } else { shown.join(" ") }
 }
 
-/// The good ones of a list of texts.
+/// The good ones of a list of texts, or of the one that may stand alone.
 pub(super) fn texts(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Vec<Text>> {
-    let Some(list) = value.get_ref().as_array() else {
-        return wrong_kind(findings, key, value);
+    let list = match (value.get_ref(), &key.kind) {
+        (DeValue::String(_), Kind::OneOrMore) => return text(findings, key, value).map(|text| vec![text]),
+        (DeValue::Array(list), kind) if kind == &Kind::Texts || !list.is_empty() => list,
+        _ => return wrong_kind(findings, key, value),
     };
-    Some(list.iter().filter_map(|item| item_text(findings, key, item)).collect())
-}
-
-/// A text in a list.
-pub(super) fn item_text(findings: &mut Findings<'_>, key: &Key, item: &Value<'_>) -> Option<Text> {
-    match item.get_ref().as_str() {
-        Some(words) if !words.trim().is_empty() => text(findings, key, item),
-        Some(_) => findings.reject(item.span(), format!("an entry of {} is empty", key.name), "take it out"),
-        None => {
-            let what = format!("the entries of {} are texts", key.name);
-            findings.reject(item.span(), what, "put it into quotation marks")
-        }
-    }
-}
-
-/// One text, or a list of at least one.
-pub(super) fn one_or_more(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Vec<Text>> {
-    match value.get_ref() {
-        DeValue::String(_) => text(findings, key, value).map(|text| vec![text]),
-        DeValue::Array(list) if !list.is_empty() => {
-            let texts: Vec<Text> = list.iter().filter_map(|item| item_text(findings, key, item)).collect();
-            Some(texts)
-        }
-        _ => wrong_kind(findings, key, value),
-    }
+    Some(list.iter().filter_map(|item| text(findings, key, item)).collect())
 }
 
 /// A program and its arguments.

@@ -4,11 +4,10 @@
 //! complaint is believed; what that is about is blanked out, and the rest is parsed again.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use toml::de::{DeTable, DeValue, Error};
 
-use super::mistake::Findings;
+use super::mistake::{Findings, Grade, Span};
 use super::section::Value;
 use super::{conceal, keys};
 
@@ -34,11 +33,16 @@ pub(super) fn readable<'a>(findings: &mut Findings<'_>, text: &'a str) -> Cow<'a
             let place = findings.secret_elsewhere("token");
             problem.remedy = format!("a secret does not stand in this file; write such as {place}");
         }
-        findings.unreadable(Some(problem.at), problem.what, problem.remedy);
+        findings.note(Grade::Unreadable, Some(problem.at), problem.what, problem.remedy);
         rest = Cow::Owned(blanked(&rest, problem.part));
     }
     if DeTable::parse(&rest).is_err() {
-        findings.unreadable(None, "the rest cannot be read either", "begin with the places above");
+        findings.note(
+            Grade::Unreadable,
+            None,
+            "the rest cannot be read either",
+            "begin with the places above",
+        );
         rest = Cow::Borrowed("");
     }
     rest
@@ -46,9 +50,9 @@ pub(super) fn readable<'a>(findings: &mut Findings<'_>, text: &'a str) -> Cow<'a
 
 /// A place that cannot be parsed.
 struct Problem {
-    at: Range<usize>,
+    at: Span,
     /// What cannot be read because of it.
-    part: Range<usize>,
+    part: Span,
     what: String,
     remedy: String,
 }
@@ -56,10 +60,9 @@ struct Problem {
 impl Problem {
     fn of(text: &str, error: &Error, table: &DeTable<'_>) -> Problem {
         let at = error.span().unwrap_or(0..0);
-        let values: Vec<Range<usize>> =
-            table.values().flat_map(|value| values_at(text, value, at.start)).collect();
+        let values: Vec<Span> = table.values().flat_map(|value| values_at(text, value, at.start)).collect();
         let outer = values.first().unwrap_or(&at).clone();
-        let words = |at: &Range<usize>| text.get(at.clone()).unwrap_or_default();
+        let words = |at: &Span| text.get(at.clone()).unwrap_or_default();
         let close = missing_end(words(&outer));
         let part = unreadable(text, &outer, close.is_some());
         if let Some(close) = close {
@@ -81,7 +84,7 @@ impl Problem {
 }
 
 /// The values that hold this place, the outermost first. A table with a header of its own is none.
-fn values_at(text: &str, value: &Value<'_>, at: usize) -> Vec<Range<usize>> {
+fn values_at(text: &str, value: &Value<'_>, at: usize) -> Vec<Span> {
     let span = value.span();
     let inner: Vec<&Value<'_>> = match value.get_ref() {
         DeValue::Table(table) => table.values().collect(),
@@ -108,7 +111,7 @@ fn missing_end(value: &str) -> Option<&'static str> {
 
 /// The part of the text that cannot be read because of what `part` holds: its lines, those of an unclosed value up
 /// to the next key, those of a table's name up to the next table.
-fn unreadable(text: &str, part: &Range<usize>, is_open: bool) -> Range<usize> {
+fn unreadable(text: &str, part: &Span, is_open: bool) -> Span {
     let start = text.get(..part.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
     let lines = text.get(start..).unwrap_or_default().split_inclusive('\n');
     let is_header = lines.clone().next().is_some_and(|line| line.trim_start().starts_with('['));
@@ -130,7 +133,7 @@ fn unreadable(text: &str, part: &Range<usize>, is_open: bool) -> Range<usize> {
 }
 
 /// The text with blanks for a part of it.
-fn blanked(text: &str, part: Range<usize>) -> String {
+fn blanked(text: &str, part: Span) -> String {
     let blank = |(at, byte)| if part.contains(&at) && byte != b'\n' { b' ' } else { byte };
     let bytes = text.bytes().enumerate().map(blank).collect();
     String::from_utf8(bytes).unwrap_or_default()
