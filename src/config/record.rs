@@ -1,6 +1,6 @@
 //! `[[record]]`: the names that are kept, and what is enforced of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::de::DeTable;
 
@@ -50,7 +50,7 @@ impl Found {
         }
         let names = section.read(&keys::NAME, findings, section::texts);
         for text in names.unwrap_or_default() {
-            let Some(name) = name(findings, &text, &wanted.zone) else {
+            let Some(name) = name(findings, &text, named(&wanted.zone)) else {
                 continue;
             };
             self.add(findings, (name, text), &families, &wanted);
@@ -59,80 +59,67 @@ impl Found {
 
     fn add(&mut self, findings: &mut Findings<'_>, name: (Name, Text), families: &[Family], wanted: &Wanted) {
         let (name, text) = name;
-        let mut twice: Vec<&str> = Vec::new();
-        let mut first = None;
         for family in families {
             let key = RecordKey { name: name.clone(), family: *family };
-            if let Some(place) = self.places.get(&key) {
-                twice.push(family.record_type());
-                first = Some(place.clone());
+            if let Some(first) = self.places.get(&key) {
+                let line = findings.line_of(&first.at);
+                let what = format!(
+                    "{} is the same name as {} on line {line}, with a type in common",
+                    quote(&text.text),
+                    quote(&first.text)
+                );
+                findings.mistake(text.at.clone(), what, "keep one of the two");
                 continue;
             }
             self.places.insert(key.clone(), text.clone());
             self.records.insert(key, wanted.clone());
         }
-        if let Some(first) = first {
-            let line = findings.line_of(&first.at);
-            let what = format!(
-                "{} is the same name as {} on line {line}, and both keep {}",
-                quote(&text.text),
-                quote(&first.text),
-                twice.join(" and ")
-            );
-            findings.mistake(text.at, what, "keep one of the two");
-        }
     }
 }
 
-fn name(findings: &mut Findings<'_>, text: &Text, zone: &ZoneHint) -> Option<Name> {
+/// The name of the zone, if it is said.
+fn named(zone: &ZoneHint) -> Option<&Name> {
+    match zone {
+        ZoneHint::Named(zone) | ZoneHint::Id(_, Some(zone)) => Some(zone),
+        ZoneHint::Find | ZoneHint::Id(_, None) => None,
+    }
+}
+
+fn name(findings: &mut Findings<'_>, text: &Text, zone: Option<&Name>) -> Option<Name> {
+    let at = text.at.clone();
     if text.text.trim() == "@" {
-        return zone_itself(findings, text, zone);
+        let what = "\"@\" is the zone itself, and no zone is named here";
+        let remedy = "add zone = \"example.com\", or write the zone's name in place of \"@\"";
+        if zone.is_none() {
+            findings.note(Grade::Missing, Some(at), what, remedy);
+        }
+        return zone.cloned();
     }
     let parts: Vec<&str> = text.text.split([',', ';', ' ', '\t']).filter(|part| !part.is_empty()).collect();
     let are_names = text.text.contains([',', ';']) || parts.iter().all(|part| part.contains('.'));
     if parts.len() > 1 && are_names {
         let what = "several names stand in one text";
         let list = parts.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-        return findings.reject(text.at.clone(), what, format!("write a list: [{list}]"));
+        return findings.reject(at, what, format!("write a list: [{list}]"));
     }
     let name = match Name::parse(&text.text) {
         Ok(name) => name,
+        Err(BadName::Bare(label)) => {
+            let what = format!("{} is a bare label, not a whole name", quote(&label));
+            let zone = zone.map_or("example.com".to_owned(), Name::to_string);
+            return findings.reject(at, what, format!("write the whole name, such as \"{label}.{zone}\""));
+        }
         Err(error) => {
-            let remedy = match (&error, zone) {
-                (BadName::Bare(label), ZoneHint::Named(zone) | ZoneHint::Id(_, Some(zone))) => {
-                    format!("write \"{label}.{zone}\"")
-                }
-                (BadName::Bare(label), _) => format!("write the whole name, such as \"{label}.example.com\""),
-                _ => "write the whole name, such as \"home.example.com\"".into(),
-            };
-            let what = match error {
-                BadName::Bare(label) => {
-                    format!("{} is a bare label, not a whole name", quote(&label))
-                }
-                error => error.to_string(),
-            };
-            return findings.reject(text.at.clone(), what, remedy);
+            let remedy = "write the whole name, such as \"home.example.com\"";
+            return findings.reject(at, error.to_string(), remedy);
         }
     };
-    if let ZoneHint::Named(zone) | ZoneHint::Id(_, Some(zone)) = zone {
-        if !name.is_within(zone) {
-            let what = format!("{name} is not in its zone {zone}");
-            let remedy = format!("write a name that ends in \".{zone}\", or take zone out to have it found");
-            return findings.reject(text.at.clone(), what, remedy);
-        }
+    if let Some(zone) = zone.filter(|zone| !name.is_within(zone)) {
+        let what = format!("{name} is not in its zone {zone}");
+        let remedy = format!("write a name that ends in \".{zone}\", or take zone out to have it found");
+        return findings.reject(at, what, remedy);
     }
     Some(name)
-}
-
-/// The name `"@"`, as in the dashboard.
-fn zone_itself(findings: &mut Findings<'_>, text: &Text, zone: &ZoneHint) -> Option<Name> {
-    if let ZoneHint::Named(zone) | ZoneHint::Id(_, Some(zone)) = zone {
-        return Some(zone.clone());
-    }
-    let what = "\"@\" is the zone itself, and no zone is named here";
-    let remedy = "add zone = \"example.com\", or write the zone's name in place of \"@\"";
-    findings.note(Grade::Missing, Some(text.at.clone()), what, remedy);
-    None
 }
 
 fn types(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<'_>) -> Vec<Family> {
@@ -140,19 +127,10 @@ fn types(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<'
         return context.families.clone();
     }
     let families = section.read(&keys::TYPES, findings, |findings, key, value| {
-        let mut families: Vec<Family> = Vec::new();
-        for text in section::texts(findings, key, value)? {
-            match one_type(findings, &text, context) {
-                Some(family) if families.contains(&family) => {
-                    let what = format!("{} is in this list already", family.record_type());
-                    findings.mistake(text.at, what, "take one of the two out");
-                }
-                family => families.extend(family),
-            }
-        }
-        Some(families)
+        let texts = section::texts(findings, key, value)?;
+        Some(texts.iter().filter_map(|text| one_type(findings, text, context)).collect::<BTreeSet<_>>())
     });
-    families.unwrap_or_default()
+    families.unwrap_or_default().into_iter().collect()
 }
 
 fn one_type(findings: &mut Findings<'_>, text: &Text, context: &Context<'_>) -> Option<Family> {
