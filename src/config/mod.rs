@@ -1,13 +1,13 @@
 //! The configuration: text in, and a [`Config`] that is valid by construction out, or all of its mistakes.
 //!
 //! Everything here is pure but `file`, which reads the configuration and what its `ca-file` names: the same texts
-//! give the same result. What the words mean for
-//! addresses, zones and requests is not known here; the types of `engine`, `detect` and `cloudflare` are built
-//! and handed over.
+//! give the same result. What the words mean for addresses, zones and requests is not known here; the types of
+//! `engine`, `detect` and `cloudflare` are built and handed over.
 //!
 //! In reading order: [`keys`] has every key, `section` reads one table by them, `account`, `address` and
-//! `record` know the rules, `mistake` collects and shows what is wrong, `conceal` keeps secrets out of that,
-//! [`environment`](from_environment) and `form` are the form without a file.
+//! `record` know the rules, `document` puts the tables together, `syntax` knows what cannot be parsed, `mistake`
+//! collects and shows what is wrong, `conceal` keeps secrets out of that, [`environment`](from_environment) and
+//! `form` are the form without a file.
 
 pub mod keys;
 
