@@ -13,8 +13,8 @@ use std::time::Duration;
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
 use stayput::cloudflare::wire;
+use stayput::engine::api::{Batch, Patch, Post, Request};
 use stayput::engine::names::{AccountId, Family, Name, RecordId, Ttl, ZoneId};
-use stayput::engine::request::{Batch, Patch, Post, Request};
 use stayput::sandbox::{
     API_PATH, Access, HttpRequest, NewZone, Owner, Plan, Reply, Token, TokenState, World, WorldOptions,
 };

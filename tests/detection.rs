@@ -13,8 +13,8 @@ use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use stayput::detect::{Detector, Source};
-use stayput::engine::address::Unheard;
 use stayput::engine::names::Family;
+use stayput::engine::watch::LookError;
 use stayput::outbound::Authorities;
 
 /// Present in the process that a test starts to be alone; the value is its server's URL.
@@ -66,7 +66,7 @@ impl Asker {
         }
     }
 
-    fn ask(&self, source: &Source) -> Result<IpAddr, Unheard> {
+    fn ask(&self, source: &Source) -> Result<IpAddr, LookError> {
         self.runtime.block_on(self.detector.ask(source, Family::V4))
     }
 }
@@ -79,7 +79,7 @@ fn command(words: &[&str]) -> Source {
     Source::command(words.iter().map(|&word| word.into()).collect())
 }
 
-fn home() -> Result<IpAddr, Unheard> {
+fn home() -> Result<IpAddr, LookError> {
     Ok("91.7.1.2".parse().unwrap())
 }
 
@@ -108,7 +108,7 @@ fn a_command_gets_neither_a_secret_nor_what_is_for_us_alone() {
         for name in OURS {
             let why = "ended with exit status 1";
             let answer = asker.ask(&command(&["printenv", name]));
-            assert_eq!(answer, Err(Unheard::Local(why.to_owned())), "{name}");
+            assert_eq!(answer, Err(LookError::Local(why.to_owned())), "{name}");
         }
         assert_eq!(asker.ask(&command(&["printenv", "WAN"])), home());
         return;
@@ -142,7 +142,7 @@ fn without_a_file_descriptor_a_look_fails_and_the_next_one_is_fine() {
     let before = limit(Resource::Nofile, 3);
     for source in &sources {
         let answer = asker.ask(source);
-        let (Err(Unheard::Unreachable(why)) | Err(Unheard::Local(why))) = &answer else {
+        let (Err(LookError::Unreachable(why)) | Err(LookError::Local(why))) = &answer else {
             panic!("{source:?}: {answer:?}")
         };
         println!("{}: {why}", source.label());
@@ -170,7 +170,7 @@ fn without_a_thread_to_be_had_a_name_is_not_found_and_the_next_time_it_is() {
     let before = limit(Resource::As, (size + 1024) * 1024);
     let answer = asker.ask(&url(&server));
     setrlimit(Resource::As, before).unwrap();
-    let Err(Unheard::Unreachable(why)) = answer else { panic!("{answer:?}") };
+    let Err(LookError::Unreachable(why)) = answer else { panic!("{answer:?}") };
     assert!(why.starts_with("the name could not be looked up: "), "{why}");
     assert_eq!(asker.ask(&url(&server)), home());
 }

@@ -11,8 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use stayput::detect::{BuiltIn, Detector, Source};
-use stayput::engine::address::Unheard;
 use stayput::engine::names::Family;
+use stayput::engine::watch::LookError;
 use stayput::outbound::{Authorities, Client, Pool, Sent, Spelling, Trouble, Way};
 
 /// Names the folder whose files stand in /etc, to a test that is in its own network.
@@ -145,11 +145,11 @@ fn source(name: &str) -> Source {
     Source::Url { label: "test".into(), operator: "test".into(), url: url.into() }
 }
 
-async fn ask(source: &Source) -> Result<IpAddr, Unheard> {
+async fn ask(source: &Source) -> Result<IpAddr, LookError> {
     Detector::new(&Authorities::default()).ask(source, Family::V4).await
 }
 
-fn home() -> Result<IpAddr, Unheard> {
+fn home() -> Result<IpAddr, LookError> {
     Ok("91.7.1.2".parse().unwrap())
 }
 
@@ -181,7 +181,7 @@ fn where_no_name_server_answers_the_first_is_named_in_time() {
         let _dead = [NameServer::dead_at("127.0.0.2"), NameServer::dead_at("127.0.0.3")];
         let begun = Instant::now();
         let why = "the name could not be looked up: the name server 127.0.0.2 (the first of 2 in /etc/resolv.conf) does not answer, or fails";
-        assert_eq!(ask(&source("ip.example.org")).await, Err(Unheard::Unreachable(why.to_owned())));
+        assert_eq!(ask(&source("ip.example.org")).await, Err(LookError::Unreachable(why.to_owned())));
         assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
     });
 }
@@ -192,7 +192,7 @@ fn a_name_server_that_is_not_there_is_named_at_once() {
     alone("a_name_server_that_is_not_there_is_named_at_once", &ONE_SERVER, async {
         let begun = Instant::now();
         let why = "the name could not be looked up: the name server 127.0.0.2 cannot be reached, or fails";
-        assert_eq!(ask(&source("ip.example.org")).await, Err(Unheard::Unreachable(why.to_owned())));
+        assert_eq!(ask(&source("ip.example.org")).await, Err(LookError::Unreachable(why.to_owned())));
         assert!(begun.elapsed() < AT_ONCE);
     });
 }
@@ -216,7 +216,7 @@ fn a_search_list_with_a_wildcard_is_not_asked_before_the_name_itself() {
         assert_eq!(server.asked(), ["ip.example.org A"]);
         let built_in = Source::built_in(BuiltIn::Ipify, Family::V4).unwrap();
         let why = "the name could not be looked up: there is no such name";
-        assert_eq!(ask(&built_in).await, Err(Unheard::Unreachable(why.to_owned())));
+        assert_eq!(ask(&built_in).await, Err(LookError::Unreachable(why.to_owned())));
         assert_eq!(server.asked().split_off(1), ["api4.ipify.org A"], "and nothing else");
     });
 }
@@ -290,7 +290,7 @@ fn a_name_server_that_blocks_a_public_name_is_named() {
         ] {
             let why = format!("the name server 127.0.0.2 answers {address} for {name}: an ad blocker?");
             let source = Source::built_in(which, Family::V4).unwrap();
-            assert_eq!(ask(&source).await, Err(Unheard::Unreachable(why)));
+            assert_eq!(ask(&source).await, Err(LookError::Unreachable(why)));
         }
     });
 }
@@ -303,7 +303,7 @@ fn a_file_of_hosts_that_blocks_a_public_name_is_named() {
     alone("a_file_of_hosts_that_blocks_a_public_name_is_named", &BLOCKED, async {
         let why = "/etc/hosts says 0.0.0.0 for api4.ipify.org: an ad blocker?".to_owned();
         let source = Source::built_in(BuiltIn::Ipify, Family::V4).unwrap();
-        assert_eq!(ask(&source).await, Err(Unheard::Unreachable(why)));
+        assert_eq!(ask(&source).await, Err(LookError::Unreachable(why)));
     });
 }
 
@@ -318,9 +318,9 @@ fn a_name_without_an_address_of_the_family_is_told_from_one_that_does_not_exist(
                 "ip.example.org" => Says::NoAddress,
                 _ => Says::NoSuchName,
             });
-            assert_eq!(ask(&source("ip.example.org")).await, Err(Unheard::NoRoute));
+            assert_eq!(ask(&source("ip.example.org")).await, Err(LookError::NoRoute));
             let why = "the name could not be looked up: there is no such name".to_owned();
-            assert_eq!(ask(&source("other.example.org")).await, Err(Unheard::Unreachable(why.clone())));
+            assert_eq!(ask(&source("other.example.org")).await, Err(LookError::Unreachable(why.clone())));
             let (trouble, sent) = ask_either("ip.example.org").await.unwrap_err();
             let why = "the name could not be looked up: it has no address";
             assert_eq!((trouble.to_string().as_str(), sent), (why, Sent::Never));

@@ -16,8 +16,8 @@ use tokio::net::TcpListener;
 use stayput::cloudflare::client::Client;
 use stayput::cloudflare::credential::{Credential, Login, Origin};
 use stayput::cloudflare::secret::{Kind, Secret};
+use stayput::engine::api::{Answer, Batch, Request};
 use stayput::engine::names::{AccountId, RecordId, ZoneId};
-use stayput::engine::request::{Answer, Batch, Request};
 use stayput::outbound::Authorities;
 use support::{Cloud, HERE, Home, Running, Systemd, finish, stderr, stdout};
 

@@ -12,12 +12,12 @@ const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("mask", &[]),
     ("outbound", &["engine::names", "mask"]),
     ("process", &["outbound"]),
-    ("detect", &["engine::names", "engine::address", "engine::ranges", "outbound", "process"]),
+    ("detect", &["engine::names", "engine::watch", "engine::ranges", "outbound", "process"]),
     (
         "cloudflare",
         &[
             "engine::names",
-            "engine::request",
+            "engine::api",
             "engine::failure",
             "engine::settings",
             "mask",

@@ -14,13 +14,13 @@ use std::time::Duration;
 use serde_json::json;
 use stayput::cloudflare::wire::{self, HttpAnswer};
 use stayput::detect::answer;
-use stayput::engine::address::{SourceId, Unheard};
+use stayput::engine::api::{Answer, Request};
 use stayput::engine::credential::Ticket;
 use stayput::engine::names::{Family, Key, Moment, Name};
-use stayput::engine::request::{Answer, Request};
 use stayput::engine::settings::{
     Account, AccountName, Budget, OnExit, Options, Settings, Source, Wanted, ZoneHint,
 };
+use stayput::engine::watch::{LookError, SourceId};
 use stayput::engine::{Command, Engine, Event, Mode, RecordState, Snapshot, Start};
 use stayput::sandbox::{API_PATH, HttpRequest, NewZone, Plan, World, WorldOptions};
 
@@ -95,7 +95,7 @@ pub fn measure(size: Size) -> Costs {
 
 /// Something on its way.
 enum Journey {
-    Heard(SourceId, Result<IpAddr, Unheard>),
+    Heard(SourceId, Result<IpAddr, LookError>),
     Answered(Ticket, Answer),
 }
 
@@ -263,7 +263,7 @@ impl Home {
         answer
     }
 
-    fn echo(&mut self, SourceId { family, index }: SourceId) -> Result<IpAddr, Unheard> {
+    fn echo(&mut self, SourceId { family, index }: SourceId) -> Result<IpAddr, LookError> {
         let operator = self.settings.sources[&family][index].label.clone();
         let headers = [("host", "echo.test")];
         let reply = self.exchange(("GET", &format!("/echo/{operator}"), b""), &headers, family);

@@ -14,10 +14,10 @@ use stayput::config::{self, Ink};
 use stayput::daemon::clock::Both;
 use stayput::daemon::state::shape;
 use stayput::detect::answer;
+use stayput::engine::api::{Answer, Batch, Found, Patch, Post, Request};
 use stayput::engine::failure::Class;
+use stayput::engine::limiter::Limiter;
 use stayput::engine::names::{AccountId, Family, Moment, Name, RecordId, Ttl, ZoneId};
-use stayput::engine::pace::Pace;
-use stayput::engine::request::{Answer, Batch, Found, Patch, Post, Request};
 use stayput::engine::settings::Budget;
 use stayput::engine::{Engine, Mode, Start};
 
@@ -86,7 +86,7 @@ pub fn api(bytes: &[u8]) {
     let noon = Moment::from_millis(43_200_000);
     for (request, answer) in answers(bytes) {
         let mut pace =
-            Pace::new(Budget { requests: 300, per: Duration::from_secs(300) }, Vec::new(), None, noon);
+            Limiter::new(Budget { requests: 300, per: Duration::from_secs(300) }, Vec::new(), None, noon);
         pace.heed(&answer.limits, noon);
         assert!(pace.ready_at(noon) <= noon + LONGEST_WAIT, "a header can stop everything");
         assert!(answer.retry_after.is_none_or(|wait| wait <= LONGEST_WAIT), "{:?}", answer.retry_after);

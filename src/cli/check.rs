@@ -16,13 +16,13 @@ use crate::cli::{Everywhere, loading};
 use crate::cloudflare::client::Client;
 use crate::config::Config;
 use crate::daemon::{Audience, Job, Memory, Outcome, Secrets, Seen, accounts};
-use crate::engine::address::{self, Unheard};
+use crate::engine::api::{Found, Request, ZoneInfo};
 use crate::engine::failure::Class;
 use crate::engine::names::{Key, Name, Ttl, ZoneId};
-use crate::engine::notice::{Notice, Severity, Trouble};
-use crate::engine::request::{Found, Request, Zone};
+use crate::engine::notice::{Notice, Problem, Severity};
 use crate::engine::settings::{AccountName, Source, Wanted};
-use crate::engine::upkeep::Reason;
+use crate::engine::watch::{self, LookError};
+use crate::engine::zone::Reason;
 use crate::engine::{Engine, Mode};
 use report::{Mark, Report};
 
@@ -119,7 +119,7 @@ fn configuration(report: &mut Report, config: &Config) {
         report.line(Mark::Ok, (STEP, "ca-file"), &words);
     }
     // Where too few are left, a warning of the configuration names them.
-    let enough = |sources: &[Source]| address::needed(sources, settings.agree) == settings.agree;
+    let enough = |sources: &[Source]| watch::needed(sources, settings.agree) == settings.agree;
     for (family, sources) in settings.sources.iter().filter(|(_, sources)| enough(sources)) {
         let subject = family.to_string();
         for (operator, labels) in alike(sources) {
@@ -201,7 +201,7 @@ fn clock(report: &mut Report, now: SystemTime, seen: &Seen) {
 
 /// Whether a certificate was refused for its time.
 fn is_out_of_date(seen: &Seen) -> bool {
-    seen.heard.iter().any(|(_, heard)| matches!(heard, Err(Unheard::Clock(_))))
+    seen.heard.iter().any(|(_, heard)| matches!(heard, Err(LookError::Clock(_))))
         || seen
             .answers
             .iter()
@@ -210,7 +210,7 @@ fn is_out_of_date(seen: &Seen) -> bool {
 
 /// What each source said the last time it was asked.
 fn sources(report: &mut Report, config: &Config, seen: &Seen) {
-    let last: BTreeMap<_, &Result<IpAddr, Unheard>> =
+    let last: BTreeMap<_, &Result<IpAddr, LookError>> =
         seen.heard.iter().map(|(source, heard)| (*source, heard)).collect();
     for (id, heard) in last {
         let sources = config.settings.sources.get(&id.family);
@@ -238,13 +238,13 @@ fn believed(report: &mut Report, engine: &Engine) {
 /// The zones of our names whose list came through, one statement each. Of what is wrong with the others
 /// the engine speaks.
 fn zones(report: &mut Report, config: &Config, (engine, seen): (&Engine, &Seen)) {
-    let mut known: BTreeMap<&ZoneId, &Zone> = BTreeMap::new();
+    let mut known: BTreeMap<&ZoneId, &ZoneInfo> = BTreeMap::new();
     let mut listed: BTreeMap<&ZoneId, bool> = BTreeMap::new();
     for (_, request, answer) in &seen.answers {
         if let Request::Records { zone, .. } = request {
             listed.insert(zone, answer.outcome.is_ok());
         }
-        let found: &[Zone] = match &answer.outcome {
+        let found: &[ZoneInfo] = match &answer.outcome {
             Ok(Found::Zones(page)) => &page.items,
             Ok(Found::Zone(zone)) => std::slice::from_ref(zone),
             _ => &[],
@@ -254,8 +254,8 @@ fn zones(report: &mut Report, config: &Config, (engine, seen): (&Engine, &Seen))
     for (account, id, name) in engine.zones() {
         let label = name.map_or_else(|| id.to_string(), |name| name.to_string());
         let spoken_of = |notice: &Notice| match notice {
-            Notice::Trouble(Trouble::OddZone(odd)) => odd.id == id,
-            Notice::Trouble(Trouble::ZoneRefused(zone, _) | Trouble::Contradictory(zone, _)) => {
+            Notice::Problem(Problem::OddZone(odd)) => odd.id == id,
+            Notice::Problem(Problem::ZoneRefused(zone, _) | Problem::Contradictory(zone, _)) => {
                 **zone == *label
             }
             _ => false,
@@ -289,7 +289,7 @@ fn permissions(report: &mut Report, zone: &str, listed: Option<&[Box<str>]>) {
 }
 
 /// What the plan of a zone has not, as far as records ask for it: Cloudflare will refuse it.
-fn beyond_the_plan(report: &mut Report, zone: &Zone, records: &[(&Key, &Wanted)]) {
+fn beyond_the_plan(report: &mut Report, zone: &ZoneInfo, records: &[(&Key, &Wanted)]) {
     let Some(plan) = &zone.plan else { return };
     let has_tags = |wanted: &Wanted| wanted.options.tags.as_ref().is_some_and(|tags| !tags.is_empty());
     let is_short = |wanted: &Wanted| matches!(wanted.options.ttl, Some(Ttl::Seconds(..60)));
@@ -332,7 +332,7 @@ fn troubles(report: &mut Report, seen: &Seen, outdated: &BTreeSet<AccountName>) 
         };
         let (step, subject) = subject(notice);
         let words = match notice {
-            Notice::Trouble(Trouble::Credential(account, failure, _)) if outdated.contains(account) => {
+            Notice::Problem(Problem::Credential(account, failure, _)) if outdated.contains(account) => {
                 format!(
                     "the old credential of {account} is refused: {failure}\nsee above why a new one is not seen"
                 )
@@ -349,27 +349,27 @@ fn parted(notice: &Notice) -> String {
     if matches!(notice, Notice::Missing(_)) {
         return words.replacen("; ", "\n", 1);
     }
-    let (Notice::Trouble(trouble) | Notice::StillWrong(trouble, _)) = notice else {
+    let (Notice::Problem(trouble) | Notice::StillWrong(trouble, _)) = notice else {
         return words;
     };
     let sign = match trouble {
-        Trouble::ZoneRefused(_, failure)
-        | Trouble::Credential(_, failure, _)
-        | Trouble::Api(_, failure)
-        | Trouble::SearchRefused(_, failure, _)
-        | Trouble::Parked { why: Reason::Refused(failure), .. } => {
+        Problem::ZoneRefused(_, failure)
+        | Problem::Credential(_, failure, _)
+        | Problem::Api(_, failure)
+        | Problem::SearchRefused(_, failure, _)
+        | Problem::Parked { why: Reason::Refused(failure), .. } => {
             let remedy = failure.remedy().unwrap_or_default();
             return match words.split_once(&format!(": {remedy}")) {
                 Some((what, rest)) if !remedy.is_empty() => format!("{what}{rest}\n{remedy}"),
                 _ => words,
             };
         }
-        Trouble::NoZone(..) | Trouble::Ambiguous(..) | Trouble::Outside(..) => ": ",
-        Trouble::Obstacle(..)
-        | Trouble::Parked { .. }
-        | Trouble::Fight(..)
-        | Trouble::TooManyDeletes { .. }
-        | Trouble::Spent(..) => "; ",
+        Problem::NoZone(..) | Problem::Ambiguous(..) | Problem::Outside(..) => ": ",
+        Problem::Obstacle(..)
+        | Problem::Parked { .. }
+        | Problem::Fight(..)
+        | Problem::TooManyDeletes { .. }
+        | Problem::Spent(..) => "; ",
         _ => return words,
     };
     words.replacen(sign, "\n", 1)
@@ -379,7 +379,7 @@ fn parted(notice: &Notice) -> String {
 fn exit_of(notice: &Notice) -> Exit {
     match notice {
         // A name whose zone is not to be seen: in all likelihood the token does not reach it.
-        Notice::Trouble(Trouble::NoZone(..) | Trouble::ZoneRefused(..) | Trouble::Credential(..)) => {
+        Notice::Problem(Problem::NoZone(..) | Problem::ZoneRefused(..) | Problem::Credential(..)) => {
             Exit::Refused
         }
         _ => Exit::Partly,
@@ -391,31 +391,31 @@ fn subject(notice: &Notice) -> (&'static str, String) {
     if let Notice::Missing(family) = notice {
         return ("address", family.to_string());
     }
-    let (Notice::Trouble(trouble) | Notice::StillWrong(trouble, _) | Notice::Well(trouble, _)) = notice
+    let (Notice::Problem(trouble) | Notice::StillWrong(trouble, _) | Notice::Well(trouble, _)) = notice
     else {
         return ("source", String::new());
     };
     match trouble {
-        Trouble::Silence { family, .. }
-        | Trouble::Unconfirmed { family, .. }
-        | Trouble::Flapping { family, .. }
-        | Trouble::Tunnelled { family, .. }
-        | Trouble::Lost { family, .. } => ("address", family.to_string()),
-        Trouble::Obstacle(key, _) | Trouble::Parked { key, .. } | Trouble::Fight(key, _) => {
+        Problem::Silence { family, .. }
+        | Problem::Unconfirmed { family, .. }
+        | Problem::Flapping { family, .. }
+        | Problem::Tunnelled { family, .. }
+        | Problem::Lost { family, .. } => ("address", family.to_string()),
+        Problem::Obstacle(key, _) | Problem::Parked { key, .. } | Problem::Fight(key, _) => {
             ("record", key.to_string())
         }
-        Trouble::TooManyDeletes { .. } => ("record", "max-deletes".into()),
-        Trouble::NoZone(_, name) | Trouble::Ambiguous(_, name, _) | Trouble::Outside(name, _) => {
+        Problem::TooManyDeletes { .. } => ("record", "max-deletes".into()),
+        Problem::NoZone(_, name) | Problem::Ambiguous(_, name, _) | Problem::Outside(name, _) => {
             ("zone", name.to_string())
         }
-        Trouble::OddZone(zone) => ("zone", zone.name.to_string()),
-        Trouble::ZoneRefused(zone, _) | Trouble::Contradictory(zone, _) => ("zone", zone.to_string()),
-        Trouble::SearchRefused(account, ..) => ("zone", account.label().to_owned()),
-        Trouble::Credential(account, ..) => ("credential", account.label().to_owned()),
-        Trouble::Api(account, _)
-        | Trouble::Throttled(account, _)
-        | Trouble::Waits(account, ..)
-        | Trouble::Spent(account, ..) => ("network", account.label().to_owned()),
+        Problem::OddZone(zone) => ("zone", zone.name.to_string()),
+        Problem::ZoneRefused(zone, _) | Problem::Contradictory(zone, _) => ("zone", zone.to_string()),
+        Problem::SearchRefused(account, ..) => ("zone", account.label().to_owned()),
+        Problem::Credential(account, ..) => ("credential", account.label().to_owned()),
+        Problem::Api(account, _)
+        | Problem::Throttled(account, _)
+        | Problem::Waits(account, ..)
+        | Problem::Spent(account, ..) => ("network", account.label().to_owned()),
     }
 }
 
@@ -423,7 +423,7 @@ fn subject(notice: &Notice) -> (&'static str, String) {
 /// account is not one of a user.
 async fn explain(report: &mut Report, config: &Config, seen: &Seen) {
     let refused = seen.notices.iter().filter_map(|notice| match notice {
-        Notice::Trouble(Trouble::Credential(account, ..)) => Some(account),
+        Notice::Problem(Problem::Credential(account, ..)) => Some(account),
         _ => None,
     });
     for account in refused.collect::<BTreeSet<_>>() {

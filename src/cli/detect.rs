@@ -18,10 +18,10 @@ use crate::daemon::{Secrets, accounts};
 use crate::detect::{Detector, events};
 #[cfg(feature = "sandbox")]
 use crate::engine::Mode;
-use crate::engine::address::{self, Unheard};
 use crate::engine::names::Family;
 use crate::engine::ranges;
 use crate::engine::settings::Tunnel;
+use crate::engine::watch::{self, LookError};
 
 /// Options of `detect`.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -41,7 +41,7 @@ struct Said {
     label: Box<str>,
     operator: Box<str>,
     /// An address that may be published, or why there is none.
-    answer: Result<IpAddr, Unheard>,
+    answer: Result<IpAddr, LookError>,
     took: Duration,
 }
 
@@ -122,20 +122,20 @@ async fn ask_all(config: &Config) -> Vec<Finding> {
         .map(|(family, sources)| Finding {
             family: *family,
             missing: missing.contains(family),
-            needed: address::needed(sources, config.settings.agree),
+            needed: watch::needed(sources, config.settings.agree),
             said: said.iter().filter(|((of, _), _)| of == family).map(|(_, said)| said.clone()).collect(),
         })
         .collect()
 }
 
-fn judged(answer: Result<IpAddr, Unheard>, config: &Config) -> Result<IpAddr, Unheard> {
+fn judged(answer: Result<IpAddr, LookError>, config: &Config) -> Result<IpAddr, LookError> {
     let address = match answer {
-        Err(Unheard::Warp(address)) if config.settings.tunnel == Tunnel::Allow => address,
+        Err(LookError::Warp(address)) if config.settings.tunnel == Tunnel::Allow => address,
         answer => answer?,
     };
     match ranges::publishable(address, &config.settings.allow) {
         Ok(()) => Ok(address),
-        Err(why) => Err(Unheard::NotPublic(address, why)),
+        Err(why) => Err(LookError::NotPublic(address, why)),
     }
 }
 
@@ -185,12 +185,12 @@ impl Finding {
 
     /// Whoever agrees: the address is a tunnel's.
     fn is_tunnelled(&self) -> bool {
-        self.said.iter().any(|said| matches!(said.answer, Err(Unheard::Warp(_))))
+        self.said.iter().any(|said| matches!(said.answer, Err(LookError::Warp(_))))
     }
 
     /// Whether this host does not have the family, so that nothing is wrong with its sources.
     fn is_missing(&self) -> bool {
-        let no_route = |said: &Said| said.answer == Err(Unheard::NoRoute);
+        let no_route = |said: &Said| said.answer == Err(LookError::NoRoute);
         let nobody = self.said.iter().all(|said| said.answer.is_err());
         nobody && (self.missing || self.said.iter().all(no_route))
     }
@@ -296,7 +296,7 @@ fn exit(findings: &[Finding]) -> Exit {
 mod tests {
     use super::*;
 
-    fn said(operator: &str, answer: Result<[u8; 4], Unheard>) -> Said {
+    fn said(operator: &str, answer: Result<[u8; 4], LookError>) -> Said {
         Said {
             label: operator.into(),
             operator: operator.into(),
@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn the_exit_of_a_tunnel_is_not_believed_whoever_says_it() {
-        let warp = Err(Unheard::Warp(HERE.into()));
+        let warp = Err(LookError::Warp(HERE.into()));
         let finding = finding(vec![said("a", Ok(HERE)), said("b", Ok(HERE)), said("cloudflare", warp)]);
         assert_eq!(finding.believed(), None);
         assert!(finding.why().contains("tunnel = \"allow\""), "{}", finding.why());
@@ -339,8 +339,8 @@ mod tests {
     #[test]
     fn a_family_that_is_not_there_fails_nothing() {
         let there = || finding(vec![said("a", Ok(HERE)), said("b", Ok(HERE))]);
-        let without_route = finding(vec![said("a", Err(Unheard::NoRoute))]);
-        let silent = |missing| Finding { missing, ..finding(vec![said("a", Err(Unheard::TimedOut))]) };
+        let without_route = finding(vec![said("a", Err(LookError::NoRoute))]);
+        let silent = |missing| Finding { missing, ..finding(vec![said("a", Err(LookError::TimedOut))]) };
         assert_eq!(without_route.why(), "this host has no IPv4");
         assert_eq!(silent(true).why(), "this host has no IPv4");
         assert_eq!(exit(&[without_route, there()]), Exit::Done);
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_program_gets_the_agreed_form_in_its_order() {
-        let finding = finding(vec![said("cloudflare", Ok(HERE)), said("ipify", Err(Unheard::TimedOut))]);
+        let finding = finding(vec![said("cloudflare", Ok(HERE)), said("ipify", Err(LookError::TimedOut))]);
         let expected = concat!(
             r#"{"format":1,"families":{"ipv4":{"believed":null,"#,
             r#""why":"2 operators must say the same, and too few answered","sources":["#,
@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn every_answer_is_shown_with_its_reason() {
-        let finding = finding(vec![said("cloudflare", Ok(HERE)), said("ipify", Err(Unheard::TimedOut))]);
+        let finding = finding(vec![said("cloudflare", Ok(HERE)), said("ipify", Err(LookError::TimedOut))]);
         let expected = "\
 IPv4
   ok    cloudflare  93.184.216.34  (12 ms)

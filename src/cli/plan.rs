@@ -69,7 +69,7 @@ async fn make(everywhere: &Everywhere, options: Options, job: Job) -> Result<Exi
 
 /// Whether a notice is about something that is wrong for one of these reasons.
 fn tells(notice: &Notice, reasons: &BTreeSet<&str>) -> bool {
-    let Notice::Trouble(trouble) = notice else { return false };
+    let Notice::Problem(trouble) = notice else { return false };
     let words = trouble.to_string();
     let without_record = words.split_once(": ").map_or("", |(_, rest)| rest);
     reasons.contains(&*words) || reasons.contains(without_record)

@@ -18,8 +18,8 @@ use tracing::{Level, debug, trace};
 use super::credential::Credential;
 use super::wire::{self, HttpAnswer, HttpRequest};
 use super::{headers, verdict};
+use crate::engine::api::{Answer, Request};
 use crate::engine::failure::{Class, Failure};
-use crate::engine::request::{Answer, Request};
 use crate::mask::Mask;
 use crate::outbound::{self, Authorities, Pool, Sent, Spelling, Trouble, Unread, Way};
 

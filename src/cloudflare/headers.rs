@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::engine::request::RateLimit;
+use crate::engine::api::RateLimit;
 
 /// The longest wait that a `Retry-After` can ask for; more is taken as this.
 const MOST_WAIT: Duration = Duration::from_secs(3_600);

@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 
 use super::shapes::{self, Atom, Fields, Object};
-use crate::engine::request::Page;
+use crate::engine::api::Page;
 
 /// The raw form of an entry of a list. Its `id` is one of its fields.
 pub trait Entry<'a>: Fields<'a> {

@@ -15,9 +15,9 @@ use serde_json::error::Category;
 
 use super::excerpt;
 use super::lists::{Entry, Paging};
+use crate::engine::api::{Listed, TokenStatus, Written, ZoneInfo};
 use crate::engine::failure::ApiError;
 use crate::engine::names::{AccountId, Family, Name, Record, RecordId, Ttl, ZoneId};
-use crate::engine::request::{Listed, TokenStatus, Written, Zone};
 
 /// Methods of a visitor for JSON that says nothing here.
 macro_rules! says_nothing {
@@ -326,12 +326,12 @@ impl<'a> Fields<'a> for RawZone<'a> {
 }
 
 impl<'a> Entry<'a> for RawZone<'a> {
-    type Item = Zone;
+    type Item = ZoneInfo;
 
-    fn read(self) -> Option<Zone> {
+    fn read(self) -> Option<ZoneInfo> {
         let word = |text: &str| excerpt::clean(text, 40).into();
         let or_unknown = |atom: &Atom<'_>| atom.text().map_or("unknown".into(), word);
-        Some(Zone {
+        Some(ZoneInfo {
             id: self.id.text().and_then(ZoneId::parse)?,
             name: Name::parse(self.name.text()?).ok()?,
             status: or_unknown(&self.status),

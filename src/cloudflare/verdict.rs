@@ -23,8 +23,8 @@
 //! Code 1000 is a credential's on a verification and a list of zones only; below a zone the number
 //! alone proves nothing about the token. Deliberately unknown: JSON, how anything is worded.
 
+use crate::engine::api::Request;
 use crate::engine::failure::{ApiError, Class};
-use crate::engine::request::Request;
 
 /// The words of Cloudflare that blame the credential itself, wherever they turn up.
 const BLAMES_CREDENTIAL: [&str; 6] = [

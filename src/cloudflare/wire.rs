@@ -11,9 +11,9 @@ use serde::Serialize;
 use super::lists::Entry as _;
 use super::shapes::{Envelope, NoEnvelope, Object};
 use super::{excerpt, headers, lists, shapes, verdict};
+use crate::engine::api::{Answer, Batch, Found, Patch, Post, Request, Written};
 use crate::engine::failure::{ApiError, Class, Failure};
 use crate::engine::names::{Family, Name, RecordId, Ttl};
-use crate::engine::request::{Answer, Batch, Found, Patch, Post, Request, Written};
 
 /// Zones on a page: the most that Cloudflare gives.
 pub const ZONES_PER_PAGE: u32 = 50;

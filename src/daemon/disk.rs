@@ -8,7 +8,7 @@ use super::clock::{self, Both};
 use super::state::saving::{self, Saved, Saver};
 use super::state::shape::{self, Kept};
 use super::{AccountName, Loop, Moment, Request, Ticket};
-use crate::engine::pace::Saving;
+use crate::engine::limiter::Persist;
 
 /// How long a write may take from its beginning, saving the state included: what it rests on must not be
 /// older than a minute when it arrives.
@@ -76,8 +76,8 @@ impl Loop {
     /// Keeps a request back until the disk claims no more than what is certain once it has left.
     pub(super) fn let_wait(&mut self, ticket: Ticket, account: AccountName, request: Request, now: Moment) {
         let snapshot = self.state.as_ref().map_or(0, |state| match self.engine.saving() {
-            Saving::Needed => state.next(),
-            Saving::CountedAhead => state.newest(),
+            Persist::First => state.next(),
+            Persist::NotNeeded => state.newest(),
         });
         self.waiting.push(Waiting { snapshot, since: now, ticket, account, request });
     }

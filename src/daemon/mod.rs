@@ -35,13 +35,13 @@ use crate::cloudflare::identity::HashKey;
 use crate::config::Config;
 use crate::detect::Detector;
 use crate::detect::events::News;
-use crate::engine::address::{SourceId, Unheard};
+use crate::engine::api::{Answer, Request};
 use crate::engine::credential::Ticket;
 use crate::engine::failure::{Class, Failure};
 use crate::engine::names::{Family, Moment};
 use crate::engine::notice::Notice;
-use crate::engine::request::{Answer, Request};
 use crate::engine::settings::{AccountName, CredentialId, OnExit, Settings};
+use crate::engine::watch::{LookError, SourceId};
 use crate::engine::{Command, Engine, Event, Mode, Start};
 use crate::report::log;
 
@@ -120,7 +120,7 @@ pub struct Seen {
     /// The notices.
     pub notices: Vec<Notice>,
     /// What the sources said.
-    pub heard: Vec<(SourceId, Result<IpAddr, Unheard>)>,
+    pub heard: Vec<(SourceId, Result<IpAddr, LookError>)>,
     /// What Cloudflare said.
     pub answers: Vec<(AccountName, Request, Answer)>,
     /// The `Date` of one of its answers, in seconds since 1970.
@@ -228,7 +228,7 @@ enum Work {
     Look {
         generation: u64,
         source: SourceId,
-        heard: Result<IpAddr, Unheard>,
+        heard: Result<IpAddr, LookError>,
     },
     Request(Ticket, AccountName, Request, Answer),
     Secret(AccountName, Result<Reading, SecretError>),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::daemon::clock::Both;
 use crate::engine::names::{Family, Moment};
 use crate::engine::settings::AccountName;
-use crate::engine::{AddressStatus, BudgetStatus, RecordState, RecordStatus, Status, TroubleStatus};
+use crate::engine::{AddressStatus, BudgetStatus, ProblemStatus, RecordState, RecordStatus, Status};
 
 /// The number of the form of every JSON document: a change that would break a reader raises it.
 pub const FORMAT: u32 = 1;
@@ -202,7 +202,7 @@ pub fn health(status: &Status) -> String {
 pub const HEALTHY: &str = "healthy";
 
 /// What the troubles say in full, with and without the record that each begins with.
-fn told(troubles: &[TroubleStatus]) -> BTreeSet<&str> {
+fn told(troubles: &[ProblemStatus]) -> BTreeSet<&str> {
     let without_record = |text| str::split_once(text, ": ").map(|(_, rest)| rest);
     let texts = troubles.iter().map(|trouble| &*trouble.text);
     texts.flat_map(|text| [Some(text), without_record(text)]).flatten().collect()
@@ -240,7 +240,7 @@ impl Record {
 }
 
 impl Trouble {
-    fn of(trouble: &TroubleStatus, clocks: Both) -> Trouble {
+    fn of(trouble: &ProblemStatus, clocks: Both) -> Trouble {
         let stamp = |moment| Stamp(clocks.to_wall(moment));
         Trouble {
             text: trouble.text.clone(),
@@ -319,7 +319,7 @@ mod tests {
                 record("home.example.com", RecordState::Current, None),
                 record("nas.example.com", RecordState::Blocked, Some("a CNAME is in the way; delete it")),
             ],
-            troubles: vec![TroubleStatus {
+            troubles: vec![ProblemStatus {
                 text: "nas.example.com A: a CNAME is in the way; delete it".into(),
                 since: at(3_000),
                 tries: 2,

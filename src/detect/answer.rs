@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use super::EXCERPT;
-use crate::engine::address::Unheard;
 use crate::engine::names::Family;
+use crate::engine::watch::LookError;
 use crate::outbound::excerpt;
 
 /// What some editors put before a text in UTF-8.
@@ -18,7 +18,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 ///
 /// # Errors
 /// As [`parse_trace`] and [`parse_address`].
-pub fn parse(body: &[u8], host: &str, family: Family) -> Result<IpAddr, Unheard> {
+pub fn parse(body: &[u8], host: &str, family: Family) -> Result<IpAddr, LookError> {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if text.split(|&b| b == b'\n').any(|line| line.starts_with(b"ip=")) {
         parse_trace(text, host, family)
@@ -30,9 +30,9 @@ pub fn parse(body: &[u8], host: &str, family: Family) -> Result<IpAddr, Unheard>
 /// The address that is the whole body, but for ASCII white space around it and a byte-order mark.
 ///
 /// # Errors
-/// [`Unheard::NotAnAddress`] with an excerpt; [`Unheard::WrongFamily`], also for an IPv4 address
+/// [`LookError::NotAnAddress`] with an excerpt; [`LookError::WrongFamily`], also for an IPv4 address
 /// written as IPv6 (`::ffff:…`), whatever was asked.
-pub fn parse_address(body: &[u8], family: Family) -> Result<IpAddr, Unheard> {
+pub fn parse_address(body: &[u8], family: Family) -> Result<IpAddr, LookError> {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let address = std::str::from_utf8(text.trim_ascii())
         .ok()
@@ -45,10 +45,10 @@ pub fn parse_address(body: &[u8], family: Family) -> Result<IpAddr, Unheard> {
 /// fine, and empty lines.
 ///
 /// # Errors
-/// [`Unheard::NotAnAddress`] if it is anything else; [`Unheard::WrongHost`] if an `h=` is not
-/// `host` (with any port or none); [`Unheard::Warp`] if `warp=` or `gateway=` is not `off`;
-/// [`Unheard::WrongFamily`].
-pub fn parse_trace(body: &[u8], host: &str, family: Family) -> Result<IpAddr, Unheard> {
+/// [`LookError::NotAnAddress`] if it is anything else; [`LookError::WrongHost`] if an `h=` is not
+/// `host` (with any port or none); [`LookError::Warp`] if `warp=` or `gateway=` is not `off`;
+/// [`LookError::WrongFamily`].
+pub fn parse_trace(body: &[u8], host: &str, family: Family) -> Result<IpAddr, LookError> {
     let text = std::str::from_utf8(body).map_err(|_| not_an_address(body))?;
     let mut pairs = Vec::new();
     for line in text.split('\n') {
@@ -60,7 +60,7 @@ pub fn parse_trace(body: &[u8], host: &str, family: Family) -> Result<IpAddr, Un
     let values = |key| pairs.iter().filter(move |pair| pair.0 == key).map(|pair| pair.1);
 
     if let Some(other) = values("h").find(|h| !without_port(h).eq_ignore_ascii_case(host)) {
-        return Err(Unheard::WrongHost(excerpt(other.as_bytes(), EXCERPT)));
+        return Err(LookError::WrongHost(excerpt(other.as_bytes(), EXCERPT)));
     }
     let mut addresses = values("ip");
     let address = match (addresses.next().map(str::parse), addresses.next()) {
@@ -69,18 +69,22 @@ pub fn parse_trace(body: &[u8], host: &str, family: Family) -> Result<IpAddr, Un
     };
     // Besides "on" there is "plus", and who knows what comes next.
     if values("warp").chain(values("gateway")).any(|value| value != "off") {
-        return Err(Unheard::Warp(address));
+        return Err(LookError::Warp(address));
     }
     Ok(address)
 }
 
 /// The address, if it is of the family that was asked for.
-pub(super) fn of_family(address: IpAddr, family: Family) -> Result<IpAddr, Unheard> {
+pub(super) fn of_family(address: IpAddr, family: Family) -> Result<IpAddr, LookError> {
     let disguised = match address {
         IpAddr::V4(_) => false,
         IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
     };
-    if Family::of(address) == family && !disguised { Ok(address) } else { Err(Unheard::WrongFamily(address)) }
+    if Family::of(address) == family && !disguised {
+        Ok(address)
+    } else {
+        Err(LookError::WrongFamily(address))
+    }
 }
 
 fn pair(line: &str) -> Option<(&str, &str)> {
@@ -101,9 +105,13 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-fn not_an_address(body: &[u8]) -> Unheard {
+fn not_an_address(body: &[u8]) -> LookError {
     let excerpt = excerpt(body, EXCERPT);
-    Unheard::NotAnAddress(if excerpt.is_empty() { "(nothing that can be shown)".to_owned() } else { excerpt })
+    LookError::NotAnAddress(if excerpt.is_empty() {
+        "(nothing that can be shown)".to_owned()
+    } else {
+        excerpt
+    })
 }
 
 #[cfg(test)]
@@ -119,12 +127,12 @@ mod tests {
         visit_scheme=https\nuag=stayput/0.1.0\ncolo=FRA\nsliver=none\nhttp=http/1.1\nloc=DE\n\
         tls=TLSv1.3\nsni=plaintext\nwarp=off\ngateway=off\nrbi=off\nkex=X25519\n";
 
-    fn v4(text: &str) -> Result<IpAddr, Unheard> {
+    fn v4(text: &str) -> Result<IpAddr, LookError> {
         parse(text.as_bytes(), HOST, Family::V4)
     }
 
-    fn is_no_address(answer: &Result<IpAddr, Unheard>) -> bool {
-        matches!(answer, Err(Unheard::NotAnAddress(_)))
+    fn is_no_address(answer: &Result<IpAddr, LookError>) -> bool {
+        matches!(answer, Err(LookError::NotAnAddress(_)))
     }
 
     #[test]
@@ -174,7 +182,7 @@ mod tests {
 
     #[test]
     fn an_address_of_the_other_family_is_refused_also_in_disguise() {
-        let other = |text: &str| Err(Unheard::WrongFamily(text.parse().unwrap()));
+        let other = |text: &str| Err(LookError::WrongFamily(text.parse().unwrap()));
         assert_eq!(v4("2a02:8070::1"), other("2a02:8070::1"));
         assert_eq!(v4("::ffff:91.7.1.2"), other("::ffff:91.7.1.2"));
         let v6 = |text: &str| parse(text.as_bytes(), HOST, Family::V6);
@@ -199,16 +207,16 @@ mod tests {
     fn a_trace_for_another_host_was_answered_by_somebody_in_between() {
         for other in ["h=1.1.1.1", "h=api.cloudflare.com.evil.example", "h=", "h=api.cloudflare.com:"] {
             let answer = v4(&TRACE.replace("h=api.cloudflare.com", other));
-            assert!(matches!(answer, Err(Unheard::WrongHost(_))), "{other}: {answer:?}");
+            assert!(matches!(answer, Err(LookError::WrongHost(_))), "{other}: {answer:?}");
         }
         let twice = format!("{TRACE}h=other.example\n");
-        assert_eq!(v4(&twice), Err(Unheard::WrongHost("other.example".to_owned())));
+        assert_eq!(v4(&twice), Err(LookError::WrongHost("other.example".to_owned())));
     }
 
     #[test]
     fn a_trace_through_warp_or_gateway_is_of_cloudflares_exit() {
         for (off, on) in [("warp=off", "warp=on"), ("warp=off", "warp=plus"), ("gateway=off", "gateway=on")] {
-            assert_eq!(v4(&TRACE.replace(off, on)), Err(Unheard::Warp("91.7.1.2".parse().unwrap())));
+            assert_eq!(v4(&TRACE.replace(off, on)), Err(LookError::Warp("91.7.1.2".parse().unwrap())));
         }
     }
 
@@ -234,7 +242,7 @@ mod tests {
     #[test]
     fn a_message_shows_the_beginning_of_a_foreign_body_on_one_harmless_line() {
         let shown = |body: &[u8]| match parse(body, HOST, Family::V4) {
-            Err(Unheard::NotAnAddress(excerpt)) => excerpt,
+            Err(LookError::NotAnAddress(excerpt)) => excerpt,
             other => panic!("{other:?}"),
         };
         assert_eq!(shown(b"<html>\r\n\t<b>Log\x1b[31m in</b>"), "<html> <b>Log [31m in</b>");
@@ -289,7 +297,7 @@ mod tests {
                 let expected = if Family::of(address) == family && !mapped {
                     Ok(address)
                 } else {
-                    Err(Unheard::WrongFamily(address))
+                    Err(LookError::WrongFamily(address))
                 };
                 prop_assert_eq!(parse_address(body.as_bytes(), family), expected.clone());
                 let trace = TRACE.replace("91.7.1.2", &address.to_string());
@@ -305,8 +313,8 @@ mod tests {
             match parse(body.as_bytes(), HOST, Family::of(address)) {
                 // The character made another address of it, such as 11.2.3.4 of 1.2.3.4.
                 Ok(heard) => prop_assert_eq!(Ok(heard), body.parse()),
-                Err(Unheard::WrongFamily(heard)) => prop_assert_eq!(Ok(heard), body.parse()),
-                Err(why) => prop_assert!(matches!(why, Unheard::NotAnAddress(_)), "{:?}", why),
+                Err(LookError::WrongFamily(heard)) => prop_assert_eq!(Ok(heard), body.parse()),
+                Err(why) => prop_assert!(matches!(why, LookError::NotAnAddress(_)), "{:?}", why),
             }
         }
 

@@ -7,23 +7,23 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::LONGEST_ANSWER;
-use crate::engine::address::Unheard;
+use crate::engine::watch::LookError;
 use crate::process::{self, Failed, Limits};
 
 /// What the program prints.
 ///
 /// # Errors
-/// [`Unheard::Local`] if it cannot be run or does not end with success, with the last line of its
-/// standard error, in words that follow the source's label; [`Unheard::TooLong`]; [`Unheard::TimedOut`].
-pub(super) async fn run(words: &[Box<str>], limit: Duration) -> Result<Zeroizing<Vec<u8>>, Unheard> {
+/// [`LookError::Local`] if it cannot be run or does not end with success, with the last line of its
+/// standard error, in words that follow the source's label; [`LookError::TooLong`]; [`LookError::TimedOut`].
+pub(super) async fn run(words: &[Box<str>], limit: Duration) -> Result<Zeroizing<Vec<u8>>, LookError> {
     let limits = Limits { time: limit, bytes: LONGEST_ANSWER };
     process::run(words, limits).await.map_err(|failed| match failed {
-        Failed::NotRun(error) => Unheard::Local(format!("cannot be run: {}", process::why_not_run(&error))),
-        Failed::TooSlow => Unheard::TimedOut,
-        Failed::TooLong => Unheard::TooLong,
+        Failed::NotRun(error) => LookError::Local(format!("cannot be run: {}", process::why_not_run(&error))),
+        Failed::TooSlow => LookError::TimedOut,
+        Failed::TooLong => LookError::TooLong,
         Failed::Ended { how, complaint } => {
             let join = if complaint.is_empty() { "" } else { ": " };
-            Unheard::Local(format!("{how}{join}{complaint}"))
+            LookError::Local(format!("{how}{join}{complaint}"))
         }
     })
 }
@@ -35,7 +35,7 @@ mod tests {
     async fn failure(words: &[&str]) -> String {
         let words: Vec<Box<str>> = words.iter().map(|&word| word.into()).collect();
         match run(&words, Duration::from_secs(20)).await {
-            Err(Unheard::Local(why)) => why,
+            Err(LookError::Local(why)) => why,
             other => panic!("{other:?}"),
         }
     }

@@ -10,20 +10,20 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use super::{LONGEST_ANSWER, local};
-use crate::engine::address::Unheard;
+use crate::engine::watch::LookError;
 
 /// The file's bytes.
 ///
 /// # Errors
-/// [`Unheard::Local`] with the path and the system's reason; [`Unheard::TooLong`].
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unheard> {
+/// [`LookError::Local`] with the path and the system's reason; [`LookError::TooLong`].
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, LookError> {
     let failed = |error: io::Error| local(&format!("cannot read {}", path.display()), &error);
     let file = open(path).map_err(failed)?;
     let mut bytes = Vec::new();
     let one_more = LONGEST_ANSWER as u64 + 1;
     file.take(one_more).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() > LONGEST_ANSWER {
-        return Err(Unheard::TooLong);
+        return Err(LookError::TooLong);
     }
     Ok(bytes)
 }
@@ -43,7 +43,7 @@ mod tests {
     use crate::detect::{Detector, Source};
     use crate::engine::names::Family;
 
-    async fn ask(path: &Path) -> Result<std::net::IpAddr, Unheard> {
+    async fn ask(path: &Path) -> Result<std::net::IpAddr, LookError> {
         let source = Source::File(path.to_owned());
         Detector::new(&crate::outbound::Authorities::default()).ask(&source, Family::V4).await
     }
@@ -57,11 +57,11 @@ mod tests {
             assert_eq!(ask(&path).await, Ok(address.parse().unwrap()));
         }
         fs::write(&path, "").unwrap();
-        assert!(matches!(ask(&path).await, Err(Unheard::NotAnAddress(_))));
+        assert!(matches!(ask(&path).await, Err(LookError::NotAnAddress(_))));
         fs::write(&path, " ".repeat(4096)).unwrap();
-        assert!(matches!(ask(&path).await, Err(Unheard::NotAnAddress(_))));
+        assert!(matches!(ask(&path).await, Err(LookError::NotAnAddress(_))));
         fs::write(&path, " ".repeat(4097)).unwrap();
-        assert_eq!(ask(&path).await, Err(Unheard::TooLong));
+        assert_eq!(ask(&path).await, Err(LookError::TooLong));
     }
 
     #[tokio::test]
@@ -76,7 +76,7 @@ mod tests {
             (&fifo, "not a regular file"),
             (Path::new("/dev/zero"), "not a regular file"),
         ] {
-            let Err(Unheard::Local(why)) = ask(path).await else { panic!("{} was read", path.display()) };
+            let Err(LookError::Local(why)) = ask(path).await else { panic!("{} was read", path.display()) };
             assert!(why.starts_with(&format!("cannot read {}: ", path.display())), "{why}");
             assert!(why.contains(reason), "{why}");
         }

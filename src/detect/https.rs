@@ -10,12 +10,12 @@ use std::sync::OnceLock;
 use reqwest::{StatusCode, Url};
 
 use super::{BuiltIn, LONGEST_ANSWER, Limits, answer, local};
-use crate::engine::address::Unheard;
 use crate::engine::names::Family;
+use crate::engine::watch::LookError;
 use crate::outbound::{self, Authorities, Client, Pool, Spelling, Trouble, Unread, Way};
 
 /// What the URL says to this client.
-pub(super) async fn ask(client: &Client, url: &str, family: Family) -> Result<IpAddr, Unheard> {
+pub(super) async fn ask(client: &Client, url: &str, family: Family) -> Result<IpAddr, LookError> {
     let url = Url::parse(url).map_err(|error| local("the URL cannot be asked", &error))?;
     let host = url.host_str().unwrap_or_default().to_owned();
     let spelling = if BuiltIn::is_at(&host) { Spelling::Public } else { Spelling::Local };
@@ -24,33 +24,33 @@ pub(super) async fn ask(client: &Client, url: &str, family: Family) -> Result<Ip
     // An IPv6 socket that was given an IPv4-mapped address speaks IPv4.
     let over = response.remote_addr().map(|peer| answer::of_family(peer.ip(), family));
     if over.is_some_and(|over| over.is_err()) {
-        return Err(Unheard::NoRoute);
+        return Err(LookError::NoRoute);
     }
     match response.status() {
         StatusCode::OK => {}
-        status if status.is_redirection() => return Err(Unheard::Redirect(status.as_u16())),
-        status => return Err(Unheard::Status(status.as_u16())),
+        status if status.is_redirection() => return Err(LookError::Redirect(status.as_u16())),
+        status => return Err(LookError::Status(status.as_u16())),
     }
     let body = outbound::read_capped(response, LONGEST_ANSWER).await;
     let body = body.map_err(|unread| match unread {
-        Unread::TooLong => Unheard::TooLong,
+        Unread::TooLong => LookError::TooLong,
         Unread::Trouble(trouble) => unheard(trouble),
     })?;
     answer::parse(&body, &host, family)
 }
 
-fn unheard(trouble: Trouble) -> Unheard {
+fn unheard(trouble: Trouble) -> LookError {
     match trouble {
-        Trouble::NoRoute => Unheard::NoRoute,
-        Trouble::TimedOut => Unheard::TimedOut,
-        Trouble::Certificate(why) => Unheard::Certificate(why),
-        Trouble::Clock(why) => Unheard::Clock(why),
-        Trouble::Setup(_) => Unheard::Local(trouble.to_string()),
+        Trouble::NoRoute => LookError::NoRoute,
+        Trouble::TimedOut => LookError::TimedOut,
+        Trouble::Certificate(why) => LookError::Certificate(why),
+        Trouble::Clock(why) => LookError::Clock(why),
+        Trouble::Setup(_) => LookError::Local(trouble.to_string()),
         Trouble::Dns(_)
         | Trouble::Misled(_)
         | Trouble::Connect(_)
         | Trouble::Tls(_)
-        | Trouble::Transfer(_) => Unheard::Unreachable(trouble.to_string()),
+        | Trouble::Transfer(_) => LookError::Unreachable(trouble.to_string()),
     }
 }
 
@@ -68,7 +68,7 @@ impl Clients {
     }
 
     /// The client of this family.
-    pub(super) fn of(&self, family: Family, limits: Limits) -> Result<Client, Unheard> {
+    pub(super) fn of(&self, family: Family, limits: Limits) -> Result<Client, LookError> {
         let slot = match family {
             Family::V4 => &self.v4,
             Family::V6 => &self.v6,

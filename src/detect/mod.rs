@@ -15,8 +15,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::engine::address::Unheard;
 use crate::engine::names::Family;
+use crate::engine::watch::LookError;
 use crate::outbound::{Authorities, excerpt};
 
 /// A source of addresses of one family.
@@ -177,8 +177,8 @@ impl Detector {
     /// at most, of which 12 s look up a name. Any number of questions may be asked at the same time.
     ///
     /// # Errors
-    /// [`Unheard`] says why there is no address. Whether it is public is not looked at.
-    pub async fn ask(&self, source: &Source, family: Family) -> Result<IpAddr, Unheard> {
+    /// [`LookError`] says why there is no address. Whether it is public is not looked at.
+    pub async fn ask(&self, source: &Source, family: Family) -> Result<IpAddr, LookError> {
         match source {
             Source::Url { url, .. } => {
                 let client = self.web.of(family, self.limits)?;
@@ -198,9 +198,9 @@ impl Detector {
 const EXCERPT: usize = 80;
 
 /// The failure of a source on this host.
-fn local(what: &str, why: &dyn std::fmt::Display) -> Unheard {
+fn local(what: &str, why: &dyn std::fmt::Display) -> LookError {
     let why = excerpt(why.to_string().as_bytes(), 200);
-    Unheard::Local(format!("{what}: {why}"))
+    LookError::Local(format!("{what}: {why}"))
 }
 
 #[cfg(test)]
@@ -279,11 +279,11 @@ mod tests {
         let source = Source::Static(address);
         let detector = Detector::new(&Authorities::default());
         assert_eq!(detector.ask(&source, Family::V4).await, Ok(address));
-        assert_eq!(detector.ask(&source, Family::V6).await, Err(Unheard::WrongFamily(address)));
+        assert_eq!(detector.ask(&source, Family::V6).await, Err(LookError::WrongFamily(address)));
         let mapped = IpAddr::from(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0x909, 0x909));
         assert_eq!(
             detector.ask(&Source::Static(mapped), Family::V6).await,
-            Err(Unheard::WrongFamily(mapped))
+            Err(LookError::WrongFamily(mapped))
         );
     }
 }

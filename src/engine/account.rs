@@ -8,19 +8,19 @@ mod places;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::api::{Answer, Request, ZoneInfo};
 use super::credential::{Credential, Ticket};
+use super::diff::OwnerMark;
 use super::discovery::Discovery;
 use super::failure::{Class, Failure};
+use super::limiter::{Backoff, CLOCK_RETRY, Persist};
 use super::names::{Moment, Name, ZoneId};
-use super::outlook::BudgetStatus;
-use super::pace::{Backoff, CLOCK_RETRY, Saving};
-use super::request::{Answer, Request, Zone};
 use super::settings::{self, ZoneHint};
-use super::upkeep::{Job, Upkeep, Writing};
-use super::zone::Mark;
+use super::view::BudgetStatus;
+use super::zone::{Job, Writing, Zone};
 
 /// How often missing zones are looked for again.
-const LOST_AND_FOUND: (Duration, Duration) = (Duration::from_secs(900), Duration::from_secs(6 * 3600));
+const SEARCH_RETRY: (Duration, Duration) = (Duration::from_secs(900), Duration::from_secs(6 * 3600));
 /// How soon a zone may be listed at the next suspicion after one that came to nothing.
 const FALSE_ALARM: Duration = Duration::from_secs(300);
 
@@ -28,7 +28,7 @@ const FALSE_ALARM: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug)]
 pub struct Account {
     settings: settings::Account,
-    places: BTreeMap<Name, Placed>,
+    places: BTreeMap<Name, Location>,
     hints: BTreeMap<Name, ZoneHint>,
     discovery: Discovery,
     discover_at: Option<Moment>,
@@ -40,8 +40,8 @@ pub struct Account {
     search_refused: bool,
     /// A search has ended just now, so that what it has not shown is not there.
     searched_just_now: bool,
-    zones: BTreeMap<ZoneId, Upkeep>,
-    busy: Option<Busy>,
+    zones: BTreeMap<ZoneId, Zone>,
+    in_flight: Option<InFlight>,
     refused: Option<Moment>,
     refusals: Backoff,
     outage: Backoff,
@@ -56,13 +56,13 @@ pub struct Account {
 
 /// Where a name lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Placed {
+pub enum Location {
     /// In this zone.
     In(ZoneId),
     /// In no zone that the credential sees.
     Nowhere,
     /// In one of these zones of the same name.
-    Ambiguous(Vec<Zone>),
+    Ambiguous(Vec<ZoneInfo>),
     /// Not in the zone that its `zone-id` names, which is called so.
     Outside(Name),
     /// Not known yet.
@@ -82,7 +82,7 @@ pub struct Moved {
 
 /// The request that is on its way.
 #[derive(Clone, Debug)]
-pub struct Busy {
+pub struct InFlight {
     /// What the answer is known by.
     pub ticket: Ticket,
     /// The request.
@@ -99,7 +99,7 @@ pub struct Circumstances<'a> {
     /// Whether an address is about to change.
     pub ahead: Ahead,
     /// Our mark.
-    pub mark: &'a Mark,
+    pub mark: &'a OwnerMark,
 }
 
 /// Whether an address is about to change, so that the first zone is listed before that is certain.
@@ -115,7 +115,7 @@ pub enum Ahead {
 
 /// What the next request is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Errand {
+enum Task {
     Search,
     Zone {
         rank: Rank,
@@ -154,16 +154,16 @@ pub struct Due {
     pub at: Moment,
     /// Cloudflare asked not to be asked for it until then, and nothing else stands against it for longer.
     pub held_until: Option<Moment>,
-    errand: Errand,
+    task: Task,
 }
 
 impl Due {
     /// The zone that it is for; `None`: the list of zones.
     #[must_use]
     pub fn zone(&self) -> Option<&ZoneId> {
-        match &self.errand {
-            Errand::Zone { id, .. } => Some(id),
-            Errand::Search | Errand::SearchAgain => None,
+        match &self.task {
+            Task::Zone { id, .. } => Some(id),
+            Task::Search | Task::SearchAgain => None,
         }
     }
 }
@@ -191,12 +191,12 @@ impl Account {
             discover_at: None,
             verifying: false,
             verified_at: None,
-            searches: Backoff::between(LOST_AND_FOUND.0, LOST_AND_FOUND.1),
+            searches: Backoff::between(SEARCH_RETRY.0, SEARCH_RETRY.1),
             search_worked: false,
             search_refused: false,
             searched_just_now: false,
             zones: BTreeMap::new(),
-            busy: None,
+            in_flight: None,
             refused: None,
             refusals: Backoff::between(Duration::from_secs(60), Duration::from_secs(2 * 3600)),
             outage: Backoff::between(Duration::from_secs(2), Duration::from_secs(600)),
@@ -209,9 +209,9 @@ impl Account {
     }
 
     /// Takes over a zone from before a restart.
-    pub fn remember(&mut self, zone: Upkeep, names: &[Name]) {
+    pub fn remember(&mut self, zone: Zone, names: &[Name]) {
         for name in names {
-            self.places.insert(name.clone(), Placed::In(zone.id().clone()));
+            self.places.insert(name.clone(), Location::In(zone.id().clone()));
         }
         self.zones.insert(zone.id().clone(), zone);
     }
@@ -246,49 +246,49 @@ impl Account {
     }
 
     /// The zones.
-    pub fn zones(&self) -> impl Iterator<Item = &Upkeep> {
+    pub fn zones(&self) -> impl Iterator<Item = &Zone> {
         self.zones.values()
     }
 
     /// A zone.
-    pub fn zone(&mut self, id: &ZoneId) -> Option<&mut Upkeep> {
+    pub fn zone(&mut self, id: &ZoneId) -> Option<&mut Zone> {
         self.zones.get_mut(id)
     }
 
     /// Every zone.
-    pub fn zones_mut(&mut self) -> impl Iterator<Item = &mut Upkeep> {
+    pub fn zones_mut(&mut self) -> impl Iterator<Item = &mut Zone> {
         self.zones.values_mut()
     }
 
     /// Where a name lies.
     #[must_use]
-    pub fn place(&self, name: &Name) -> &Placed {
-        self.places.get(name).unwrap_or(&Placed::Undecided)
+    pub fn place(&self, name: &Name) -> &Location {
+        self.places.get(name).unwrap_or(&Location::Undecided)
     }
 
     /// The zone that has a name, if it is known.
     #[must_use]
-    pub fn zone_of(&self, name: &Name) -> Option<&Upkeep> {
+    pub fn zone_of(&self, name: &Name) -> Option<&Zone> {
         match self.place(name) {
-            Placed::In(id) => self.zones.get(id),
+            Location::In(id) => self.zones.get(id),
             _ => None,
         }
     }
 
     /// The names that are looked for, with where they lie.
-    pub fn places(&self) -> impl Iterator<Item = (&Name, &Placed)> {
+    pub fn places(&self) -> impl Iterator<Item = (&Name, &Location)> {
         self.places.iter()
     }
 
     /// The zones that a search has shown.
-    pub fn seen(&self) -> impl Iterator<Item = &Zone> {
+    pub fn seen(&self) -> impl Iterator<Item = &ZoneInfo> {
         self.discovery.zones()
     }
 
     /// The next request: `None` if there is none, ever, or one is on its way.
     #[must_use]
     pub fn due(&self, what: Circumstances<'_>, credential: &Credential, now: Moment) -> Option<Due> {
-        if self.busy.is_some() || credential.open.is_some() {
+        if self.in_flight.is_some() || credential.open.is_some() {
             return None;
         }
         let search = self.search_due(credential, now);
@@ -298,23 +298,23 @@ impl Account {
             let (at, job) = zone.job(what.writing, ahead == Some(id), what.mark, now)?;
             let held = credential.held_until(&Some(id.clone()), now).unwrap_or(now);
             // The zone that has waited longest comes first, so that none starves.
-            let errand = Errand::Zone { rank: Rank::of(job), served: zone.served(), job, id: id.clone() };
-            Some((at.max(held), errand))
+            let task = Task::Zone { rank: Rank::of(job), served: zone.served(), job, id: id.clone() };
+            Some((at.max(held), task))
         });
-        let (at, errand) = search.into_iter().chain(zones).min()?;
-        let holds = [self.refused, self.outage_until, credential.pace.held_until(now)];
+        let (at, task) = search.into_iter().chain(zones).min()?;
+        let holds = [self.refused, self.outage_until, credential.limiter.held_until(now)];
         let wanted_at = holds.into_iter().flatten().fold(at.max(now), Moment::max);
-        let ready_at = match errand {
+        let ready_at = match task {
             // A list for a write is of no use where the write has to wait for the budget.
-            Errand::Zone { job: Job::Read | Job::Ahead, .. } => credential.pace.ready_beside(1, now),
-            Errand::Search | Errand::Zone { rank: Rank::Write | Rank::Needed, .. } => {
-                credential.pace.ready_at(now)
+            Task::Zone { job: Job::Read | Job::Ahead, .. } => credential.limiter.ready_beside(1, now),
+            Task::Search | Task::Zone { rank: Rank::Write | Rank::Needed, .. } => {
+                credential.limiter.ready_at(now)
             }
-            Errand::SearchAgain | Errand::Zone { rank: Rank::Refresh, .. } => {
-                credential.pace.ready_beside(self.kept_free(), now)
+            Task::SearchAgain | Task::Zone { rank: Rank::Refresh, .. } => {
+                credential.limiter.ready_beside(self.kept_free(), now)
             }
         };
-        let mut due = Due { wanted_at, at: wanted_at.max(ready_at), held_until: None, errand };
+        let mut due = Due { wanted_at, at: wanted_at.max(ready_at), held_until: None, task };
         let held = credential.held_until(&due.zone().cloned(), now);
         due.held_until = held.filter(|until| *until == wanted_at);
         Some(due)
@@ -338,13 +338,13 @@ impl Account {
             return None;
         }
         let known = self.zones.values().filter(|zone| zone.is_believed() && !zone.keys().is_empty());
-        known.min_by_key(|zone| (zone.served(), zone.id())).map(Upkeep::id)
+        known.min_by_key(|zone| (zone.served(), zone.id())).map(Zone::id)
     }
 
     /// Whether nothing may be sent because of a failure.
     #[must_use]
     pub fn is_held(&self, credential: &Credential, now: Moment) -> bool {
-        let holds = [self.refused, self.outage_until, credential.pace.held_until(now)];
+        let holds = [self.refused, self.outage_until, credential.limiter.held_until(now)];
         holds.into_iter().flatten().any(|until| until > now)
     }
 
@@ -357,7 +357,7 @@ impl Account {
     /// Whether anything is refused to this credential, so that another one may help.
     #[must_use]
     pub fn lacks_something(&self) -> bool {
-        let zone = |zone: &Upkeep| zone.refused().is_some_and(Failure::is_of_rights);
+        let zone = |zone: &Zone| zone.refused().is_some_and(Failure::is_of_rights);
         self.refused.is_some() || self.search_refused || self.zones.values().any(zone)
     }
 
@@ -374,16 +374,16 @@ impl Account {
         what: Circumstances<'_>,
         (credential, ticket): (&mut Credential, Ticket),
         now: Moment,
-    ) -> Option<(Request, Saving)> {
+    ) -> Option<(Request, Persist)> {
         self.turn += 1;
-        let (request, zone) = match due.errand {
-            Errand::Search | Errand::SearchAgain => {
+        let (request, zone) = match due.task {
+            Task::Search | Task::SearchAgain => {
                 if self.next_search().is_none() {
                     self.search_anew(now);
                 }
                 (self.next_search()?, None)
             }
-            Errand::Zone { job, id, .. } => {
+            Task::Zone { job, id, .. } => {
                 let (turn, write) = (self.turn, (what.writing, what.mark));
                 let request = self.zones.get_mut(&id)?.begin(job, write, turn, now)?;
                 if job == Job::Ahead && what.ahead == Ahead::Suspicion {
@@ -394,12 +394,12 @@ impl Account {
             }
         };
         self.tally.requests += 1;
-        let mut saving = credential.pace.spend(now);
+        let mut saving = credential.limiter.spend(now);
         if request.writes() {
-            saving = Saving::Needed;
+            saving = Persist::First;
         }
         credential.open = Some(ticket);
-        self.busy = Some(Busy { ticket, request: request.clone(), zone });
+        self.in_flight = Some(InFlight { ticket, request: request.clone(), zone });
         Some((request, saving))
     }
 
@@ -409,45 +409,48 @@ impl Account {
         answer: &Answer,
         credential: &mut Credential,
         now: Moment,
-        dice: &mut fastrand::Rng,
-    ) -> Option<(Busy, Effect)> {
-        let busy = self.busy.take()?;
+        rng: &mut fastrand::Rng,
+    ) -> Option<(InFlight, Effect)> {
+        let in_flight = self.in_flight.take()?;
         self.tally.millis += u64::try_from(answer.took.as_millis()).unwrap_or(0);
         let throttled = matches!(&answer.outcome, Err(failure) if failure.class == Class::Throttled);
         if let Some(wait) = answer.retry_after.filter(|_| !throttled) {
-            credential.hold(busy.zone.clone(), wait, now);
+            credential.hold(in_flight.zone.clone(), wait, now);
         }
         let effect = match &answer.outcome {
             Ok(_) => {
-                credential.pace.welcome();
-                self.worked(&busy, now)
+                credential.limiter.welcome();
+                self.worked(&in_flight, now)
             }
             Err(failure) if throttled => {
                 let _ = failure;
                 self.tally.throttled += 1;
                 self.tally.missed_at = Some(now);
-                Effect::Throttled(credential.pace.throttle(answer.retry_after, now, dice))
+                Effect::Throttled(credential.limiter.throttle(answer.retry_after, now, rng))
             }
             Err(failure) => {
-                credential.pace.welcome();
-                self.failed(failure, &busy, now, dice)
+                credential.limiter.welcome();
+                self.failed(failure, &in_flight, now, rng)
             }
         };
-        Some((busy, effect))
+        Some((in_flight, effect))
     }
 
-    fn worked(&mut self, busy: &Busy, now: Moment) -> Effect {
+    fn worked(&mut self, in_flight: &InFlight, now: Moment) -> Effect {
         self.tally.served_at = Some(now);
-        let writes = busy.request.writes();
+        let writes = in_flight.request.writes();
         if writes {
             self.alarm = (None, FALSE_ALARM);
         }
         self.outage_until = None;
         self.refusals.reset();
-        let zone_was_refused =
-            busy.zone.as_ref().and_then(|id| self.zones.get(id)).is_some_and(|zone| zone.refused().is_some());
-        for (id, zone) in self.zones.iter_mut().filter(|_| busy.zone.is_some()) {
-            if busy.zone.as_ref() != Some(id) {
+        let zone_was_refused = in_flight
+            .zone
+            .as_ref()
+            .and_then(|id| self.zones.get(id))
+            .is_some_and(|zone| zone.refused().is_some());
+        for (id, zone) in self.zones.iter_mut().filter(|_| in_flight.zone.is_some()) {
+            if in_flight.zone.as_ref() != Some(id) {
                 zone.is_refused_alone();
             }
         }
@@ -466,23 +469,29 @@ impl Account {
         Effect::Works
     }
 
-    fn failed(&mut self, failure: &Failure, busy: &Busy, now: Moment, dice: &mut fastrand::Rng) -> Effect {
+    fn failed(
+        &mut self,
+        failure: &Failure,
+        in_flight: &InFlight,
+        now: Moment,
+        rng: &mut fastrand::Rng,
+    ) -> Effect {
         self.tally.failed += 1;
-        let search = busy.zone.is_none();
+        let search = in_flight.zone.is_none();
         match failure.class {
             Class::Credential if search && self.refuses_search_alone(failure) => {
                 self.tally.served_at = Some(now);
                 self.search_refused = true;
-                let until = now + self.refusals.next(dice);
+                let until = now + self.refusals.next(rng);
                 self.discover_at = Some(until);
                 Effect::SearchRefused(until)
             }
-            Class::Credential => self.refuse(failure, now, dice),
-            Class::Zone if self.blames_credential(failure, busy) => self.refuse(failure, now, dice),
+            Class::Credential => self.refuse(failure, now, rng),
+            Class::Zone if self.blames_credential(failure, in_flight) => self.refuse(failure, now, rng),
             Class::NotSent | Class::Unsure => {
                 self.tally.missed_at = Some(now);
-                self.writes_fail |= busy.request.writes();
-                let wait = self.outage.next(dice);
+                self.writes_fail |= in_flight.request.writes();
+                let wait = self.outage.next(rng);
                 // One zone in trouble, or the search, does not hold back the others; the API as a whole does.
                 if search && failure.status.is_some() {
                     self.discover_at = Some(now + wait);
@@ -493,13 +502,13 @@ impl Account {
             }
             Class::Clock => {
                 self.tally.missed_at = Some(now);
-                self.outage_until = Some(now + self.outage.next(dice).min(CLOCK_RETRY));
+                self.outage_until = Some(now + self.outage.next(rng).min(CLOCK_RETRY));
                 Effect::Down
             }
             Class::Zone | Class::Content | Class::CopyWrong | Class::Throttled => {
                 self.tally.served_at = Some(now);
                 if search {
-                    self.discover_at = Some(now + self.searches.next(dice));
+                    self.discover_at = Some(now + self.searches.next(rng));
                 }
                 self.outage.reset();
                 self.writes_fail = false;
@@ -515,9 +524,9 @@ impl Account {
         self.outage.reset();
     }
 
-    fn refuse(&mut self, failure: &Failure, now: Moment, dice: &mut fastrand::Rng) -> Effect {
+    fn refuse(&mut self, failure: &Failure, now: Moment, rng: &mut fastrand::Rng) -> Effect {
         self.tally.served_at = Some(now);
-        let mut wait = self.refusals.next(dice);
+        let mut wait = self.refusals.next(rng);
         if failure.says("Max auth failures") {
             wait = wait.max(Duration::from_secs(900));
         }
@@ -535,11 +544,11 @@ impl Account {
 
     /// Whether what a zone refuses is the credential's trouble: a second zone that has worked before refuses,
     /// and none was granted since; or the credential was refused already.
-    fn blames_credential(&self, failure: &Failure, busy: &Busy) -> bool {
-        let Some(id) = busy.zone.as_ref().filter(|_| failure.is_of_rights()) else {
+    fn blames_credential(&self, failure: &Failure, in_flight: &InFlight) -> bool {
+        let Some(id) = in_flight.zone.as_ref().filter(|_| failure.is_of_rights()) else {
             return false;
         };
-        let suspicious = self.zones.get(id).is_some_and(Upkeep::speaks_against_credential);
+        let suspicious = self.zones.get(id).is_some_and(Zone::speaks_against_credential);
         let another = self.zones.values().any(|zone| {
             let refused = zone.refused().is_some_and(Failure::is_of_rights);
             zone.id() != id && refused && zone.speaks_against_credential()
@@ -569,20 +578,20 @@ impl Account {
     /// The network may be back: what could not be sent is tried again. Refusals and limits still hold.
     pub fn reconnect(&mut self) {
         if self.outage_until.take().is_some() {
-            self.zones.values_mut().for_each(Upkeep::reconnect);
+            self.zones.values_mut().for_each(Zone::reconnect);
         }
     }
 
     /// The ticket of the request that is on its way.
     #[must_use]
     pub fn ticket(&self) -> Option<Ticket> {
-        self.busy.as_ref().map(|busy| busy.ticket)
+        self.in_flight.as_ref().map(|in_flight| in_flight.ticket)
     }
 
     /// Whether a request is on its way.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.busy.is_some()
+        self.in_flight.is_some()
     }
 
     /// Whether every request since then failed for an outage of Cloudflare, or for its limits; and there was one.
@@ -600,11 +609,11 @@ impl Account {
     /// How the requests fared.
     #[must_use]
     pub fn budget(&self, credential: Option<&Credential>, now: Moment) -> BudgetStatus {
-        let answered = self.tally.requests.saturating_sub(u64::from(self.busy.is_some()));
+        let answered = self.tally.requests.saturating_sub(u64::from(self.in_flight.is_some()));
         BudgetStatus {
             limit: self.settings.budget.requests,
-            left: credential.map_or(self.settings.budget.requests, |it| it.pace.left(now)),
-            resets_at: credential.and_then(|it| it.pace.resets_at(now)),
+            left: credential.map_or(self.settings.budget.requests, |it| it.limiter.left(now)),
+            resets_at: credential.and_then(|it| it.limiter.resets_at(now)),
             requests: self.tally.requests,
             throttled: self.tally.throttled,
             failed: self.tally.failed,

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::names::{Family, Key, Moment, Name, ZoneId};
-use super::notice::{Notice, Trouble};
+use super::notice::{Notice, Problem};
 use super::settings::AccountName;
 
 /// The first reminder of something that still is wrong comes after this time, the later ones daily.
@@ -19,7 +19,7 @@ const MOST_KINDS: usize = 8;
 
 /// What a trouble is about: there is one of each at a time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Topic {
+pub enum AlertKey {
     /// Learning an address.
     Address(Family),
     /// A line that goes back and forth.
@@ -56,20 +56,20 @@ pub enum Topic {
 
 /// What is to be said, and what is wrong at the moment.
 #[derive(Clone, Debug, Default)]
-pub struct Bulletin {
+pub struct Alerts {
     queue: Vec<Notice>,
-    wrong: BTreeMap<Topic, Ongoing>,
+    wrong: BTreeMap<AlertKey, Active>,
     /// Troubles that come and go; what lasts for [`Recurrence::FIRST_SILENCE`] is said all the same.
-    recurring: BTreeMap<Topic, Recurrence>,
+    recurring: BTreeMap<AlertKey, Recurrence>,
     /// The same for each source that the others deny.
     dissents: BTreeMap<Box<str>, Recurrence>,
 }
 
 #[derive(Clone, Debug)]
-struct Ongoing {
-    trouble: Trouble,
+struct Active {
+    trouble: Problem,
     /// One of each kind that it has been: a kind that comes back is no news.
-    said: Vec<Trouble>,
+    said: Vec<Problem>,
     since: Moment,
     remind_at: Moment,
     /// Whether its beginning was said.
@@ -77,14 +77,14 @@ struct Ongoing {
     tries: u32,
 }
 
-impl Bulletin {
+impl Alerts {
     /// Says something.
     pub fn say(&mut self, notice: Notice) {
         self.queue.push(notice);
     }
 
     /// Something is wrong: said when it is new or of a kind that it has not been yet, and rarely again.
-    pub fn raise(&mut self, topic: Topic, trouble: Trouble, now: Moment) {
+    pub fn raise(&mut self, topic: AlertKey, trouble: Problem, now: Moment) {
         let Some(ongoing) = self.wrong.get_mut(&topic) else {
             self.begin(topic, trouble, now);
             return;
@@ -100,7 +100,7 @@ impl Bulletin {
         }
         if !known && ongoing.told {
             ongoing.remind_at = now + FIRST_REMINDER;
-            self.queue.push(Notice::Trouble(trouble));
+            self.queue.push(Notice::Problem(trouble));
         } else if ongoing.remind_at <= now {
             ongoing.remind_at = now + if ongoing.told { LATER_REMINDERS } else { FIRST_REMINDER };
             ongoing.told = true;
@@ -108,24 +108,24 @@ impl Bulletin {
         }
     }
 
-    fn begin(&mut self, topic: Topic, trouble: Trouble, now: Moment) {
+    fn begin(&mut self, topic: AlertKey, trouble: Problem, now: Moment) {
         let times = match topic {
-            Topic::Record(_) | Topic::Place(..) | Topic::Fight(_) | Topic::Deletes => Some(1),
+            AlertKey::Record(_) | AlertKey::Place(..) | AlertKey::Fight(_) | AlertKey::Deletes => Some(1),
             _ => self.recurring.entry(topic.clone()).or_default().count(now),
         };
         match times {
-            Some(1) => self.queue.push(Notice::Trouble(trouble.clone())),
+            Some(1) => self.queue.push(Notice::Problem(trouble.clone())),
             Some(times) => self.queue.push(Notice::Again(trouble.clone(), times)),
             None => {}
         }
         let told = times.is_some();
         let remind_at = now + if told { FIRST_REMINDER } else { Recurrence::FIRST_SILENCE };
         let said = vec![trouble.clone()];
-        self.wrong.insert(topic, Ongoing { trouble, said, since: now, remind_at, told, tries: 1 });
+        self.wrong.insert(topic, Active { trouble, said, since: now, remind_at, told, tries: 1 });
     }
 
     /// It is well; said if it was said that it was not.
-    pub fn clear(&mut self, topic: &Topic, now: Moment) {
+    pub fn clear(&mut self, topic: &AlertKey, now: Moment) {
         if let Some(ongoing) = self.wrong.remove(topic).filter(|ongoing| ongoing.told) {
             self.queue.push(Notice::Well(ongoing.trouble, now.since(ongoing.since)));
         }
@@ -139,36 +139,36 @@ impl Bulletin {
     }
 
     /// It no longer matters; nothing is said.
-    pub fn forget(&mut self, keep: impl Fn(&Topic) -> bool) {
+    pub fn forget(&mut self, keep: impl Fn(&AlertKey) -> bool) {
         self.wrong.retain(|topic, _| keep(topic));
     }
 
     /// What was in the way of these records no longer is, though they are not as they should be yet.
     pub fn forget_obstacles(&mut self, gone: impl Fn(&Key) -> bool) {
-        self.wrong.retain(|_, ongoing| !matches!(&ongoing.trouble, Trouble::Obstacle(key, _) if gone(key)));
+        self.wrong.retain(|_, ongoing| !matches!(&ongoing.trouble, Problem::Obstacle(key, _) if gone(key)));
     }
 
     /// What is wrong with this, if anything.
     #[must_use]
-    pub fn wrong(&self, topic: &Topic) -> Option<&Trouble> {
+    pub fn wrong(&self, topic: &AlertKey) -> Option<&Problem> {
         self.wrong.get(topic).map(|ongoing| &ongoing.trouble)
     }
 
     /// Since when something has been wrong with this.
     #[must_use]
-    pub fn since(&self, topic: &Topic) -> Option<Moment> {
+    pub fn since(&self, topic: &AlertKey) -> Option<Moment> {
         self.wrong.get(topic).map(|ongoing| ongoing.since)
     }
 
     /// The waits of an account.
     #[must_use]
-    pub fn waits_of(&self, name: &AccountName) -> Vec<Topic> {
-        let of_it = |topic: &&Topic| matches!(topic, Topic::Wait(account, _) if account == name);
+    pub fn waits_of(&self, name: &AccountName) -> Vec<AlertKey> {
+        let of_it = |topic: &&AlertKey| matches!(topic, AlertKey::Wait(account, _) if account == name);
         self.wrong.keys().filter(of_it).cloned().collect()
     }
 
     /// Everything that is wrong: what it is about, what it is, since when, and how often it was tried.
-    pub fn all(&self) -> impl Iterator<Item = (&Topic, &Trouble, Moment, u32)> {
+    pub fn all(&self) -> impl Iterator<Item = (&AlertKey, &Problem, Moment, u32)> {
         self.wrong.iter().map(|(topic, it)| (topic, &it.trouble, it.since, it.tries))
     }
 
@@ -190,7 +190,7 @@ struct Recurrence {
 }
 
 impl Recurrence {
-    const CALM: Duration = Duration::from_secs(3600);
+    const FLAP_MEMORY: Duration = Duration::from_secs(3600);
     const IN_FULL: u32 = 2;
     /// Each silence is twice as long as the one before,
     const FIRST_SILENCE: Duration = Duration::from_secs(600);
@@ -199,7 +199,7 @@ impl Recurrence {
 
     /// Counts once more. `Some`: it is to be said, with how often it was.
     fn count(&mut self, now: Moment) -> Option<u32> {
-        if self.last.is_none_or(|last| now.since(last) >= Recurrence::CALM) {
+        if self.last.is_none_or(|last| now.since(last) >= Recurrence::FLAP_MEMORY) {
             *self = Recurrence::default();
         }
         self.last = Some(now);
@@ -234,19 +234,19 @@ mod tests {
 
     #[test]
     fn what_stays_wrong_is_said_once_and_then_rarely() {
-        let mut bulletin = Bulletin::default();
-        let wrong = || Trouble::TooManyDeletes { wanted: 9, most: 5 };
+        let mut alerts = Alerts::default();
+        let wrong = || Problem::TooManyDeletes { wanted: 9, most: 5 };
         let mut said = 0;
         for hour in 0..(24 * 7) {
             let now = Moment::from_millis(hour * 3_600_000);
-            bulletin.raise(Topic::Deletes, wrong(), now);
-            said += bulletin.take().len();
+            alerts.raise(AlertKey::Deletes, wrong(), now);
+            said += alerts.take().len();
         }
         assert_eq!(said, 8, "once, after six hours, and daily");
-        bulletin.clear(&Topic::Deletes, Moment::from_millis(24 * 7 * 3_600_000));
-        let text: Vec<String> = bulletin.take().iter().map(ToString::to_string).collect();
+        alerts.clear(&AlertKey::Deletes, Moment::from_millis(24 * 7 * 3_600_000));
+        let text: Vec<String> = alerts.take().iter().map(ToString::to_string).collect();
         assert_eq!(text, ["well again after 7 d: the number of deletions is within max-deletes"]);
-        bulletin.clear(&Topic::Deletes, Moment::from_millis(0));
-        assert!(bulletin.take().is_empty());
+        alerts.clear(&AlertKey::Deletes, Moment::from_millis(0));
+        assert!(alerts.take().is_empty());
     }
 }

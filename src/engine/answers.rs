@@ -6,17 +6,17 @@
 use std::collections::BTreeSet;
 
 use super::Engine;
-use super::account::{Busy, Effect, Placed};
-use super::alerts::Topic;
-use super::copy::{Happened, Surprise};
+use super::account::{Effect, InFlight, Location};
+use super::alerts::AlertKey;
+use super::api::{self, Answer, Found};
+use super::cache::{Happened, Surprise};
 use super::credential::Ticket;
+use super::diff::{self, Operation};
 use super::failure::{Class, Failure};
 use super::names::{Key, Moment, ZoneId};
-use super::notice::{Notice, Trouble};
-use super::request::{self, Answer, Found};
+use super::notice::{Notice, Problem};
 use super::settings::AccountName;
-use super::upkeep::{Parked, Progress, Reaction, Upkeep};
-use super::zone::{self, Operation};
+use super::zone::{Parked, Progress, Reaction, Zone};
 use super::{Command, REREAD_EVERY, credential_of};
 
 impl Engine {
@@ -28,13 +28,13 @@ impl Engine {
             return;
         };
         credential.open = None;
-        credential.pace.settle(now);
-        credential.pace.heed(&answer.limits, now);
+        credential.limiter.settle(now);
+        credential.limiter.heed(&answer.limits, now);
         let asked = self.accounts.iter_mut().find(|(_, account)| account.ticket() == Some(ticket));
         let Some((name, account)) = asked else {
             // The account is gone; what its credential is held for is not.
             if matches!(&answer.outcome, Err(failure) if failure.class == Class::Throttled) {
-                credential.pace.throttle(answer.retry_after, now, &mut self.dice);
+                credential.limiter.throttle(answer.retry_after, now, &mut self.rng);
                 self.unsaved = true;
             }
             return;
@@ -48,7 +48,7 @@ impl Engine {
             answer.outcome = Err(Failure::without_answer(Class::NotSent, "the secret was replaced"));
         }
         let held = answer.retry_after.is_some();
-        let Some((busy, effect)) = account.answered(&answer, credential, now, &mut self.dice) else {
+        let Some((in_flight, effect)) = account.answered(&answer, credential, now, &mut self.rng) else {
             return;
         };
         self.unsaved |= held || matches!(effect, Effect::Throttled(_));
@@ -56,8 +56,8 @@ impl Engine {
             self.tell_effect(&name, effect, answer.outcome.as_ref().err(), now);
         }
         match answer.outcome {
-            Ok(found) => self.found(&name, &busy, found, now),
-            Err(failure) => self.failed(&name, &busy, &failure, effect, now),
+            Ok(found) => self.found(&name, &in_flight, found, now),
+            Err(failure) => self.failed(&name, &in_flight, &failure, effect, now),
         }
         if let Some(account) = self.accounts.get_mut(&name).filter(|_| outdated) {
             account.trust_again(now);
@@ -67,18 +67,18 @@ impl Engine {
         }
     }
 
-    fn found(&mut self, name: &AccountName, busy: &Busy, found: Found, now: Moment) {
+    fn found(&mut self, name: &AccountName, in_flight: &InFlight, found: Found, now: Moment) {
         let Some(account) = self.accounts.get_mut(name) else {
             return;
         };
         let refresh = account.refresh();
-        match (found, &busy.zone) {
+        match (found, &in_flight.zone) {
             (Found::Zones(page), _) => {
-                self.bulletin.clear(&Topic::Search(name.clone()), now);
-                if account.searched(&busy.request, page, now) {
+                self.alerts.clear(&AlertKey::Search(name.clone()), now);
+                if account.searched(&in_flight.request, page, now) {
                     self.assign(now);
                     if let Some(account) = self.accounts.get_mut(name) {
-                        account.search_later(now, &mut self.dice);
+                        account.search_later(now, &mut self.rng);
                     }
                     self.unsaved = true;
                 }
@@ -93,23 +93,23 @@ impl Engine {
             }
             (Found::Records(page), Some(id)) => {
                 // A tenth of jitter, so that zones that were listed together drift apart.
-                let refresh = refresh.mul_f64(1.0 - self.dice.f64() / 10.0);
+                let refresh = refresh.mul_f64(1.0 - self.rng.f64() / 10.0);
                 let Some(zone) = account.zone(id) else { return };
                 match zone.listed(page, &self.mark, refresh, now) {
                     Progress::More => {}
                     Progress::Whole(surprises) => self.listed(name, id, surprises, now),
                     Progress::Contradictory(why) => {
-                        let trouble = Trouble::Contradictory(zone.label(), why);
-                        self.bulletin.raise(Topic::Listing(name.clone(), id.clone()), trouble, now);
+                        let trouble = Problem::Contradictory(zone.label(), why);
+                        self.alerts.raise(AlertKey::Listing(name.clone(), id.clone()), trouble, now);
                     }
                     Progress::TooLong => {
                         let failure = Failure::without_answer(
                             Class::Zone,
                             "it has more records than stayput reads (200 pages of 5,000)",
                         );
-                        zone.zone_refused(&failure, now, &mut self.dice);
-                        let trouble = Trouble::ZoneRefused(zone.label(), failure);
-                        self.bulletin.raise(Topic::Permission(name.clone(), id.clone()), trouble, now);
+                        zone.zone_refused(&failure, now, &mut self.rng);
+                        let trouble = Problem::ZoneRefused(zone.label(), failure);
+                        self.alerts.raise(AlertKey::Permission(name.clone(), id.clone()), trouble, now);
                     }
                 }
             }
@@ -117,8 +117,8 @@ impl Engine {
                 let Some(zone) = account.zone(id) else { return };
                 let sent = zone.wrote(written, &self.mark, now);
                 self.deleted +=
-                    sent.iter().filter(|operation| matches!(operation.step, zone::Step::Delete(_))).count();
-                self.bulletin.say(Notice::Written { zone: zone.label(), operations: sent.clone() });
+                    sent.iter().filter(|operation| matches!(operation.step, diff::Step::Delete(_))).count();
+                self.alerts.say(Notice::Written { zone: zone.label(), operations: sent.clone() });
                 self.unsaved = true;
                 self.clear_refusal(name, id, now);
                 self.compare(name, id, now);
@@ -138,31 +138,31 @@ impl Engine {
             .map(|key| (key.clone(), zone.fights_until(key, now), zone.is_fought_over(key)))
             .collect();
         if let Some((entry, id)) = zone.take_skipped() {
-            self.bulletin.say(Notice::Skipped { zone: label.clone(), entry, id });
+            self.alerts.say(Notice::Skipped { zone: label.clone(), entry, id });
         }
-        self.bulletin.say(Notice::Listed { zone: label, records });
+        self.alerts.say(Notice::Listed { zone: label, records });
         for (key, until, goes_on) in fights {
-            let topic = Topic::Fight(key.clone());
+            let topic = AlertKey::Fight(key.clone());
             match until {
-                Some(until) => self.bulletin.raise(topic, Trouble::Fight(key, now.until(until)), now),
+                Some(until) => self.alerts.raise(topic, Problem::Fight(key, now.until(until)), now),
                 None if goes_on => {}
-                None => self.bulletin.clear(&topic, now),
+                None => self.alerts.clear(&topic, now),
             }
         }
         self.unsaved = true;
-        self.bulletin.clear(&Topic::Listing(name.clone(), id.clone()), now);
+        self.alerts.clear(&AlertKey::Listing(name.clone(), id.clone()), now);
         self.clear_refusal(name, id, now);
         self.compare(name, id, now);
         self.tell_found(name, id, now);
         for surprise in surprises {
             // What is in the way now says the same, with the way out.
             let told = matches!(
-                self.bulletin.wrong(&Topic::Record(surprise.key.clone())),
-                Some(Trouble::Obstacle(..))
+                self.alerts.wrong(&AlertKey::Record(surprise.key.clone())),
+                Some(Problem::Obstacle(..))
             );
             let known = self.settings.records.contains_key(&surprise.key);
             if known && !told && surprise.what != Happened::Readdressed {
-                self.bulletin.say(Notice::Surprise(surprise));
+                self.alerts.say(Notice::Surprise(surprise));
             }
         }
     }
@@ -173,14 +173,14 @@ impl Engine {
         let found = account.zone(id).map(|zone| (zone.label(), zone.take_found()));
         let Some((zone, operations)) = found.filter(|(_, found)| !found.is_empty()) else { return };
         account.write_found();
-        self.bulletin.say(Notice::Found { zone, operations });
-        self.bulletin.clear(&Topic::Api(name.clone()), now);
+        self.alerts.say(Notice::Found { zone, operations });
+        self.alerts.clear(&AlertKey::Api(name.clone()), now);
     }
 
     fn park_unkept(&mut self, name: &AccountName, id: &ZoneId, sent: &[Operation], now: Moment) {
         let zone = self.accounts.get_mut(name).and_then(|account| account.zone(id));
         let Some(zone) = zone else { return };
-        let keys = zone.park_unkept(sent, &self.mark, now, &mut self.dice);
+        let keys = zone.park_unkept(sent, &self.mark, now, &mut self.rng);
         self.tell_parked(name, id, &keys, now);
     }
 
@@ -189,25 +189,32 @@ impl Engine {
         let zone = self.accounts.get_mut(name).and_then(|account| account.zone(id));
         let Some((first, zone)) = keys.first().zip(zone) else { return };
         if let Some(Parked { why, attributes, .. }) = zone.parked().get(first) {
-            let trouble = Trouble::Parked {
+            let trouble = Problem::Parked {
                 key: first.clone(),
                 others: keys.len() - 1,
                 attributes: *attributes,
                 why: why.clone(),
             };
-            self.bulletin.raise(Topic::Record(first.clone()), trouble, now);
+            self.alerts.raise(AlertKey::Record(first.clone()), trouble, now);
         }
     }
 
     fn clear_refusal(&mut self, name: &AccountName, id: &ZoneId, now: Moment) {
-        self.bulletin.clear(&Topic::Permission(name.clone(), id.clone()), now);
+        self.alerts.clear(&AlertKey::Permission(name.clone(), id.clone()), now);
     }
 
-    fn failed(&mut self, name: &AccountName, busy: &Busy, failure: &Failure, effect: Effect, now: Moment) {
-        let Some(id) = &busy.zone else {
+    fn failed(
+        &mut self,
+        name: &AccountName,
+        in_flight: &InFlight,
+        failure: &Failure,
+        effect: Effect,
+        now: Moment,
+    ) {
+        let Some(id) = &in_flight.zone else {
             if failure.class == Class::Zone || failure.class == Class::Content {
-                let topic = Topic::Search(name.clone());
-                self.bulletin.raise(topic, Trouble::Api(name.clone(), failure.clone()), now);
+                let topic = AlertKey::Search(name.clone());
+                self.alerts.raise(topic, Problem::Api(name.clone(), failure.clone()), now);
             }
             return;
         };
@@ -220,14 +227,14 @@ impl Engine {
         if matches!(effect, Effect::Refused(_)) {
             judged.class = Class::Credential;
         }
-        match zone.failed(&judged, &self.mark, now, &mut self.dice) {
+        match zone.failed(&judged, &self.mark, now, &mut self.rng) {
             Reaction::None => {}
             Reaction::Parked(keys) => self.tell_parked(name, id, &keys, now),
             Reaction::Refused => {
-                let topic = Topic::Permission(name.clone(), id.clone());
-                self.bulletin.raise(topic, Trouble::ZoneRefused(label, failure.clone()), now);
+                let topic = AlertKey::Permission(name.clone(), id.clone());
+                self.alerts.raise(topic, Problem::ZoneRefused(label, failure.clone()), now);
                 if failure.status == Some(404) || failure.has_code(&[7003]) {
-                    account.lose(id, now, &mut self.dice);
+                    account.lose(id, now, &mut self.rng);
                     self.unsaved = true;
                 } else if worked {
                     account.doubt_place(id, now);
@@ -238,7 +245,7 @@ impl Engine {
                 }
             }
         }
-        if busy.request.writes() {
+        if in_flight.request.writes() {
             self.unsaved = true;
         }
         self.compare(name, id, now);
@@ -246,81 +253,81 @@ impl Engine {
 
     /// Says what an answer means for the credential as a whole.
     fn tell_effect(&mut self, name: &AccountName, effect: Effect, failure: Option<&Failure>, now: Moment) {
-        let credential = Topic::Credential(name.clone());
-        let api = Topic::Api(name.clone());
-        let throttled = Topic::Throttled(name.clone());
+        let credential = AlertKey::Credential(name.clone());
+        let api = AlertKey::Api(name.clone());
+        let throttled = AlertKey::Throttled(name.clone());
         match (effect, failure) {
             (Effect::Works, _) => {
                 for topic in [credential, api, throttled] {
-                    self.bulletin.clear(&topic, now);
+                    self.alerts.clear(&topic, now);
                 }
             }
             (Effect::Answers, _) => {
                 for topic in [credential, throttled] {
-                    self.bulletin.clear(&topic, now);
+                    self.alerts.clear(&topic, now);
                 }
             }
             (Effect::Throttled(until), _) => {
-                let trouble = Trouble::Throttled(name.clone(), now.until(until));
-                self.bulletin.raise(throttled, trouble, now);
+                let trouble = Problem::Throttled(name.clone(), now.until(until));
+                self.alerts.raise(throttled, trouble, now);
             }
             (Effect::Refused(until), Some(failure)) => {
-                let trouble = Trouble::Credential(name.clone(), failure.clone(), now.until(until));
-                self.bulletin.raise(credential, trouble, now);
+                let trouble = Problem::Credential(name.clone(), failure.clone(), now.until(until));
+                self.alerts.raise(credential, trouble, now);
                 // One message: the zones that refused first were refused for this.
-                self.bulletin
-                    .forget(|topic| !matches!(topic, Topic::Permission(account, _) if account == name));
+                self.alerts
+                    .forget(|topic| !matches!(topic, AlertKey::Permission(account, _) if account == name));
                 self.urgent.push_back(Command::RereadSecret(name.clone()));
                 self.rereads.entry(name.clone()).or_insert(now + REREAD_EVERY);
             }
             (Effect::SearchRefused(until), Some(failure)) => {
-                let trouble = Trouble::SearchRefused(name.clone(), failure.clone(), now.until(until));
-                self.bulletin.raise(Topic::Search(name.clone()), trouble, now);
+                let trouble = Problem::SearchRefused(name.clone(), failure.clone(), now.until(until));
+                self.alerts.raise(AlertKey::Search(name.clone()), trouble, now);
                 self.urgent.push_back(Command::RereadSecret(name.clone()));
                 self.rereads.entry(name.clone()).or_insert(now + REREAD_EVERY);
             }
             (Effect::Down, Some(failure)) => {
-                self.bulletin.raise(api, Trouble::Api(name.clone(), failure.clone()), now);
+                self.alerts.raise(api, Problem::Api(name.clone(), failure.clone()), now);
             }
             (Effect::Refused(_) | Effect::SearchRefused(_) | Effect::Down, None) => {}
         }
     }
 
-    fn tell_odd(&mut self, name: &AccountName, zone: &request::Zone, now: Moment) {
-        let topic = Topic::Zone(name.clone(), zone.id.clone());
+    fn tell_odd(&mut self, name: &AccountName, zone: &api::ZoneInfo, now: Moment) {
+        let topic = AlertKey::Zone(name.clone(), zone.id.clone());
         let odd = zone.paused || &*zone.status != "active" || !matches!(&*zone.kind, "full" | "");
         if odd {
-            self.bulletin.raise(topic, Trouble::OddZone(zone.clone()), now);
+            self.alerts.raise(topic, Problem::OddZone(zone.clone()), now);
         } else {
-            self.bulletin.clear(&topic, now);
+            self.alerts.clear(&topic, now);
         }
     }
 
     /// Says which names have no zone, or several.
     pub(super) fn tell_places(&mut self, now: Moment) {
-        let mut troubles: Vec<(Topic, Option<Trouble>)> = Vec::new();
+        let mut troubles: Vec<(AlertKey, Option<Problem>)> = Vec::new();
         let mut odd = Vec::new();
         for (account_name, account) in &self.accounts {
             for (name, placed) in account.places() {
-                let topic = Topic::Place(account_name.clone(), name.clone());
+                let topic = AlertKey::Place(account_name.clone(), name.clone());
                 let (account, name) = (account_name.clone(), name.clone());
                 let trouble = match placed {
-                    Placed::In(_) => None,
-                    Placed::Nowhere => Some(Trouble::NoZone(account, name)),
-                    Placed::Ambiguous(zones) => Some(Trouble::Ambiguous(account, name, zones.clone())),
-                    Placed::Outside(zone) => Some(Trouble::Outside(name, zone.clone())),
-                    Placed::Undecided => continue,
+                    Location::In(_) => None,
+                    Location::Nowhere => Some(Problem::NoZone(account, name)),
+                    Location::Ambiguous(zones) => Some(Problem::Ambiguous(account, name, zones.clone())),
+                    Location::Outside(zone) => Some(Problem::Outside(name, zone.clone())),
+                    Location::Undecided => continue,
                 };
                 troubles.push((topic, trouble));
             }
-            let kept: BTreeSet<&ZoneId> = account.zones().map(Upkeep::id).collect();
+            let kept: BTreeSet<&ZoneId> = account.zones().map(Zone::id).collect();
             let seen = account.seen().filter(|zone| kept.contains(&zone.id));
             odd.extend(seen.map(|zone| (account_name.clone(), zone.clone())));
         }
         for (topic, trouble) in troubles {
             match trouble {
-                Some(trouble) => self.bulletin.raise(topic, trouble, now),
-                None => self.bulletin.clear(&topic, now),
+                Some(trouble) => self.alerts.raise(topic, trouble, now),
+                None => self.alerts.clear(&topic, now),
             }
         }
         for (name, zone) in odd {

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::limiter::Limiter;
 use super::names::{Moment, ZoneId};
-use super::pace::Pace;
 use super::settings::Budget;
 
 /// The longest that a `Retry-After` can make us wait.
@@ -24,7 +24,7 @@ pub type Held = Option<ZoneId>;
 #[derive(Clone, Debug)]
 pub struct Credential {
     /// The budget.
-    pub pace: Pace,
+    pub limiter: Limiter,
     /// The request that is on its way.
     pub open: Option<Ticket>,
     holds: BTreeMap<Held, Moment>,
@@ -48,7 +48,7 @@ impl Credential {
         let latest = now + LONGEST_HOLD;
         let holds = memory.holds.into_iter().map(|(held, until)| (held, until.min(latest)));
         Credential {
-            pace: Pace::new(budget, memory.spent, memory.hold.map(|until| until.min(latest)), now),
+            limiter: Limiter::new(budget, memory.spent, memory.hold.map(|until| until.min(latest)), now),
             open: None,
             holds: holds.filter(|(_, until)| *until > now).collect(),
         }
@@ -70,32 +70,32 @@ impl Credential {
     /// What was spent and what is held also count for this other credential, which takes its place.
     #[must_use]
     pub fn replaced(&self, now: Moment) -> Credential {
-        Credential { open: None, ..Credential::new(self.pace.budget(), self.memory(now), now) }
+        Credential { open: None, ..Credential::new(self.limiter.budget(), self.memory(now), now) }
     }
 
     /// What to remember without any reservation.
     #[must_use]
     pub fn memory(&self, now: Moment) -> CredentialMemory {
         CredentialMemory {
-            spent: self.pace.spent(),
-            hold: self.pace.held_until(now),
+            spent: self.limiter.spent(),
+            hold: self.limiter.held_until(now),
             holds: self.current_holds(now),
         }
     }
 
-    /// What to remember; `busy`: requests are about to leave, so some are counted ahead.
-    pub fn remember(&mut self, busy: bool, now: Moment) -> CredentialMemory {
-        let spent = self.pace.remember(busy || self.open.is_some(), now);
-        CredentialMemory { spent, hold: self.pace.held_until(now), holds: self.current_holds(now) }
+    /// What to remember; `in_flight`: requests are about to leave, so some are counted ahead.
+    pub fn remember(&mut self, in_flight: bool, now: Moment) -> CredentialMemory {
+        let spent = self.limiter.remember(in_flight || self.open.is_some(), now);
+        CredentialMemory { spent, hold: self.limiter.held_until(now), holds: self.current_holds(now) }
     }
 
     /// Whether nothing of it matters any more.
     #[must_use]
     pub fn is_forgettable(&self, now: Moment) -> bool {
-        let spent = self.pace.left(now) < self.pace.budget().requests;
+        let spent = self.limiter.left(now) < self.limiter.budget().requests;
         self.open.is_none()
             && !spent
-            && self.pace.held_until(now).is_none()
+            && self.limiter.held_until(now).is_none()
             && self.current_holds(now).is_empty()
     }
 

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::api::{Page, Request, ZoneInfo};
 use super::names::{Name, ZoneId};
-use super::request::{Page, Request, Zone};
 use super::settings::ZoneHint;
 
 /// Zones on a page: the most that Cloudflare allows.
@@ -19,7 +19,7 @@ const MOST_PAGES: u32 = 100;
 /// What is known of the zones that a credential sees.
 #[derive(Clone, Debug, Default)]
 pub struct Discovery {
-    seen: BTreeMap<Name, Vec<Zone>>,
+    seen: BTreeMap<Name, Vec<ZoneInfo>>,
     asked: BTreeSet<Name>,
     pages: u32,
     total: Option<u32>,
@@ -30,11 +30,11 @@ pub struct Discovery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place<'a> {
     /// In this zone.
-    In(&'a Zone),
+    In(&'a ZoneInfo),
     /// In no zone that the credential sees.
     Nowhere,
     /// In one of several zones of the same name, of which not just one is active.
-    Ambiguous(Vec<Zone>),
+    Ambiguous(Vec<ZoneInfo>),
     /// Not known before this zone name has been asked for.
     Undecided(Name),
 }
@@ -105,7 +105,7 @@ impl Discovery {
     }
 
     /// Takes in the answer to a [`Request::Zones`].
-    pub fn took(&mut self, page: u32, name: Option<Name>, answer: Page<Zone>) {
+    pub fn took(&mut self, page: u32, name: Option<Name>, answer: Page<ZoneInfo>) {
         for zone in answer.items {
             let zones = self.seen.entry(zone.name.clone()).or_default();
             if !zones.iter().any(|known| known.id == zone.id) {
@@ -130,13 +130,13 @@ impl Discovery {
     }
 
     /// The zones that have been seen.
-    pub fn zones(&self) -> impl Iterator<Item = &Zone> {
+    pub fn zones(&self) -> impl Iterator<Item = &ZoneInfo> {
         self.seen.values().flatten()
     }
 }
 
 /// Of several zones of one name, the one that is active: the others were moved away, or wait.
-fn only_active(zones: &[Zone]) -> Place<'_> {
+fn only_active(zones: &[ZoneInfo]) -> Place<'_> {
     let mut active = zones.iter().filter(|zone| &*zone.status == "active");
     match (active.next(), active.next()) {
         (Some(zone), None) => Place::In(zone),
@@ -153,8 +153,8 @@ mod tests {
         Name::parse(text).unwrap()
     }
 
-    fn zone(number: usize, text: &str) -> Zone {
-        Zone {
+    fn zone(number: usize, text: &str) -> ZoneInfo {
+        ZoneInfo {
             id: ZoneId::parse(&format!("{number:032x}")).unwrap(),
             name: name(text),
             account: None,
@@ -167,7 +167,7 @@ mod tests {
     }
 
     /// Asks a pretended account until all names are placed; how many requests it took.
-    fn discover(zones: &[Zone], wanted: &[&str]) -> (Discovery, usize) {
+    fn discover(zones: &[ZoneInfo], wanted: &[&str]) -> (Discovery, usize) {
         let names: Vec<Name> = wanted.iter().map(|text| name(text)).collect();
         let mut discovery = Discovery::default();
         for requests in 0..500 {
@@ -175,10 +175,10 @@ mod tests {
                 return (discovery, requests);
             };
             let Request::Zones { page, name } = request else { panic!("asks for zones only") };
-            let matching: Vec<Zone> =
+            let matching: Vec<ZoneInfo> =
                 zones.iter().filter(|z| name.as_ref().is_none_or(|n| z.name == *n)).cloned().collect();
             let skip = usize::try_from((page - 1) * PER_PAGE).unwrap();
-            let items: Vec<Zone> = matching.iter().skip(skip).take(50).cloned().collect();
+            let items: Vec<ZoneInfo> = matching.iter().skip(skip).take(50).cloned().collect();
             let entries = u32::try_from(items.len()).unwrap();
             let total = Some(u32::try_from(matching.len()).unwrap());
             discovery.took(page, name, Page { items, entries, total, per_page: None, ids: Vec::new() });
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn among_many_zones_a_few_names_are_asked_for_by_name() {
-        let zones: Vec<Zone> = (0..1000).map(|n| zone(n, &format!("zone{n:04}.example"))).collect();
+        let zones: Vec<ZoneInfo> = (0..1000).map(|n| zone(n, &format!("zone{n:04}.example"))).collect();
         let (found, requests) = discover(&zones, &["home.zone0900.example"]);
         assert!(requests <= 3, "{requests}");
         assert_eq!(placed(&found, "home.zone0900.example"), Place::In(&zones[900]));
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn many_names_among_many_zones_cost_no_more_than_the_pages() {
-        let zones: Vec<Zone> = (0..120).map(|n| zone(n, &format!("zone{n:04}.example"))).collect();
+        let zones: Vec<ZoneInfo> = (0..120).map(|n| zone(n, &format!("zone{n:04}.example"))).collect();
         let wanted: Vec<String> = (0..120).map(|n| format!("a.zone{n:04}.example")).collect();
         let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
         let (found, requests) = discover(&zones, &wanted);

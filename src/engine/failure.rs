@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::zone::Attributes;
+use super::diff::Attributes;
 
 /// A request that did not bring what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub enum Class {
     CopyWrong,
     /// Too many requests: hold everything of this credential, at least for [`Answer::retry_after`].
     ///
-    /// [`Answer::retry_after`]: super::request::Answer::retry_after
+    /// [`Answer::retry_after`]: super::api::Answer::retry_after
     Throttled,
     /// The request never arrived, or the server says that it did nothing: safe to repeat.
     NotSent,

@@ -17,7 +17,7 @@ const FIRST_HOLD: Duration = Duration::from_secs(600);
 /// but no longer than this.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(7200);
 /// After so long without a return, holds begin with the first one again.
-const CALM: Duration = Duration::from_secs(3600);
+const FLAP_MEMORY: Duration = Duration::from_secs(3600);
 /// So many addresses that were left are remembered, the newest ones.
 const MOST_LEFT: usize = 64;
 
@@ -105,7 +105,7 @@ impl Flaps {
     }
 
     fn forget_if_calm(&mut self, now: Moment) {
-        if self.flapped_at.is_some_and(|at| now.since(at) >= CALM) {
+        if self.flapped_at.is_some_and(|at| now.since(at) >= FLAP_MEMORY) {
             *self = Flaps { left: std::mem::take(&mut self.left), ..Flaps::default() };
         }
     }

@@ -6,27 +6,27 @@
 //! [`Engine::wake_at`].
 
 pub mod account;
-pub mod address;
 pub mod alerts;
 mod answers;
-pub mod copy;
+pub mod api;
+mod belief;
+pub mod cache;
+pub mod coalesce;
 pub mod credential;
+pub mod diff;
 pub mod discovery;
 pub mod failure;
 pub mod flaps;
-pub mod gathering;
+pub mod limiter;
 pub mod names;
 pub mod notice;
-pub mod outlook;
-pub mod pace;
 pub mod ranges;
-pub mod request;
 pub mod settings;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
-pub mod upkeep;
-mod watching;
+pub mod view;
+pub mod watch;
 pub mod zone;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -34,20 +34,20 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use account::{Account, Ahead, Circumstances, Due};
-use address::{SourceId, Unheard, Watch};
-use alerts::{Bulletin, Topic};
-use copy::Copy;
+use alerts::{AlertKey, Alerts};
+use api::{Answer, Request};
+use cache::ZoneCache;
+use coalesce::Coalesce;
 use credential::{Credential, CredentialMemory, Ticket};
-use gathering::Gathering;
+use diff::{Goal, OwnerMark};
+use limiter::Persist;
 use names::{Family, Key, Moment, ZoneId};
-use notice::{Notice, Trouble};
-pub use outlook::*;
-use pace::Saving;
-use request::{Answer, Request};
+use notice::{Notice, Problem};
 use settings::{AccountName, Budget, CredentialId, OnExit, Settings, Tunnel};
 pub use snapshot::{Snapshot, ZoneMemory};
-use upkeep::{Upkeep, Writing};
-use zone::{Goal, Mark};
+pub use view::*;
+use watch::{LookError, SourceId, Watch};
+use zone::{Writing, Zone};
 
 /// The longest that the first look of a daemon waits, so that many do not start as one.
 const LONGEST_SPREAD: Duration = Duration::from_secs(5);
@@ -93,7 +93,7 @@ pub struct Start {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A source answered [`Command::Look`], or failed to.
-    Heard(SourceId, Result<IpAddr, Unheard>),
+    Heard(SourceId, Result<IpAddr, LookError>),
     /// Cloudflare answered the [`Command::Ask`] with this ticket, or failed to.
     Answered(Ticket, Answer),
     /// The secret of this account was read again and differs from the one before.
@@ -128,12 +128,12 @@ pub enum Command {
 pub struct Engine {
     settings: Settings,
     start: Start,
-    mark: Mark,
-    dice: fastrand::Rng,
+    mark: OwnerMark,
+    rng: fastrand::Rng,
     watches: BTreeMap<Family, Watch>,
     /// Families whose belief has been confirmed since the start.
     confirmed: BTreeSet<Family>,
-    gathering: Gathering,
+    gathering: Coalesce,
     /// The families that the host does not have; see [`Event::Missing`].
     missing: BTreeSet<Family>,
     /// Those of them that were said to be left alone.
@@ -145,14 +145,14 @@ pub struct Engine {
     open: BTreeMap<Ticket, CredentialId>,
     tickets: u64,
     rereads: BTreeMap<AccountName, Moment>,
-    bulletin: Bulletin,
+    alerts: Alerts,
     /// Deletes since there last was nothing to delete.
     deleted: usize,
     said_settled: bool,
     /// Since when the program is to end.
     stopped_at: Option<Moment>,
     unsaved: bool,
-    saving: Saving,
+    saving: Persist,
     urgent: VecDeque<Command>,
     /// What an operator asked for and has not got yet; and when they last got something.
     asked: Option<Wish>,
@@ -179,13 +179,13 @@ impl Engine {
     pub fn new(mut settings: Settings, start: Start, remembered: Option<Snapshot>) -> Engine {
         let records = std::mem::take(&mut settings.records);
         let mut engine = Engine {
-            mark: Mark::of(settings.owner.as_deref()),
-            dice: fastrand::Rng::with_seed(start.seed),
+            mark: OwnerMark::of(settings.owner.as_deref()),
+            rng: fastrand::Rng::with_seed(start.seed),
             settings: Settings { sources: BTreeMap::new(), accounts: BTreeMap::new(), ..settings.clone() },
             start,
             watches: BTreeMap::new(),
             confirmed: BTreeSet::new(),
-            gathering: Gathering::default(),
+            gathering: Coalesce::default(),
             missing: BTreeSet::new(),
             said_missing: BTreeSet::new(),
             accounts: BTreeMap::new(),
@@ -193,12 +193,12 @@ impl Engine {
             open: BTreeMap::new(),
             tickets: 0,
             rereads: BTreeMap::new(),
-            bulletin: Bulletin::default(),
+            alerts: Alerts::default(),
             deleted: 0,
             said_settled: false,
             stopped_at: None,
             unsaved: false,
-            saving: Saving::CountedAhead,
+            saving: Persist::NotNeeded,
             urgent: VecDeque::new(),
             asked: None,
             granted_at: None,
@@ -217,7 +217,7 @@ impl Engine {
             engine.recheck_at = Some(start.now + RECHECK);
         }
         let spread = match (start.mode, start.eager) {
-            (Mode::Daemon, false) => (settings.every / 10).min(LONGEST_SPREAD).mul_f64(engine.dice.f64()),
+            (Mode::Daemon, false) => (settings.every / 10).min(LONGEST_SPREAD).mul_f64(engine.rng.f64()),
             _ => Duration::ZERO,
         };
         engine.apply(settings, start.now + spread);
@@ -238,7 +238,7 @@ impl Engine {
         }
         for (id, budget) in budgets {
             if let Some(credential) = self.credentials.get_mut(&id) {
-                credential.pace.rebudget(budget);
+                credential.limiter.rebudget(budget);
             }
         }
     }
@@ -317,7 +317,7 @@ impl Engine {
         if settings.tunnel == Tunnel::Allow {
             settings.sources.values_mut().flatten().for_each(|source| source.trace = false);
         }
-        self.mark = Mark::of(settings.owner.as_deref());
+        self.mark = OwnerMark::of(settings.owner.as_deref());
         let same = settings.every == self.settings.every && settings.agree == self.settings.agree;
         self.watches.retain(|family, _| settings.sources.contains_key(family));
         for (family, sources) in &settings.sources {
@@ -338,24 +338,24 @@ impl Engine {
         settings.records = settings.records.into_iter().collect();
         self.settings = settings;
         let Settings { records, sources, accounts, tunnel, .. } = &self.settings;
-        self.bulletin.forget(|topic| match topic {
-            Topic::Record(key) => records.contains_key(key),
-            Topic::Place(account, name) => {
+        self.alerts.forget(|topic| match topic {
+            AlertKey::Record(key) => records.contains_key(key),
+            AlertKey::Place(account, name) => {
                 records.iter().any(|(key, wanted)| key.name == *name && wanted.account == *account)
             }
-            Topic::Address(family) | Topic::Flaps(family) => sources.contains_key(family),
-            Topic::Tunnel(family) => sources.contains_key(family) && *tunnel == Tunnel::Hold,
-            Topic::Zone(account, _) | Topic::Permission(account, _) | Topic::Listing(account, _) => {
+            AlertKey::Address(family) | AlertKey::Flaps(family) => sources.contains_key(family),
+            AlertKey::Tunnel(family) => sources.contains_key(family) && *tunnel == Tunnel::Hold,
+            AlertKey::Zone(account, _) | AlertKey::Permission(account, _) | AlertKey::Listing(account, _) => {
                 accounts.contains_key(account)
             }
-            Topic::Fight(key) => records.contains_key(key),
-            Topic::Credential(account)
-            | Topic::Api(account)
-            | Topic::Search(account)
-            | Topic::Throttled(account)
-            | Topic::Wait(account, _)
-            | Topic::Budget(account) => accounts.contains_key(account),
-            Topic::Deletes => true,
+            AlertKey::Fight(key) => records.contains_key(key),
+            AlertKey::Credential(account)
+            | AlertKey::Api(account)
+            | AlertKey::Search(account)
+            | AlertKey::Throttled(account)
+            | AlertKey::Wait(account, _)
+            | AlertKey::Budget(account) => accounts.contains_key(account),
+            AlertKey::Deletes => true,
         });
     }
 
@@ -367,7 +367,7 @@ impl Engine {
             moved.extend(account.keep(mine, now));
         }
         self.unsaved |= !moved.is_empty();
-        moved.into_iter().for_each(|moved| self.bulletin.say(Notice::Moved(moved)));
+        moved.into_iter().for_each(|moved| self.alerts.say(Notice::Moved(moved)));
         self.compare_all(now);
         self.tell_places(now);
     }
@@ -466,27 +466,27 @@ impl Engine {
                 // zone, which is not how they should be.
                 let kept = |key: &&Key| self.stopped_at.is_none() && zone.keys().contains(*key);
                 for key in difference.current.iter().filter(kept) {
-                    self.bulletin.clear(&Topic::Record(key.clone()), now);
+                    self.alerts.clear(&AlertKey::Record(key.clone()), now);
                 }
                 // What is only waiting for deletes to be allowed has nothing refused any more.
                 for key in zone.keys().iter().filter(|key| !zone.parked().contains_key(*key)) {
-                    let topic = Topic::Record(key.clone());
-                    let refused = matches!(self.bulletin.wrong(&topic), Some(Trouble::Parked { .. }));
+                    let topic = AlertKey::Record(key.clone());
+                    let refused = matches!(self.alerts.wrong(&topic), Some(Problem::Parked { .. }));
                     let mut steps =
                         difference.operations.iter().filter(|operation| operation.key == *key).peekable();
                     let waits = refused && steps.peek().is_some();
-                    if waits && steps.all(|operation| matches!(operation.step, zone::Step::Delete(_))) {
-                        self.bulletin.clear(&topic, now);
+                    if waits && steps.all(|operation| matches!(operation.step, diff::Step::Delete(_))) {
+                        self.alerts.clear(&topic, now);
                     }
                 }
                 let moves = |key: &Key| {
                     let mut operations = difference.operations.iter();
                     zone.keys().contains(key) && operations.any(|operation| operation.key == *key)
                 };
-                self.bulletin.forget_obstacles(|key| moves(key) && !difference.obstacles.contains_key(key));
+                self.alerts.forget_obstacles(|key| moves(key) && !difference.obstacles.contains_key(key));
                 for (key, obstacle) in &difference.obstacles {
-                    let trouble = Trouble::Obstacle(key.clone(), obstacle.clone());
-                    self.bulletin.raise(Topic::Record(key.clone()), trouble, now);
+                    let trouble = Problem::Obstacle(key.clone(), obstacle.clone());
+                    self.alerts.raise(AlertKey::Record(key.clone()), trouble, now);
                 }
             }
         }
@@ -539,8 +539,8 @@ impl Engine {
             let id = credential_of(name, account.settings());
             let Some(credential) = self.credentials.get_mut(&id) else { continue };
             let due = account.due(what, credential, now);
-            tell_budget(&mut self.bulletin, name, account, due.as_ref(), now);
-            tell_waits(&mut self.bulletin, (name, account, credential), due.as_ref(), now);
+            tell_budget(&mut self.alerts, name, account, due.as_ref(), now);
+            tell_waits(&mut self.alerts, (name, account, credential), due.as_ref(), now);
             let Some(due) = due.filter(|due| due.at <= now) else {
                 continue;
             };
@@ -548,7 +548,7 @@ impl Engine {
             if let Some((request, saving)) = account.begin(due, what, (credential, ticket), now) {
                 self.tickets += 1;
                 self.open.insert(ticket, id);
-                self.unsaved |= saving == Saving::Needed;
+                self.unsaved |= saving == Persist::First;
                 self.saving = saving;
                 return Some(Command::Ask(ticket, name.clone(), request));
             }
@@ -633,14 +633,14 @@ impl Engine {
         let wanted = self.wanted_deletes();
         if wanted + self.deleted > self.settings.max_deletes && wanted > 0 {
             let trouble =
-                Trouble::TooManyDeletes { wanted: wanted + self.deleted, most: self.settings.max_deletes };
-            self.bulletin.raise(Topic::Deletes, trouble, now);
-        } else if self.accounts.values().flat_map(Account::zones).all(Upkeep::is_believed) {
-            self.bulletin.clear(&Topic::Deletes, now);
+                Problem::TooManyDeletes { wanted: wanted + self.deleted, most: self.settings.max_deletes };
+            self.alerts.raise(AlertKey::Deletes, trouble, now);
+        } else if self.accounts.values().flat_map(Account::zones).all(Zone::is_believed) {
+            self.alerts.clear(&AlertKey::Deletes, now);
         }
         // A delete that is refused for ever does not keep the pass open.
         let mut zones = self.accounts.values().flat_map(Account::zones);
-        if !zones.any(Upkeep::has_deletes) && self.writing(now) != Writing::DeletesLater {
+        if !zones.any(Zone::has_deletes) && self.writing(now) != Writing::DeletesLater {
             self.deleted = 0;
         }
         if !self.said_settled && self.start.mode != Mode::Plan && self.is_quiet(now) {
@@ -649,7 +649,7 @@ impl Engine {
             states.retain(|key, _| !self.is_without(key.family));
             let current = states.values().filter(|(state, _)| *state == RecordState::Current).count();
             let requests = self.accounts.values().map(|account| account.budget(None, now).requests).sum();
-            self.bulletin.say(Notice::Settled { current, all: states.len(), requests });
+            self.alerts.say(Notice::Settled { current, all: states.len(), requests });
         }
     }
 
@@ -694,7 +694,7 @@ impl Engine {
         }
         let left = self.settings.records.iter().filter(|(key, wanted)| {
             let zone = self.accounts.get(&wanted.account).and_then(|account| account.zone_of(&key.name));
-            let ours = |copy: &Copy| {
+            let ours = |copy: &ZoneCache| {
                 copy.records
                     .values()
                     .any(|record| record.key() == **key && copy.ours.contains_key(&record.id))
@@ -703,13 +703,13 @@ impl Engine {
         });
         let left: Vec<Key> = left.map(|(key, _)| key.clone()).collect();
         if !left.is_empty() {
-            self.bulletin.say(Notice::NotDeleted(left));
+            self.alerts.say(Notice::NotDeleted(left));
         }
     }
 
     /// The messages since the last call.
     pub fn take_notices(&mut self) -> Vec<Notice> {
-        self.bulletin.take()
+        self.alerts.take()
     }
 
     // --- what is known ---
@@ -717,7 +717,7 @@ impl Engine {
     /// Whether the request of the last [`Command::Ask`] needs a snapshot that is taken from now on, or the
     /// last one will do.
     #[must_use]
-    pub fn saving(&self) -> Saving {
+    pub fn saving(&self) -> Persist {
         self.saving
     }
 
@@ -738,54 +738,48 @@ fn unknown(name: &AccountName) -> CredentialId {
 }
 
 /// Says that work waits for the budget alone, and when it no longer does.
-fn tell_budget(
-    bulletin: &mut Bulletin,
-    name: &AccountName,
-    account: &Account,
-    due: Option<&Due>,
-    now: Moment,
-) {
-    let topic = Topic::Budget(name.clone());
+fn tell_budget(alerts: &mut Alerts, name: &AccountName, account: &Account, due: Option<&Due>, now: Moment) {
+    let topic = AlertKey::Budget(name.clone());
     match due {
         Some(due) if due.wanted_at <= now && due.at > now => {
             let wait = now.until(due.at);
-            if wait >= LONG_WAIT || bulletin.wrong(&topic).is_some() {
-                bulletin.raise(topic, Trouble::Spent(name.clone(), account.limit(), wait), now);
+            if wait >= LONG_WAIT || alerts.wrong(&topic).is_some() {
+                alerts.raise(topic, Problem::Spent(name.clone(), account.limit(), wait), now);
             }
         }
         Some(due) if due.at <= now => {}
         None if account.is_busy() => {}
-        Some(_) | None => bulletin.clear(&topic, now),
+        Some(_) | None => alerts.clear(&topic, now),
     }
 }
 
 /// Says what waits because Cloudflare asked for it, where that was not said: before a restart, or under
 /// another name of the account.
 fn tell_waits(
-    bulletin: &mut Bulletin,
+    alerts: &mut Alerts,
     (name, account, credential): (&AccountName, &Account, &Credential),
     due: Option<&Due>,
     now: Moment,
 ) {
-    let throttled = Topic::Throttled(name.clone());
+    let throttled = AlertKey::Throttled(name.clone());
     let silence =
-        credential.pace.held_until(now).filter(|until| due.is_some_and(|due| due.wanted_at == *until));
-    if let Some(until) = silence.filter(|_| bulletin.wrong(&throttled).is_none()) {
-        bulletin.raise(throttled, Trouble::Throttled(name.clone(), now.until(until)), now);
+        credential.limiter.held_until(now).filter(|until| due.is_some_and(|due| due.wanted_at == *until));
+    if let Some(until) = silence.filter(|_| alerts.wrong(&throttled).is_none()) {
+        alerts.raise(throttled, Problem::Throttled(name.clone(), now.until(until)), now);
     }
-    for topic in bulletin.waits_of(name) {
-        let over = matches!(&topic, Topic::Wait(_, held) if credential.held_until(held, now).is_none());
+    for topic in alerts.waits_of(name) {
+        let over = matches!(&topic, AlertKey::Wait(_, held) if credential.held_until(held, now).is_none());
         if over {
-            bulletin.clear(&topic, now);
+            alerts.clear(&topic, now);
         }
     }
     let Some((due, until)) = due.and_then(|due| Some((due, due.held_until?))) else { return };
-    let topic = Topic::Wait(name.clone(), due.zone().cloned());
-    if bulletin.wrong(&topic).is_none() && bulletin.wrong(&Topic::Api(name.clone())).is_none() {
+    let topic = AlertKey::Wait(name.clone(), due.zone().cloned());
+    if alerts.wrong(&topic).is_none() && alerts.wrong(&AlertKey::Api(name.clone())).is_none() {
         let zone = due.zone().map(|id| {
             let zone = account.zones().find(|zone| zone.id() == id);
-            zone.map_or_else(|| id.as_str().into(), Upkeep::label)
+            zone.map_or_else(|| id.as_str().into(), Zone::label)
         });
-        bulletin.raise(topic, Trouble::Waits(name.clone(), zone, now.until(until)), now);
+        alerts.raise(topic, Problem::Waits(name.clone(), zone, now.until(until)), now);
     }
 }

@@ -11,14 +11,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::account::Moved;
-use super::address::Heard;
-use super::copy::{Happened, Surprise};
+use super::api::ZoneInfo;
+use super::cache::{Happened, Surprise};
+use super::diff::{Attributes, Obstacle, Operation};
 use super::failure::Failure;
 use super::names::{Family, Key, Moment, Name};
-use super::request::Zone;
 use super::settings::{AccountName, Budget};
-use super::upkeep::Reason;
-use super::zone::{Attributes, Obstacle, Operation};
+use super::watch::Heard;
+use super::zone::Reason;
 use changes::written;
 
 /// How much a message matters.
@@ -107,18 +107,18 @@ pub enum Notice {
         requests: u64,
     },
     /// Something is wrong.
-    Trouble(Trouble),
+    Problem(Problem),
     /// Something that comes and goes is wrong again, for so manieth time since it was last said.
-    Again(Trouble, u32),
+    Again(Problem, u32),
     /// It still is.
-    StillWrong(Trouble, Duration),
+    StillWrong(Problem, Duration),
     /// It is well again, after so long.
-    Well(Trouble, Duration),
+    Well(Problem, Duration),
 }
 
 /// Something that is wrong and can become well again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum Problem {
     /// No source gave a usable answer.
     Silence {
         /// The family.
@@ -190,11 +190,11 @@ pub enum Trouble {
     /// No zone for a name.
     NoZone(AccountName, Name),
     /// Several zones of one name.
-    Ambiguous(AccountName, Name, Vec<Zone>),
+    Ambiguous(AccountName, Name, Vec<ZoneInfo>),
     /// The zone with the configured identifier has a name that the record's name does not end in.
     Outside(Name, Name),
     /// A zone in which changes have no effect, or less than expected.
-    OddZone(Zone),
+    OddZone(ZoneInfo),
     /// A zone is refused as a whole.
     ZoneRefused(Box<str>, Failure),
     /// The credential is refused.
@@ -222,7 +222,7 @@ impl Notice {
     /// Whether it says that something is wrong, or no longer.
     #[must_use]
     pub fn is_of_a_trouble(&self) -> bool {
-        matches!(self, Notice::Trouble(_) | Notice::Again(..) | Notice::StillWrong(..) | Notice::Well(..))
+        matches!(self, Notice::Problem(_) | Notice::Again(..) | Notice::StillWrong(..) | Notice::Well(..))
     }
 
     /// How much it matters.
@@ -245,52 +245,52 @@ impl Notice {
                 }
             },
             Notice::NotDeleted(_) => Severity::Warning,
-            Notice::Trouble(trouble) | Notice::Again(trouble, _) | Notice::StillWrong(trouble, _) => {
+            Notice::Problem(trouble) | Notice::Again(trouble, _) | Notice::StillWrong(trouble, _) => {
                 trouble.severity()
             }
         }
     }
 }
 
-impl Trouble {
+impl Problem {
     fn severity(&self) -> Severity {
         match self {
-            Trouble::Silence { .. }
-            | Trouble::Unconfirmed { .. }
-            | Trouble::Flapping { .. }
-            | Trouble::Tunnelled { .. }
-            | Trouble::Lost { .. }
-            | Trouble::OddZone(_)
-            | Trouble::Api(..)
-            | Trouble::Throttled(..)
-            | Trouble::Fight(..)
-            | Trouble::Contradictory(..)
-            | Trouble::SearchRefused(..)
-            | Trouble::Waits(..)
-            | Trouble::Spent(..) => Severity::Warning,
-            Trouble::Obstacle(..)
-            | Trouble::Parked { .. }
-            | Trouble::NoZone(..)
-            | Trouble::Ambiguous(..)
-            | Trouble::Outside(..)
-            | Trouble::ZoneRefused(..)
-            | Trouble::Credential(..)
-            | Trouble::TooManyDeletes { .. } => Severity::Error,
+            Problem::Silence { .. }
+            | Problem::Unconfirmed { .. }
+            | Problem::Flapping { .. }
+            | Problem::Tunnelled { .. }
+            | Problem::Lost { .. }
+            | Problem::OddZone(_)
+            | Problem::Api(..)
+            | Problem::Throttled(..)
+            | Problem::Fight(..)
+            | Problem::Contradictory(..)
+            | Problem::SearchRefused(..)
+            | Problem::Waits(..)
+            | Problem::Spent(..) => Severity::Warning,
+            Problem::Obstacle(..)
+            | Problem::Parked { .. }
+            | Problem::NoZone(..)
+            | Problem::Ambiguous(..)
+            | Problem::Outside(..)
+            | Problem::ZoneRefused(..)
+            | Problem::Credential(..)
+            | Problem::TooManyDeletes { .. } => Severity::Error,
         }
     }
 
     /// Whether it is the same trouble still, with the same way out, though perhaps in other words.
-    pub(super) fn is_like(&self, other: &Trouble) -> bool {
+    pub(super) fn is_like(&self, other: &Problem) -> bool {
         match (self, other) {
-            (Trouble::Obstacle(_, one), Trouble::Obstacle(_, two)) => discriminant(one) == discriminant(two),
-            (Trouble::Parked { why: one, .. }, Trouble::Parked { why: two, .. }) => one.same_kind(two),
-            (Trouble::ZoneRefused(_, one), Trouble::ZoneRefused(_, two))
-            | (Trouble::Credential(_, one, _), Trouble::Credential(_, two, _))
-            | (Trouble::SearchRefused(_, one, _), Trouble::SearchRefused(_, two, _)) => {
+            (Problem::Obstacle(_, one), Problem::Obstacle(_, two)) => discriminant(one) == discriminant(two),
+            (Problem::Parked { why: one, .. }, Problem::Parked { why: two, .. }) => one.same_kind(two),
+            (Problem::ZoneRefused(_, one), Problem::ZoneRefused(_, two))
+            | (Problem::Credential(_, one, _), Problem::Credential(_, two, _))
+            | (Problem::SearchRefused(_, one, _), Problem::SearchRefused(_, two, _)) => {
                 one.remedy() == two.remedy()
             }
             // Each hold is a trouble of its own.
-            (Trouble::Flapping { until: one, .. }, Trouble::Flapping { until: two, .. }) => one == two,
+            (Problem::Flapping { until: one, .. }, Problem::Flapping { until: two, .. }) => one == two,
             (one, two) => discriminant(one) == discriminant(two),
         }
     }
@@ -298,31 +298,31 @@ impl Trouble {
     /// What it is about, for the message that it is well again.
     fn subject(&self) -> String {
         match self {
-            Trouble::Silence { family, .. }
-            | Trouble::Unconfirmed { family, .. }
-            | Trouble::Lost { family, .. } => {
+            Problem::Silence { family, .. }
+            | Problem::Unconfirmed { family, .. }
+            | Problem::Lost { family, .. } => {
                 format!("the {family} address is known")
             }
-            Trouble::Flapping { family, .. } => format!("no {family} address is held back any more"),
-            Trouble::Tunnelled { family, .. } => format!("{family} goes through no tunnel"),
-            Trouble::Obstacle(key, _) | Trouble::Parked { key, .. } => {
+            Problem::Flapping { family, .. } => format!("no {family} address is held back any more"),
+            Problem::Tunnelled { family, .. } => format!("{family} goes through no tunnel"),
+            Problem::Obstacle(key, _) | Problem::Parked { key, .. } => {
                 format!("{key} is as it should be")
             }
-            Trouble::Fight(key, _) => format!("nobody else writes {key}"),
-            Trouble::Contradictory(zone, _) => format!("the records of {zone} can be read"),
-            Trouble::SearchRefused(account, ..) => format!("the list of zones is given to {account}"),
-            Trouble::NoZone(_, name) | Trouble::Ambiguous(_, name, _) | Trouble::Outside(name, _) => {
+            Problem::Fight(key, _) => format!("nobody else writes {key}"),
+            Problem::Contradictory(zone, _) => format!("the records of {zone} can be read"),
+            Problem::SearchRefused(account, ..) => format!("the list of zones is given to {account}"),
+            Problem::NoZone(_, name) | Problem::Ambiguous(_, name, _) | Problem::Outside(name, _) => {
                 format!("the zone of {name} is found")
             }
-            Trouble::OddZone(zone) => format!("the zone {} is active", zone.name),
-            Trouble::ZoneRefused(zone, _) => format!("the zone {zone} can be used"),
-            Trouble::Credential(account, ..) => format!("the credential of {account} is accepted"),
-            Trouble::Api(account, _) => format!("Cloudflare answers {account}"),
-            Trouble::Throttled(account, _) => format!("Cloudflare takes requests of {account}"),
-            Trouble::Waits(_, Some(zone), _) => format!("Cloudflare may be asked about the zone {zone}"),
-            Trouble::Waits(..) => "Cloudflare may be asked for the list of zones".to_owned(),
-            Trouble::Spent(account, ..) => format!("the budget of {account} suffices"),
-            Trouble::TooManyDeletes { .. } => "the number of deletions is within max-deletes".to_owned(),
+            Problem::OddZone(zone) => format!("the zone {} is active", zone.name),
+            Problem::ZoneRefused(zone, _) => format!("the zone {zone} can be used"),
+            Problem::Credential(account, ..) => format!("the credential of {account} is accepted"),
+            Problem::Api(account, _) => format!("Cloudflare answers {account}"),
+            Problem::Throttled(account, _) => format!("Cloudflare takes requests of {account}"),
+            Problem::Waits(_, Some(zone), _) => format!("Cloudflare may be asked about the zone {zone}"),
+            Problem::Waits(..) => "Cloudflare may be asked for the list of zones".to_owned(),
+            Problem::Spent(account, ..) => format!("the budget of {account} suffices"),
+            Problem::TooManyDeletes { .. } => "the number of deletions is within max-deletes".to_owned(),
         }
     }
 }
@@ -388,7 +388,7 @@ impl fmt::Display for Notice {
                 "{current} of {all} records are current, after {}; what is wrong with the others is said above",
                 count(*requests, "request")
             ),
-            Notice::Trouble(trouble) => write!(f, "{trouble}"),
+            Notice::Problem(trouble) => write!(f, "{trouble}"),
             Notice::Again(trouble, times) => {
                 write!(f, "again, {times} times since this was last said: {trouble}")
             }
@@ -435,10 +435,10 @@ fn surprise(f: &mut fmt::Formatter<'_>, key: &Key, what: &Happened) -> fmt::Resu
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::Silence { family, keeps, no_route: true, .. } => {
+            Problem::Silence { family, keeps, no_route: true, .. } => {
                 write!(f, "no {family} route in this network namespace{}", kept(*keeps))?;
                 write!(
                     f,
@@ -446,15 +446,15 @@ impl fmt::Display for Trouble {
                     key_of(*family)
                 )
             }
-            Trouble::Silence { family, keeps, heard, .. } => {
+            Problem::Silence { family, keeps, heard, .. } => {
                 write!(f, "the {family} address cannot be learned{}", kept(*keeps))?;
                 each(f, heard)
             }
-            Trouble::Unconfirmed { family, keeps, heard, need } => {
+            Problem::Unconfirmed { family, keeps, heard, need } => {
                 write!(f, "no {family} address that {} agree on{}", count(*need, "operator"), kept(*keeps))?;
                 each(f, heard)
             }
-            Trouble::Flapping { family, keeps, address, wait, holds, .. } => {
+            Problem::Flapping { family, keeps, address, wait, holds, .. } => {
                 write!(f, "the {family} address goes back and forth")?;
                 if *holds > 1 {
                     write!(f, " ({holds} holds in a row)")?;
@@ -462,30 +462,30 @@ impl fmt::Display for Trouble {
                 let (wait, kept) = (rounded(*wait), kept(*keeps));
                 write!(f, ": {address} is held back for {wait}{kept}; SIGUSR1 ends the hold")
             }
-            Trouble::Tunnelled { family, keeps } => write!(
+            Problem::Tunnelled { family, keeps } => write!(
                 f,
                 "{family} goes through Cloudflare WARP or Gateway (a trace says so), so the address that is seen is not this host's: \
                  nothing new is published for {family}{}; switch WARP off on this host, or set tunnel = \"allow\" under [address] to publish that address",
                 kept(*keeps)
             ),
-            Trouble::Lost { family, keeps } => write!(
+            Problem::Lost { family, keeps } => write!(
                 f,
                 "this host has lost {family}: it has no {family} address and no default route, and the other family has both{}; it is looked at again once it is back",
                 kept(*keeps)
             ),
-            Trouble::Obstacle(key, obstacle) => write!(f, "{key}: {obstacle}"),
-            Trouble::Parked { key, others, attributes, why } => parked(f, key, (*others, *attributes), why),
-            Trouble::Fight(key, wait) => write!(
+            Problem::Obstacle(key, obstacle) => write!(f, "{key}: {obstacle}"),
+            Problem::Parked { key, others, attributes, why } => parked(f, key, (*others, *attributes), why),
+            Problem::Fight(key, wait) => write!(
                 f,
                 "{key}: somebody else keeps changing its address (another stayput, or another program); its address is not set again for {}; \
                  give each its own name, or set owner and shared = true in both",
                 rounded(*wait)
             ),
-            Trouble::Contradictory(zone, why) => write!(
+            Problem::Contradictory(zone, why) => write!(
                 f,
                 "Cloudflare's list of the records of {zone} contradicts itself ({why}); what is published stays, and it is read again"
             ),
-            Trouble::SearchRefused(account, failure, wait) => {
+            Problem::SearchRefused(account, failure, wait) => {
                 write!(f, "the list of zones is refused to {account}: {failure}; ")?;
                 write!(
                     f,
@@ -493,11 +493,11 @@ impl fmt::Display for Trouble {
                     rounded(*wait)
                 )
             }
-            Trouble::NoZone(account, name) => write!(
+            Problem::NoZone(account, name) => write!(
                 f,
                 "no zone for {name} is visible to the credential of {account}: check the name, add the permission Zone · Zone · Read to the token, or set zone-id"
             ),
-            Trouble::Ambiguous(_, name, zones) => {
+            Problem::Ambiguous(_, name, zones) => {
                 write!(
                     f,
                     "{name} lies in one of {} zones of the same name, and not just one of them is active: set zone-id to one of",
@@ -512,33 +512,33 @@ impl fmt::Display for Trouble {
                 }
                 Ok(())
             }
-            Trouble::Outside(name, zone) => {
+            Problem::Outside(name, zone) => {
                 write!(f, "{name} does not lie in the zone that its zone-id names, {zone}: correct zone-id")
             }
-            Trouble::OddZone(zone) => odd(f, zone),
-            Trouble::ZoneRefused(zone, failure) => {
+            Problem::OddZone(zone) => odd(f, zone),
+            Problem::ZoneRefused(zone, failure) => {
                 write!(f, "the zone {zone} is refused: {failure}")?;
                 remedy(f, failure)?;
                 f.write_str("; it is tried again later")
             }
-            Trouble::Credential(account, failure, wait) => {
+            Problem::Credential(account, failure, wait) => {
                 write!(f, "the credential of {account} is refused: {failure}")?;
                 remedy(f, failure)?;
                 write!(f, "; it is tried again in {} at first, then less often", rounded(*wait))
             }
-            Trouble::Api(_, failure) => {
+            Problem::Api(_, failure) => {
                 write!(f, "Cloudflare's API does not answer as it should: {failure}")?;
                 remedy(f, failure)?;
                 f.write_str("; what is published stays, and it is tried again")
             }
-            Trouble::Throttled(account, wait) => {
+            Problem::Throttled(account, wait) => {
                 write!(
                     f,
                     "Cloudflare asks for fewer requests: nothing is sent for {account} for {}",
                     rounded(*wait)
                 )
             }
-            Trouble::Waits(_, zone, wait) => {
+            Problem::Waits(_, zone, wait) => {
                 let wait = rounded(*wait);
                 match zone {
                     Some(zone) => write!(
@@ -550,7 +550,7 @@ impl fmt::Display for Trouble {
                     }
                 }
             }
-            Trouble::Spent(account, budget, wait) => write!(
+            Problem::Spent(account, budget, wait) => write!(
                 f,
                 "the request budget of {account} is spent ({} per {}, less where others use up Cloudflare's own limit): \
                  the next request leaves in {}; if that is often so, raise budget",
@@ -558,7 +558,7 @@ impl fmt::Display for Trouble {
                 rounded(budget.per),
                 rounded(*wait)
             ),
-            Trouble::TooManyDeletes { wanted, most } => write!(
+            Problem::TooManyDeletes { wanted, most } => write!(
                 f,
                 "{} would be deleted in one pass, more than max-deletes = {most}: none is; if it is right, raise max-deletes",
                 count(*wanted, "record")
@@ -598,7 +598,7 @@ pub(super) fn parked(
     }
 }
 
-fn odd(f: &mut fmt::Formatter<'_>, zone: &Zone) -> fmt::Result {
+fn odd(f: &mut fmt::Formatter<'_>, zone: &ZoneInfo) -> fmt::Result {
     let name = &zone.name;
     if zone.paused {
         return write!(f, "the zone {name} is paused: names are answered, but nothing is proxied");

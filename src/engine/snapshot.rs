@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::address::{Believed, Holds};
-use super::copy::{Block, Claim, Copy};
+use super::cache::{Block, Claim, ZoneCache};
 use super::credential::{Credential, CredentialMemory};
 use super::names::{Family, Key, Moment, Name, Record, RecordId, ZoneId};
 use super::settings::{AccountName, Budget, CredentialId, Settings};
-use super::upkeep::Upkeep;
+use super::watch::{Believed, Holds};
+use super::zone::Zone;
 use super::{Engine, credential_of, unknown};
 
 /// What is remembered across a restart. All moments are on the clock of `now`.
@@ -97,8 +97,8 @@ impl Engine {
             let Some(account) = self.accounts.get_mut(&memory.account) else {
                 continue;
             };
-            let mut zone = Upkeep::new(memory.id, memory.name, now);
-            let mut copy = Copy {
+            let mut zone = Zone::new(memory.id, memory.name, now);
+            let mut copy = ZoneCache {
                 names: memory.names.iter().cloned().collect(),
                 records: memory.records.into_iter().map(|record| (record.id.clone(), record)).collect(),
                 blocks: memory.blocks.into_iter().collect(),
@@ -129,14 +129,14 @@ impl Engine {
                 snapshot.holds.insert(*family, watch.holds().clone());
             }
         }
-        let busy: BTreeSet<CredentialId> = self
+        let in_flight: BTreeSet<CredentialId> = self
             .accounts
             .iter()
             .filter(|(name, account)| self.due(name, account, now).is_some_and(|due| due.wanted_at <= now))
             .map(|(name, account)| credential_of(name, account.settings()))
             .collect();
         for (id, credential) in &mut self.credentials {
-            snapshot.credentials.insert(id.clone(), credential.remember(busy.contains(id), now));
+            snapshot.credentials.insert(id.clone(), credential.remember(in_flight.contains(id), now));
         }
         for (name, account) in &self.accounts {
             snapshot.searched.extend(account.verified_at().map(|at| (name.clone(), at)));

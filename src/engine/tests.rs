@@ -9,9 +9,9 @@ mod refusals;
 mod waiting;
 
 use super::*;
+use api::{Found, Listed, Page, Written, ZoneInfo};
 use failure::{ApiError, Class, Failure};
 use names::{Name, Record, RecordId, Ttl};
-use request::{Found, Listed, Page, Written, Zone};
 use settings::{Account as AccountSettings, Beside, Budget, Options, Source, Wanted, ZoneHint};
 
 const EVERY: Duration = Duration::from_secs(300);
@@ -95,11 +95,11 @@ struct Rig {
     /// So many of the sources answer, the first ones.
     answering: usize,
     /// Why a look fails where there is no address.
-    unheard: Unheard,
+    unheard: LookError,
     /// Sources that say something of their own, by their place.
-    strange: BTreeMap<usize, Result<IpAddr, Unheard>>,
+    strange: BTreeMap<usize, Result<IpAddr, LookError>>,
     looked: Vec<SourceId>,
-    zones: Vec<Zone>,
+    zones: Vec<ZoneInfo>,
     records: BTreeMap<RecordId, (ZoneId, Record)>,
     /// What else a list of a zone shows.
     others: Vec<(ZoneId, Listed)>,
@@ -119,7 +119,7 @@ struct Rig {
 impl Rig {
     fn new(zones: &[&str], settings: Settings) -> Rig {
         let start = Start { mode: Mode::Daemon, seed: 1, eager: true, now: at(0) };
-        let zone = |(number, text): (usize, &&str)| Zone {
+        let zone = |(number, text): (usize, &&str)| ZoneInfo {
             id: zone_id(number + 1),
             name: name(text),
             account: None,
@@ -135,7 +135,7 @@ impl Rig {
             address: Some(ip(1)),
             address_v6: None,
             answering: usize::MAX,
-            unheard: Unheard::TimedOut,
+            unheard: LookError::TimedOut,
             strange: BTreeMap::new(),
             looked: Vec::new(),
             zones: zones.iter().enumerate().map(zone).collect(),
@@ -225,7 +225,7 @@ impl Rig {
         }
         match request {
             Request::Zones { name, .. } => {
-                let fits = |zone: &&Zone| name.as_ref().is_none_or(|name| zone.name == *name);
+                let fits = |zone: &&ZoneInfo| name.as_ref().is_none_or(|name| zone.name == *name);
                 Ok(Found::Zones(page(self.zones.iter().filter(fits).cloned().collect())))
             }
             Request::Zone(id) => match self.zones.iter().find(|zone| zone.id == *id) {
@@ -256,7 +256,7 @@ impl Rig {
         }
     }
 
-    fn write(&mut self, zone: &ZoneId, batch: &request::Batch) -> Written {
+    fn write(&mut self, zone: &ZoneId, batch: &api::Batch) -> Written {
         let mut written = Written { deleted: batch.deletes.clone(), ..Written::default() };
         for id in &batch.deletes {
             self.records.remove(id);
@@ -409,7 +409,7 @@ fn a_place_from_before_a_restart_is_not_kept_against_the_configuration() {
     let mut wanted = settings(&["a.sub.example.com"]);
     let mut rig = Rig::new(&["example.com"], wanted.clone());
     rig.run(MINUTE);
-    let sub = Zone { id: zone_id(2), name: name("sub.example.com"), ..rig.zones[0].clone() };
+    let sub = ZoneInfo { id: zone_id(2), name: name("sub.example.com"), ..rig.zones[0].clone() };
     rig.zones.push(sub);
     want(&mut wanted, "a.sub.example.com", ZoneHint::Find).zone = ZoneHint::Named(name("sub.example.com"));
     rig.restart(wanted, Mode::Daemon);

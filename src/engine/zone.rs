@@ -1,611 +1,663 @@
-//! The difference between what a zone holds and what is wanted, as operations; and whose is what.
+//! Keeping one zone: its confirmed copy, how it is listed, what is sent next, and which records
+//! Cloudflare refuses.
 //!
-//! A pure function from the confirmed copy and the goals to operations. Deliberately unknown: time,
-//! requests, failures, and how the copy was come by.
+//! A write rests on a list that was begun at most [`FRESH`] before it leaves; a delete on one that was begun
+//! when the delete was wanted already. Deliberately unknown: other zones, the budget, the credential, and
+//! how an address is believed.
+
+mod failures;
+mod fights;
+mod listing;
+mod refusals;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::net::IpAddr;
+use std::time::Duration;
 
-use super::copy::{Block, Copy};
-use super::names::{Key, Name, Record, RecordId, Ttl};
-use super::request::{Batch, Patch, Post};
-use super::settings::{Beside, Options};
+use super::api::{Batch, Request, Written, ZoneInfo};
+use super::cache::{Claim, ZoneCache};
+use super::diff::{Difference, Goal, Operation, OwnerMark, Step, batch, difference};
+use super::failure::Failure;
+use super::limiter::Backoff;
+use super::names::{Key, Moment, Name, Record, RecordId, ZoneId};
+use super::settings::Options;
 
-/// What is wanted of one name and type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
-    /// Nothing is known: hands off.
-    Leave,
-    /// Our records are to go.
-    Gone,
-    /// This address.
-    At(IpAddr),
+use fights::Fight;
+pub use listing::Progress;
+use listing::{Listing, Recent};
+pub use refusals::{Parked, Reason};
+
+/// A write is begun only so soon after the list that it rests on was. Persist the state and sending may
+/// take 40 s more (`daemon`), so no write arrives more than 60 s after its list.
+pub const FRESH: Duration = Duration::from_secs(20);
+/// A list that takes longer counts as begun so long ago: otherwise nothing could ever rest on it.
+const LONGEST_READING: Duration = Duration::from_secs(15);
+/// Page sizes for a whole zone. One page holds any zone of a free or paid plan; where such a page
+/// times out or comes cut off, the next is smaller.
+const PAGE_SIZES: [u32; 3] = [5000, 1000, 100];
+/// A name has few records.
+const NAME_PAGE_SIZE: u32 = 100;
+/// A list of more pages is refused.
+const MOST_PAGES: u32 = 200;
+/// How soon, and how rarely, a refused record is tried again.
+const PARKED: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(12 * 3600));
+/// A list that shows what we replaced within this time is stale, and no edit.
+const SETTLING: Duration = Duration::from_secs(10);
+/// A stale list is read again after this time.
+const STALE_RETRY: Duration = Duration::from_secs(3);
+/// For so long batches stay smaller than one that got no answer.
+const LOST_MEMORY: Duration = Duration::from_secs(3600);
+/// Left-overs that are remembered.
+const MOST_LEFTOVERS: usize = 200;
+
+/// One zone that is kept.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    id: ZoneId,
+    /// Its name, if Cloudflare has said it.
+    name: Option<Name>,
+    /// Whether Cloudflare has said it since the start, and not only the state.
+    name_proven: bool,
+    /// Its name is asked for first: only that tells whether NS records are the zone's own.
+    unnamed: bool,
+    /// `plan.legacy_id`.
+    plan: Option<Box<str>>,
+    keys: BTreeSet<Key>,
+    /// Names and types that lie in another zone by now: our records of them go.
+    leaving: BTreeSet<Key>,
+    names: BTreeSet<Name>,
+    copy: Option<ZoneCache>,
+    /// When the list that the copy rests on was begun; `None` while the copy is missing or doubted.
+    listed_at: Option<Moment>,
+    refresh_at: Moment,
+    /// From then on a list may adopt a record whose mark was taken away.
+    adopt_at: Moment,
+    listing: Option<Listing>,
+    page_size: usize,
+    contradictions: u32,
+    difference: Difference,
+    /// The records that were to be deleted when the list that the copy rests on was begun.
+    read_for: BTreeSet<RecordId>,
+    sending: Vec<Operation>,
+    /// What was sent and got no usable answer: the next list shows whether it was done.
+    unanswered: Vec<Operation>,
+    /// Whether what is being sent is a new try of what was refused.
+    trying: bool,
+    /// The most operations in the next batch.
+    limit: usize,
+    /// Batches of more than a free plan allows were refused.
+    small_batches: bool,
+    /// A batch of so many operations got no answer, at this time.
+    lost: Option<(usize, Moment)>,
+    /// So many operations at the front are known to hold one that is refused.
+    suspects: Option<usize>,
+    parked: BTreeMap<Key, Parked>,
+    wrong_copies: u8,
+    retry: Backoff,
+    retry_at: Option<Moment>,
+    write_retry: Backoff,
+    write_at: Option<Moment>,
+    refusals: Backoff,
+    refused: Option<Failure>,
+    /// Whether the same credential was accepted for another zone since this one is refused.
+    refused_alone: bool,
+    /// Whether this zone has ever answered.
+    worked: bool,
+    served: u64,
+    turn: u64,
+    recent: Vec<(Moment, Recent)>,
+    fights: BTreeMap<Key, Fight>,
+    leftovers: Vec<Record>,
+    skipped: Skipped,
 }
 
-/// The words in a comment by which we, and other tools, know our records.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark(Box<str>);
-
-impl Mark {
-    const PROGRAM: &'static str = "stayput";
-
-    /// The mark of an instance: `stayput`, or `stayput/OWNER`.
-    #[must_use]
-    pub fn of(owner: Option<&str>) -> Mark {
-        Mark(match owner {
-            Some(owner) => format!("{}/{owner}", Mark::PROGRAM).into(),
-            None => Mark::PROGRAM.into(),
-        })
-    }
-
-    /// The mark alone.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// A comment with the mark added.
-    #[must_use]
-    pub fn added_to(&self, comment: Option<&str>) -> Box<str> {
-        match comment.map(str::trim).filter(|text| !text.is_empty()) {
-            Some(text) => format!("{text} [{}]", self.0).into(),
-            None => self.0.clone(),
-        }
-    }
-
-    /// A comment with this mark in place of whichever it has.
-    fn put_into(&self, comment: &str) -> Box<str> {
-        let Some(old) = Mark::in_comment(comment) else {
-            return self.added_to(Some(comment));
-        };
-        let rest = comment.trim().strip_suffix(']').map_or("", |rest| &rest[..rest.len() - old.len()]);
-        self.added_to(Some(rest.trim_end_matches('[')))
-    }
-
-    /// The mark of whichever instance is in this comment: alone, or in brackets at its end.
-    fn in_comment(comment: &str) -> Option<&str> {
-        let comment = comment.trim();
-        let candidate = match comment.strip_suffix(']') {
-            Some(rest) => rest.rsplit_once('[')?.1,
-            None => comment,
-        };
-        let rest = candidate.strip_prefix(Mark::PROGRAM)?;
-        let is_mark =
-            rest.is_empty() || rest.len() > 1 && rest.starts_with('/') && !rest.contains(char::is_whitespace);
-        is_mark.then_some(candidate)
-    }
+/// The first entry of a list that cannot be read and is in nobody's way.
+#[derive(Clone, Debug, Default)]
+enum Skipped {
+    #[default]
+    None,
+    /// Its name and identifier.
+    Seen(Name, Box<str>),
+    Told,
 }
 
-impl Record {
-    /// The mark of whichever instance is in its comment.
-    #[must_use]
-    pub fn mark(&self) -> Option<&str> {
-        self.comment.as_deref().and_then(Mark::in_comment)
-    }
-}
-
-/// Whose a record is.
+/// What a zone wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Whose {
-    Ours,
-    /// It has no mark, and never stood beside ours.
-    Nobodys,
-    /// It has no mark, and is not to become ours.
-    Foreign,
-    /// It has another instance's mark.
-    Theirs,
+pub enum Job {
+    /// Send operations; those on parked records alone.
+    Send,
+    /// Try a parked record again.
+    Retry,
+    /// Ask for the zone's name before anything is created in it.
+    Identify,
+    /// List it, because there is no copy that can be believed.
+    List,
+    /// List it, because something is to be written.
+    Read,
+    /// List it, because something may be to be written soon.
+    Ahead,
+    /// List it again, because the copy has grown old.
+    Refresh,
 }
 
-/// Why a name and type is left alone although something is wanted of it.
+/// What may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// Everything.
+    Allowed,
+    /// Batches with deletes only when the other zones are known: there may be too many in all.
+    DeletesLater,
+    /// No deletes: there are too many.
+    NoDeletes,
+    /// Nothing for a moment: more is about to be known.
+    Wait,
+    /// Nothing: this is only a plan.
+    Nothing,
+}
+
+/// What a failure did to the zone, for the one who tells the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Obstacle {
-    /// There is a CNAME of this name.
-    Alias,
-    /// This name, or one above it, is delegated to that server.
-    Delegated(Name, Box<str>),
-    /// A Cloudflare product manages the name's records.
-    Managed(Option<Box<str>>),
-    /// An entry at this name cannot be read; its identifier.
-    Unreadable(Box<str>),
-    /// Several records, and none is marked as ours or has our address.
-    Several(Vec<IpAddr>),
-    /// The only record belongs to another instance; its mark, and whether it is ours without `owner`.
-    Theirs(Box<str>),
-    /// The only record was ours until its mark was taken away.
-    Released(IpAddr),
+pub enum Reaction {
+    /// Nothing worth a word: it is tried again.
+    None,
+    /// These records, or attributes of them, are parked from now on, or still.
+    Parked(Vec<Key>),
+    /// The zone as a whole is refused.
+    Refused,
 }
 
-impl Obstacle {
-    fn of(at: &Name, block: &Block) -> Obstacle {
-        match block {
-            Block::Alias => Obstacle::Alias,
-            Block::Delegated(server) => Obstacle::Delegated(at.clone(), server.clone()),
-            Block::Managed(product) => Obstacle::Managed(product.clone()),
-            Block::Unreadable(id) => Obstacle::Unreadable(id.clone()),
+impl Zone {
+    /// A zone of which nothing is known yet.
+    #[must_use]
+    pub fn new(id: ZoneId, name: Option<Name>, now: Moment) -> Zone {
+        Zone {
+            id,
+            name,
+            name_proven: false,
+            unnamed: false,
+            plan: None,
+            keys: BTreeSet::new(),
+            leaving: BTreeSet::new(),
+            names: BTreeSet::new(),
+            copy: None,
+            listed_at: None,
+            refresh_at: now,
+            adopt_at: now,
+            listing: None,
+            page_size: 0,
+            contradictions: 0,
+            difference: Difference::default(),
+            read_for: BTreeSet::new(),
+            sending: Vec::new(),
+            unanswered: Vec::new(),
+            trying: false,
+            limit: Batch::PAID_OPERATIONS,
+            small_batches: false,
+            lost: None,
+            suspects: None,
+            parked: BTreeMap::new(),
+            wrong_copies: 0,
+            retry: Backoff::between(Duration::from_secs(2), Duration::from_secs(600)),
+            retry_at: None,
+            write_retry: Backoff::between(Duration::from_secs(2), Duration::from_secs(600)),
+            write_at: None,
+            refusals: Backoff::between(Duration::from_secs(300), Duration::from_secs(6 * 3600)),
+            refused: None,
+            refused_alone: false,
+            worked: false,
+            served: 0,
+            turn: 0,
+            recent: Vec::new(),
+            fights: BTreeMap::new(),
+            leftovers: Vec::new(),
+            skipped: Skipped::None,
         }
     }
-}
 
-impl fmt::Display for Obstacle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Obstacle::Alias => f.write_str(
-                "a CNAME record of this name is in the way; delete it in the dashboard, or take the name out of the configuration",
-            ),
-            Obstacle::Delegated(at, server) => write!(
-                f,
-                "{at} is delegated to {server}, so a record here is never answered; delete the NS records of {at} in the dashboard, keep the name in the zone {at} instead (the token must see it), or take it out of the configuration"
-            ),
-            Obstacle::Managed(product) => write!(
-                f,
-                "the records of this name are managed by {}; release the name there, or take another one",
-                product.as_deref().unwrap_or("another Cloudflare product")
-            ),
-            Obstacle::Unreadable(id) => write!(
-                f,
-                "Cloudflare lists an entry of this name that cannot be read (id {id}); look at it in the dashboard, and delete it if it is not needed"
-            ),
-            Obstacle::Several(contents) => {
-                f.write_str("there are several records (")?;
-                for (index, content) in contents.iter().enumerate() {
-                    write!(f, "{}{content}", if index > 0 { ", " } else { "" })?;
-                }
-                f.write_str(
-                    ") and none is known to be ours; delete all but one in the dashboard, or set its comment to \"stayput\" (with your owner: \"stayput/OWNER\"), or set exclusive = true (the others are deleted) or shared = true (ours is added)",
-                )
+    /// A zone with the copy from before a restart. `listed_at`: `None` if the copy is doubted.
+    pub fn remember(&mut self, copy: ZoneCache, listed_at: Option<Moment>, refresh: Duration) {
+        self.worked = true;
+        self.copy = Some(copy);
+        self.listed_at = listed_at;
+        self.adopt_at = listed_at.unwrap_or(self.refresh_at) + refresh;
+        if let Some(listed_at) = listed_at {
+            self.refresh_at = listed_at + refresh;
+        }
+    }
+
+    /// The zone's identifier.
+    #[must_use]
+    pub fn id(&self) -> &ZoneId {
+        &self.id
+    }
+
+    /// The zone's name, if Cloudflare has said it.
+    #[must_use]
+    pub fn name(&self) -> Option<&Name> {
+        self.name.as_ref()
+    }
+
+    /// The zone's plan, if Cloudflare has said it.
+    #[must_use]
+    pub fn plan(&self) -> Option<&str> {
+        self.plan.as_deref()
+    }
+
+    /// The zone's name, or its identifier.
+    #[must_use]
+    pub fn label(&self) -> Box<str> {
+        match &self.name {
+            Some(name) => name.as_str().into(),
+            None => self.id.as_str().into(),
+        }
+    }
+
+    /// What is kept in it.
+    #[must_use]
+    pub fn keys(&self) -> &BTreeSet<Key> {
+        &self.keys
+    }
+
+    /// What lies in another zone by now.
+    #[must_use]
+    pub fn leaving(&self) -> &BTreeSet<Key> {
+        &self.leaving
+    }
+
+    /// The confirmed copy, believed or not.
+    #[must_use]
+    pub fn copy(&self) -> Option<&ZoneCache> {
+        self.copy.as_ref()
+    }
+
+    /// When the copy was listed; `None` while it is missing or doubted, or a write is on its way.
+    #[must_use]
+    pub fn listed_at(&self) -> Option<Moment> {
+        self.listed_at.filter(|_| self.sending.is_empty())
+    }
+
+    /// What differs, as far as the copy is believed.
+    #[must_use]
+    pub fn difference(&self) -> &Difference {
+        &self.difference
+    }
+
+    /// Records that carry our mark under a name that is not kept, where the zone was listed whole.
+    #[must_use]
+    pub fn leftovers(&self) -> &[Record] {
+        &self.leftovers
+    }
+
+    /// An entry that was skipped because it cannot be read, by name and identifier: once.
+    pub fn take_skipped(&mut self) -> Option<(Name, Box<str>)> {
+        match std::mem::replace(&mut self.skipped, Skipped::Told) {
+            Skipped::Seen(name, id) => Some((name, id)),
+            before => {
+                self.skipped = before;
+                None
             }
-            Obstacle::Theirs(mark) if !mark.contains('/') => write!(
-                f,
-                "its record belongs to an instance without owner ({mark}); if that was this one: start once without owner, then add it and reload, or change the comment to \"stayput/OWNER\" in the dashboard; else set shared = true to stand beside it"
-            ),
-            Obstacle::Theirs(mark) => write!(
-                f,
-                "its record belongs to another instance ({mark}); set owner and shared = true to stand beside it, or stop that instance and remove the mark from the comment"
-            ),
-            Obstacle::Released(content) => write!(
-                f,
-                "somebody took stayput's mark out of the comment of its record ({content}), so it is left alone; put \"stayput\" back to give it up to stayput, or take the name out of the configuration"
-            ),
-        }
-    }
-}
-
-/// One operation, with what is there before and after.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operation {
-    /// The name and type.
-    pub key: Key,
-    /// What to do.
-    pub step: Step,
-    /// The record as it is, unless it is created.
-    pub before: Option<Record>,
-}
-
-/// What an operation does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Change a record of ours.
-    Patch(Patch),
-    /// Create one.
-    Post(Post),
-    /// Delete one of ours.
-    Delete(RecordId),
-}
-
-/// Which attributes of a record a step sets, beside its address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Attributes {
-    /// Whether it is proxied.
-    pub proxied: bool,
-    /// Its TTL.
-    pub ttl: bool,
-    /// Its comment.
-    pub comment: bool,
-    /// Its tags.
-    pub tags: bool,
-}
-
-impl Attributes {
-    /// Whether there is one.
-    #[must_use]
-    pub fn any(self) -> bool {
-        self != Attributes::default()
-    }
-
-    /// Those that both have.
-    #[must_use]
-    pub fn and(self, other: Attributes) -> Attributes {
-        Attributes {
-            proxied: self.proxied && other.proxied,
-            ttl: self.ttl && other.ttl,
-            comment: self.comment && other.comment,
-            tags: self.tags && other.tags,
         }
     }
 
-    /// Those that one of both has.
+    /// Whether deletes are wanted that Cloudflare does not refuse, as far as is known.
     #[must_use]
-    pub fn or(self, other: Attributes) -> Attributes {
-        Attributes {
-            proxied: self.proxied || other.proxied,
-            ttl: self.ttl || other.ttl,
-            comment: self.comment || other.comment,
-            tags: self.tags || other.tags,
+    pub fn has_deletes(&self) -> bool {
+        let open = |operation: &Operation| !self.is_parked(&operation.key);
+        let mut deletes =
+            self.difference.operations.iter().filter(|operation| matches!(operation.step, Step::Delete(_)));
+        deletes.any(open)
+    }
+
+    /// Records that Cloudflare refuses, or some of their attributes.
+    #[must_use]
+    pub fn parked(&self) -> &BTreeMap<Key, Parked> {
+        &self.parked
+    }
+
+    /// Whether the record as a whole is parked.
+    #[must_use]
+    pub fn is_parked(&self, key: &Key) -> bool {
+        self.parked.get(key).is_some_and(|parked| !parked.attributes.any())
+    }
+
+    /// Whether its refusal may be the credential's: nothing else was granted to that since.
+    #[must_use]
+    pub fn speaks_against_credential(&self) -> bool {
+        self.worked && !self.refused_alone
+    }
+
+    /// The credential was accepted for another zone.
+    pub fn is_refused_alone(&mut self) {
+        self.refused_alone = self.refused.is_some();
+    }
+
+    /// Why the zone as a whole is refused, if it is.
+    #[must_use]
+    pub fn refused(&self) -> Option<&Failure> {
+        self.refused.as_ref()
+    }
+
+    /// Whether the zone has ever answered.
+    #[must_use]
+    pub fn has_worked(&self) -> bool {
+        self.worked
+    }
+
+    /// Until when it waits after a failure.
+    #[must_use]
+    pub fn waits_until(&self) -> Option<Moment> {
+        self.retry_at.max(self.write_at)
+    }
+
+    /// Whether the copy can be believed.
+    #[must_use]
+    pub fn is_believed(&self) -> bool {
+        let covers = |copy: &ZoneCache| self.names.is_subset(&copy.names);
+        self.listed_at.is_some() && self.copy.as_ref().is_some_and(covers)
+    }
+
+    /// Whether a write may rest on the copy.
+    #[must_use]
+    pub fn is_fresh(&self, now: Moment) -> bool {
+        self.is_believed() && self.listed_at.is_some_and(|at| now.since(at) <= FRESH)
+    }
+
+    /// Whether a list is due now: what it will show is not known yet.
+    #[must_use]
+    pub fn awaits_list(&self, now: Moment) -> bool {
+        !self.names.is_empty() && !self.is_believed() && self.retry_at.is_none_or(|at| at <= now)
+    }
+
+    /// Sets what is kept here, and what is no longer; the copy stays if it covers the names.
+    pub fn keep(&mut self, keys: BTreeSet<Key>, leaving: BTreeSet<Key>) {
+        let names: BTreeSet<Name> = keys.iter().chain(&leaving).map(|key| key.name.clone()).collect();
+        // A list of some names must not count as one of others too, nor as one of all.
+        if names != self.names {
+            self.listing = None;
+        }
+        self.names = names;
+        self.parked.retain(|key, _| keys.contains(key));
+        self.fights.retain(|key, _| keys.contains(key));
+        self.keys = keys;
+        self.leaving = leaving;
+    }
+
+    /// The zone, as Cloudflare says it is.
+    pub fn is_called(&mut self, zone: &ZoneInfo) {
+        self.name = Some(zone.name.clone());
+        self.name_proven = true;
+        self.unnamed = false;
+        self.worked = true;
+        if zone.plan.is_some() {
+            self.plan.clone_from(&zone.plan);
         }
     }
-}
 
-impl fmt::Display for Attributes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all =
-            [(self.proxied, "proxied"), (self.ttl, "ttl"), (self.comment, "comment"), (self.tags, "tags")];
-        let names: Vec<&str> = all.into_iter().filter(|(set, _)| *set).map(|(_, name)| name).collect();
-        f.write_str(&names.join(", "))
+    /// The plan from before a restart.
+    pub fn is_on(&mut self, plan: Option<Box<str>>) {
+        self.plan = plan;
     }
-}
 
-impl Operation {
-    /// What it sets and could do without. A new record that is to be proxied is never created without
-    /// the proxy: that would show the address that the proxy is to hide.
-    #[must_use]
-    pub fn attributes(&self, mark: &Mark) -> Attributes {
-        match &self.step {
-            Step::Patch(patch) => Attributes {
-                proxied: patch.proxied.is_some(),
-                ttl: patch.ttl.is_some(),
-                comment: patch.comment.is_some(),
-                tags: patch.tags.is_some(),
-            },
-            Step::Post(post) => Attributes {
-                proxied: false,
-                ttl: post.ttl != Ttl::Auto,
-                comment: *post.comment != *mark.as_str(),
-                tags: !post.tags.is_empty(),
-            },
-            Step::Delete(_) => Attributes::default(),
+    /// Another mark is ours from now on.
+    pub fn claim_marked(&mut self, mark: &OwnerMark) {
+        if let Some(copy) = &mut self.copy {
+            copy.claim_marked(mark);
         }
     }
 
-    /// The operation without some of what it sets; `None` if nothing is left to do.
-    #[must_use]
-    pub fn without(&self, refused: Attributes, mark: &Mark) -> Option<Operation> {
-        let mut operation = self.clone();
-        match &mut operation.step {
-            Step::Patch(patch) => {
-                patch.proxied.take_if(|_| refused.proxied);
-                patch.ttl.take_if(|_| refused.ttl);
-                patch.comment.take_if(|_| refused.comment);
-                patch.tags.take_if(|_| refused.tags);
-                let same = self.before.as_ref().is_some_and(|before| before.content == patch.content);
-                if same && !operation.attributes(mark).any() {
-                    return None;
-                }
+    /// The copy is not to be believed any more: list before anything else.
+    pub fn doubt(&mut self) {
+        self.listed_at = None;
+        self.listing = None;
+        self.difference = Difference::default();
+    }
+
+    /// The copy is to be read again, though nothing speaks against it.
+    pub fn refresh_at(&mut self, at: Moment) {
+        self.refresh_at = self.refresh_at.min(at);
+    }
+
+    /// An operator asks, or what was refused may be well: try everything at once.
+    pub fn hurry(&mut self, now: Moment) {
+        (self.retry_at, self.write_at) = (None, None);
+        for parked in self.parked.values_mut() {
+            parked.due = now;
+        }
+    }
+
+    /// The network may be back: what waits because it got no answer waits no longer.
+    pub fn reconnect(&mut self) {
+        if self.refused.is_none() {
+            (self.retry_at, self.write_at) = (None, None);
+        }
+    }
+
+    /// Works out anew what differs. True: the copy knows more about whose records are whose than before.
+    pub fn compare<'a>(
+        &mut self,
+        goals: impl Iterator<Item = (&'a Key, Goal, &'a Options)>,
+        mark: &OwnerMark,
+        now: Moment,
+    ) -> bool {
+        if !self.is_believed() {
+            self.difference = Difference::default();
+            return false;
+        }
+        let Some(copy) = &mut self.copy else { return false };
+        let none = Options::default();
+        let goals: Vec<_> = goals.collect();
+        for (key, goal, options) in &goals {
+            let Some(parked) = self.parked.get_mut(*key) else { continue };
+            let wanted = (*goal, (*options).clone());
+            let changed = parked.wanted.as_ref().is_some_and(|was| match parked.attributes.any() {
+                true => was.1 != wanted.1,
+                false => *was != wanted,
+            });
+            if changed {
+                parked.due = now;
             }
-            Step::Post(post) => {
-                if refused.ttl {
-                    post.ttl = Ttl::Auto;
-                }
-                if refused.comment {
-                    post.comment = mark.as_str().into();
-                }
-                if refused.tags {
-                    post.tags.clear();
-                }
-            }
-            Step::Delete(_) => {}
+            parked.wanted = Some(wanted);
         }
-        Some(operation)
-    }
-
-    /// Whether two operations ask for the same values of these attributes.
-    #[must_use]
-    pub fn asks_alike(&self, other: &Operation, attributes: Attributes) -> bool {
-        let wanted = |operation: &Operation| {
-            let (proxied, ttl, comment, tags) = match &operation.step {
-                Step::Patch(patch) => (patch.proxied, patch.ttl, patch.comment.clone(), patch.tags.clone()),
-                Step::Post(post) => {
-                    (Some(post.proxied), Some(post.ttl), Some(post.comment.clone()), Some(post.tags.clone()))
-                }
-                Step::Delete(_) => (None, None, None, None),
-            };
-            (
-                proxied.filter(|_| attributes.proxied),
-                ttl.filter(|_| attributes.ttl),
-                comment.filter(|_| attributes.comment),
-                tags.filter(|_| attributes.tags),
-            )
+        let leaving = self.leaving.iter().map(|key| (key, Goal::Gone, &none));
+        self.difference = difference(copy, goals.into_iter().chain(leaving), mark);
+        let differing: BTreeSet<&Key> =
+            self.difference.operations.iter().map(|operation| &operation.key).collect();
+        self.parked.retain(|key, _| differing.contains(key));
+        let open = |operation: &Operation| {
+            self.parked.get(&operation.key).is_none_or(|parked| parked.attributes.any())
         };
-        wanted(self) == wanted(other)
+        if self.suspects.is_none() && self.lost.is_none() && !self.difference.operations.iter().any(open) {
+            // Everything else went through: what comes next is no suspect.
+            self.limit = Batch::PAID_OPERATIONS;
+        }
+        let before = (copy.ours.len(), copy.foreign.len(), self.leaving.len());
+        if self.listed_at.is_some_and(|at| now.since(at) <= FRESH) {
+            // What an older list showed may have got another purpose since.
+            let adopted = self.difference.adopt.iter().map(|id| (id.clone(), Claim::Adopted));
+            copy.ours.extend(adopted);
+        }
+        copy.foreign.extend(self.difference.foreign.iter().cloned());
+        let gone = &self.difference.current;
+        self.leaving.retain(|key| !gone.contains(key));
+        before != (copy.ours.len(), copy.foreign.len(), self.leaving.len())
     }
-}
 
-/// Everything that differs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Difference {
-    /// What to do: first patches, then posts, then deletes, each sorted by name and type.
-    pub operations: Vec<Operation>,
-    /// What is left alone, and why.
-    pub obstacles: BTreeMap<Key, Obstacle>,
-    /// Names and types that are as they should be.
-    pub current: BTreeSet<Key>,
-    /// Those of them whose address is held by a record that is not ours.
-    pub held_by_others: BTreeSet<Key>,
-    /// Records without a mark that are taken as ours from now on.
-    pub adopt: BTreeSet<RecordId>,
-    /// Records that stand beside ours with our address: they never become ours.
-    pub foreign: BTreeSet<RecordId>,
-}
-
-impl Difference {
-    /// How many records it deletes.
+    /// What it wants to do next, and when; `None` if nothing, ever. `ahead`: an address may be about to change.
     #[must_use]
-    pub fn deletes(&self) -> usize {
-        self.doomed().count()
+    pub fn job(&self, writing: Writing, ahead: bool, mark: &OwnerMark, now: Moment) -> Option<(Moment, Job)> {
+        if self.names.is_empty() {
+            return None;
+        }
+        let ready = self.retry_at.unwrap_or(now).max(now);
+        if self.unnamed {
+            return Some((ready, Job::Identify));
+        }
+        if !self.is_believed() {
+            return Some((ready, Job::List));
+        }
+        if let Some(listing) = &self.listing {
+            return Some((ready, if listing.refresh { Job::Refresh } else { Job::Read }));
+        }
+        let mut jobs = vec![(self.refresh_at.max(ready), Job::Refresh)];
+        if ahead && !self.is_fresh(now) {
+            jobs.push((ready, Job::Ahead));
+        }
+        let may_write = ready.max(self.write_at.unwrap_or(now));
+        let mut healthy = self.healthy(writing, mark, now).peekable();
+        if healthy.peek().is_some() {
+            let operations: Vec<Operation> = healthy.take(self.batch_size()).collect();
+            jobs.push((may_write, self.read_or_send(&operations, now)));
+        } else if writing == Writing::Nothing && self.must_identify(self.difference.operations.iter()) {
+            jobs.push((ready, Job::Identify));
+        }
+        if let Some((key, due)) = self.next_retry(writing, now) {
+            let due = due.max(may_write);
+            let job = match self.read_or_send(&self.retried(key, writing, now), due) {
+                Job::Send => Job::Retry,
+                first => first,
+            };
+            jobs.push((due, job));
+        }
+        let paused = self.fights.values().filter_map(|fight| fight.until).filter(|until| *until > now).min();
+        if let Some(until) = paused {
+            jobs.push((until.max(may_write), Job::Read));
+        }
+        jobs.into_iter().min()
     }
 
-    /// The records that it deletes.
-    pub fn doomed(&self) -> impl Iterator<Item = &RecordId> {
-        self.operations.iter().filter_map(|operation| match &operation.step {
-            Step::Delete(id) => Some(id),
-            Step::Patch(_) | Step::Post(_) => None,
+    /// What must be done first: its name is asked for, it is listed, or the operations are sent.
+    fn read_or_send(&self, operations: &[Operation], now: Moment) -> Job {
+        let unread = |operation: &Operation| match &operation.step {
+            Step::Delete(id) => !self.read_for.contains(id),
+            Step::Patch(_) | Step::Post(_) => false,
+        };
+        if !self.is_fresh(now) || operations.iter().any(unread) {
+            Job::Read
+        } else if self.must_identify(operations.iter()) {
+            Job::Identify
+        } else {
+            Job::Send
+        }
+    }
+
+    /// In a zone of another name, Cloudflare would append that name to ours, without an error.
+    fn must_identify<'a>(&self, mut operations: impl Iterator<Item = &'a Operation>) -> bool {
+        let known = self.name.is_some() && self.name_proven;
+        !known && operations.any(|operation| matches!(operation.step, Step::Post(_)))
+    }
+
+    fn sendable(&self, writing: Writing, now: Moment) -> impl Iterator<Item = &Operation> {
+        let waits = match writing {
+            Writing::Nothing | Writing::Wait => true,
+            Writing::DeletesLater => self.difference.deletes() > 0,
+            Writing::Allowed | Writing::NoDeletes => false,
+        };
+        let withheld = writing == Writing::NoDeletes;
+        self.difference.operations.iter().filter(move |operation| {
+            !(waits
+                || withheld && matches!(operation.step, Step::Delete(_))
+                || self.is_paused(operation, now))
         })
     }
-}
 
-/// Puts operations into one batch.
-#[must_use]
-pub fn batch(operations: &[Operation]) -> Batch {
-    let mut batch = Batch::default();
-    for operation in operations {
-        match &operation.step {
-            Step::Patch(patch) => batch.patches.push(patch.clone()),
-            Step::Post(post) => batch.posts.push(post.clone()),
-            Step::Delete(id) => batch.deletes.push(id.clone()),
-        }
-    }
-    batch
-}
-
-/// What must be done so that each goal is reached: nothing for what is reached, and nothing at all
-/// to a record that is not ours.
-#[must_use]
-pub fn difference<'a>(
-    copy: &Copy,
-    goals: impl Iterator<Item = (&'a Key, Goal, &'a Options)>,
-    mark: &Mark,
-) -> Difference {
-    let mut by_key: BTreeMap<Key, Vec<&Record>> = BTreeMap::new();
-    for record in copy.records.values() {
-        by_key.entry(record.key()).or_default().push(record);
-    }
-    let mut difference = Difference::default();
-    for (key, goal, options) in goals {
-        let place = Place { key, options, mark, copy, records: by_key.get(key).map_or(&[], Vec::as_slice) };
-        match goal {
-            Goal::Leave => {}
-            Goal::Gone => place.clear(&mut difference),
-            Goal::At(address) => place.settle(address, &mut difference),
-        }
-    }
-    let rank = |operation: &Operation| match operation.step {
-        Step::Patch(_) => 0,
-        Step::Post(_) => 1,
-        Step::Delete(_) => 2,
-    };
-    difference.operations.sort_by_key(rank);
-    difference
-}
-
-/// One name and type, and what is there.
-struct Place<'a> {
-    key: &'a Key,
-    options: &'a Options,
-    mark: &'a Mark,
-    copy: &'a Copy,
-    records: &'a [&'a Record],
-}
-
-impl<'a> Place<'a> {
-    fn whose(&self, record: &Record) -> Whose {
-        if self.copy.ours.contains_key(&record.id) {
-            Whose::Ours
-        } else if record.mark().is_some_and(|mark| mark != self.mark.as_str()) {
-            Whose::Theirs
-        } else if self.copy.foreign.contains(&record.id) || self.copy.released.contains(&record.id) {
-            Whose::Foreign
-        } else {
-            Whose::Nobodys
-        }
+    /// The parked record that is to be tried first.
+    fn next_retry(&self, writing: Writing, now: Moment) -> Option<(&Key, Moment)> {
+        let sendable = |key: &Key| self.sendable(writing, now).any(|operation| operation.key == *key);
+        let mut waiting: Vec<_> = self.parked.iter().map(|(key, parked)| (key, parked.due)).collect();
+        waiting.sort_by_key(|(_, due)| *due);
+        waiting.into_iter().find(|(key, _)| sendable(key))
     }
 
-    fn only(&self, whose: Whose) -> Vec<&'a Record> {
-        let mut records: Vec<&Record> = self.records.to_vec();
-        records.retain(|record| self.whose(record) == whose);
-        records
+    /// All that is wanted of a parked record.
+    fn retried(&self, key: &Key, writing: Writing, now: Moment) -> Vec<Operation> {
+        self.sendable(writing, now).filter(|operation| operation.key == *key).cloned().collect()
     }
 
-    fn clear(&self, difference: &mut Difference) {
-        let ours = self.only(Whose::Ours);
-        if ours.is_empty() {
-            difference.current.insert(self.key.clone());
-        }
-        for record in ours {
-            self.delete(record, difference);
-        }
+    /// What can be sent now, without what is parked.
+    fn healthy<'a>(
+        &'a self,
+        writing: Writing,
+        mark: &'a OwnerMark,
+        now: Moment,
+    ) -> impl Iterator<Item = Operation> + 'a {
+        self.sendable(writing, now).filter_map(move |operation| match self.parked.get(&operation.key) {
+            None => Some(operation.clone()),
+            Some(parked) if parked.attributes.any() => operation.without(parked.attributes, mark),
+            Some(_) => None,
+        })
     }
 
-    fn settle(&self, address: IpAddr, difference: &mut Difference) {
-        if let Some((at, block)) = self.copy.block(&self.key.name) {
-            difference.obstacles.insert(self.key.clone(), Obstacle::of(at, block));
-            return;
-        }
-        let before = difference.operations.len();
-        let settled = match self.options.beside {
-            Beside::Nobody => {
-                self.take_all(address, difference);
-                Ok(())
-            }
-            Beside::Tolerated | Beside::Others => match self.only(Whose::Ours).as_slice() {
-                [] => self.begin(address, difference),
-                ours => {
-                    self.keep(ours, address, difference);
-                    Ok(())
-                }
-            },
+    fn batch_size(&self) -> usize {
+        let paid = self.plan.as_deref().is_some_and(|plan| !matches!(plan, "free" | "unknown" | ""));
+        let most = match paid && !self.small_batches {
+            true => Batch::PAID_OPERATIONS,
+            false => Batch::MOST_OPERATIONS,
         };
-        if let Err(obstacle) = settled {
-            difference.obstacles.insert(self.key.clone(), obstacle);
-        } else if difference.operations.len() == before {
-            difference.current.insert(self.key.clone());
-        }
+        let limit = self.limit.min(most);
+        self.suspects.map_or(limit, |suspects| suspects.div_ceil(2))
     }
 
-    /// `exclusive`: one record with our address, whosever it was, and nothing else.
-    fn take_all(&self, address: IpAddr, difference: &mut Difference) {
-        let rank = |record: &&&Record| (record.content != address, self.whose(record), record.id.clone());
-        let keeper = self.records.iter().min_by_key(rank);
-        match keeper {
-            Some(keeper) => self.take(keeper, address, difference),
-            None => self.post(address, difference),
+    /// Begins a job: the request to send. For a write, the copy counts as doubted until the answer.
+    pub fn begin(
+        &mut self,
+        job: Job,
+        (writing, mark): (Writing, &OwnerMark),
+        turn: u64,
+        now: Moment,
+    ) -> Option<Request> {
+        self.turn = turn;
+        match job {
+            Job::Send => self.sending = self.healthy(writing, mark, now).take(self.batch_size()).collect(),
+            Job::Retry => {
+                let next = self.next_retry(writing, now)?.0.clone();
+                self.sending = self.retried(&next, writing, now);
+            }
+            Job::Identify => return Some(Request::Zone(self.id.clone())),
+            Job::List | Job::Read | Job::Ahead => return Some(self.list_request(false, now)),
+            Job::Refresh => return Some(self.list_request(true, now)),
         }
-        for record in self.records.iter().filter(|record| keeper.is_some_and(|keeper| keeper.id != record.id))
-        {
-            self.delete(record, difference);
+        self.trying = job == Job::Retry;
+        if self.sending.is_empty() {
+            return None;
         }
+        let batch = batch(&self.sending);
+        Some(Request::Batch { zone: self.id.clone(), batch })
     }
 
-    /// One of ours gets the address; further ones of ours go. Where a record that is not ours has the
-    /// address already, all of ours go, because Cloudflare refuses a second one with it (81058).
-    fn keep(&self, ours: &[&Record], address: IpAddr, difference: &mut Difference) {
-        let with_address = ours.iter().find(|record| record.content == address);
-        let keeper = with_address.or_else(|| ours.first().filter(|_| !self.is_held(address, difference)));
-        if let Some(keeper) = keeper {
-            self.patch(keeper, address, difference);
-        }
-        for record in ours.iter().filter(|record| keeper.is_none_or(|keeper| keeper.id != record.id)) {
-            self.delete(record, difference);
-        }
+    /// Which of two zones has waited longer.
+    #[must_use]
+    pub fn served(&self) -> u64 {
+        self.served
     }
 
-    /// Whether a record that is not ours has the address; it never becomes ours then.
-    fn is_held(&self, address: IpAddr, difference: &mut Difference) -> bool {
-        let holders: Vec<_> = self.records.iter().filter(|record| record.content == address).collect();
-        difference.foreign.extend(holders.iter().map(|record| record.id.clone()));
-        if !holders.is_empty() {
-            difference.held_by_others.insert(self.key.clone());
+    /// Takes in what a batch did. Returns the operations that were carried out.
+    pub fn wrote(&mut self, written: Written, mark: &OwnerMark, now: Moment) -> Vec<Operation> {
+        self.served = self.turn;
+        let sent = std::mem::take(&mut self.sending);
+        let trying = std::mem::take(&mut self.trying);
+        self.remember_written(&sent, &written, now);
+        if let Some(copy) = &mut self.copy {
+            copy.confirm(written, mark);
         }
-        !holders.is_empty()
-    }
-
-    /// There is no record of ours yet.
-    fn begin(&self, address: IpAddr, difference: &mut Difference) -> Result<(), Obstacle> {
-        let stood_beside_ours = self.records.iter().any(|record| self.copy.foreign.contains(&record.id));
-        let shared = self.options.beside == Beside::Others;
-        let ready = self.records.iter().find(|record| record.content == address);
-        match (ready, self.records) {
-            (Some(record), _) if self.whose(record) == Whose::Nobodys && !stood_beside_ours => {
-                self.take(record, address, difference);
-            }
-            (Some(record), _) if self.whose(record) == Whose::Theirs => {
-                difference.held_by_others.insert(self.key.clone());
-            }
-            (Some(_), _) if stood_beside_ours => {
-                self.is_held(address, difference);
-            }
-            (None, []) => self.post(address, difference),
-            (None, _) if shared || stood_beside_ours => self.post(address, difference),
-            (None, [record]) if self.whose(record) == Whose::Nobodys => {
-                self.take(record, address, difference);
-            }
-            (_, [record]) => {
-                return Err(match record.mark() {
-                    Some(mark) => Obstacle::Theirs(mark.into()),
-                    None => Obstacle::Released(record.content),
-                });
-            }
-            (_, several) => {
-                return Err(Obstacle::Several(several.iter().map(|record| record.content).collect()));
+        self.retry.reset();
+        self.write_retry.reset();
+        self.refusals.reset();
+        (self.refused, self.refused_alone) = (None, false);
+        self.worked = true;
+        (self.retry_at, self.write_at) = (None, None);
+        self.wrong_copies = 0;
+        match self.suspects {
+            // Those that follow hold the guilty one.
+            Some(suspects) => self.suspects = suspects.checked_sub(sent.len()).filter(|left| *left > 0),
+            None => {
+                let lost = self.lost.filter(|(_, at)| now.since(*at) < LOST_MEMORY);
+                let most = lost.map_or(Batch::PAID_OPERATIONS, |(size, _)| (size / 2).max(1));
+                self.limit = self.limit.saturating_mul(4).min(most);
             }
         }
-        Ok(())
-    }
-
-    /// Makes a record ours, if it is not, and gives it the address.
-    fn take(&self, record: &Record, address: IpAddr, difference: &mut Difference) {
-        if self.whose(record) == Whose::Nobodys {
-            difference.adopt.insert(record.id.clone());
+        if trying {
+            self.unpark(&sent);
         }
-        self.patch(record, address, difference);
-    }
-
-    fn patch(&self, record: &Record, address: IpAddr, difference: &mut Difference) {
-        let patch = Patch {
-            id: record.id.clone(),
-            name: record.name.clone(),
-            content: address,
-            proxied: self.options.proxied.filter(|proxied| *proxied != record.proxied),
-            ttl: self.ttl_for(record),
-            comment: self.comment_for(record),
-            tags: self.tags_for(record),
-        };
-        let changes = address != record.content
-            || patch.proxied.is_some()
-            || patch.ttl.is_some()
-            || patch.comment.is_some()
-            || patch.tags.is_some();
-        if changes {
-            self.push(Step::Patch(patch), Some(record), difference);
-        }
-    }
-
-    /// A proxied record's TTL is Cloudflare's affair: neither compared nor sent.
-    fn ttl_for(&self, record: &Record) -> Option<Ttl> {
-        let proxied = self.options.proxied.unwrap_or(record.proxied);
-        self.options.ttl.filter(|ttl| !proxied && *ttl != record.ttl)
-    }
-
-    fn comment_for(&self, record: &Record) -> Option<Box<str>> {
-        let has = record.comment.as_deref().unwrap_or_default();
-        let marked = Mark::in_comment(has) == Some(self.mark.as_str());
-        if let Some(text) = self.options.comment.as_deref() {
-            let wanted = self.mark.added_to(Some(text));
-            // What was adopted keeps a comment that already says just what is wanted.
-            let enough = *wanted == *has || !marked && text == has && self.options.beside != Beside::Others;
-            return (!enough).then_some(wanted);
-        }
-        // Beside others, only the mark tells which is ours; and an owner may have been set, or changed.
-        let outdated = self.copy.ours.contains_key(&record.id) && record.mark().is_some();
-        let needs_mark = (self.options.beside == Beside::Others || outdated) && !marked;
-        needs_mark.then(|| self.mark.put_into(has))
-    }
-
-    fn tags_for(&self, record: &Record) -> Option<Vec<Box<str>>> {
-        let folded =
-            |tags: &[Box<str>]| -> BTreeSet<String> { tags.iter().map(|tag| tag.to_lowercase()).collect() };
-        let wanted = self.options.tags.as_ref()?;
-        (folded(wanted) != folded(&record.tags)).then(|| wanted.clone())
-    }
-
-    fn post(&self, address: IpAddr, difference: &mut Difference) {
-        let proxied = self.options.proxied.unwrap_or(false);
-        let post = Post {
-            name: self.key.name.clone(),
-            content: address,
-            proxied,
-            ttl: self.options.ttl.filter(|_| !proxied).unwrap_or(Ttl::Auto),
-            comment: self.mark.added_to(self.options.comment.as_deref()),
-            tags: self.options.tags.clone().unwrap_or_default(),
-        };
-        self.push(Step::Post(post), None, difference);
-    }
-
-    fn delete(&self, record: &Record, difference: &mut Difference) {
-        self.push(Step::Delete(record.id.clone()), Some(record), difference);
-    }
-
-    fn push(&self, step: Step, before: Option<&Record>, difference: &mut Difference) {
-        difference.operations.push(Operation { key: self.key.clone(), step, before: before.cloned() });
+        sent
     }
 }
 

@@ -7,7 +7,7 @@ use std::mem::{Discriminant, discriminant};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use stayput::engine::notice::{Notice, Severity, Trouble};
+use stayput::engine::notice::{Notice, Problem, Severity};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -17,7 +17,7 @@ const FIRST_REMINDER: Duration = Duration::from_secs(6 * 3_600);
 const MOST: (usize, usize) = (6, 60);
 
 /// What a trouble is about: its kind, and the name, zone or account.
-type Subject = (Discriminant<Trouble>, String);
+type Subject = (Discriminant<Problem>, String);
 
 #[derive(Default)]
 pub struct Messages {
@@ -34,7 +34,7 @@ impl Messages {
         }
         match notice {
             Notice::StillWrong(trouble, age) => self.check_reminder(trouble, *age, now),
-            Notice::Trouble(trouble) | Notice::Again(trouble, _) | Notice::Well(trouble, _) => {
+            Notice::Problem(trouble) | Notice::Again(trouble, _) | Notice::Well(trouble, _) => {
                 let subject = subject(trouble);
                 self.reminded.retain(|(known, _)| *known != subject);
                 let well = if matches!(notice, Notice::Well(..)) { "well" } else { "wrong" };
@@ -54,7 +54,7 @@ impl Messages {
         assert!(times.len() <= MOST.1, "said {} times in a day: {text}", times.len());
     }
 
-    fn check_reminder(&mut self, trouble: &Trouble, age: Duration, now: Duration) {
+    fn check_reminder(&mut self, trouble: &Problem, age: Duration, now: Duration) {
         // What comes and goes is not said when it begins, and so after ten minutes.
         let least = FIRST_REMINDER.min(Duration::from_secs(600));
         assert!(age >= least, "reminded after {age:?}: {trouble}");
@@ -73,26 +73,26 @@ impl Messages {
     }
 }
 
-fn subject(trouble: &Trouble) -> Subject {
+fn subject(trouble: &Problem) -> Subject {
     let about = match trouble {
-        Trouble::Silence { family, .. }
-        | Trouble::Unconfirmed { family, .. }
-        | Trouble::Flapping { family, .. }
-        | Trouble::Tunnelled { family, .. }
-        | Trouble::Lost { family, .. } => family.to_string(),
-        Trouble::Obstacle(key, _) | Trouble::Parked { key, .. } | Trouble::Fight(key, _) => key.to_string(),
-        Trouble::NoZone(_, name) | Trouble::Ambiguous(_, name, _) | Trouble::Outside(name, _) => {
+        Problem::Silence { family, .. }
+        | Problem::Unconfirmed { family, .. }
+        | Problem::Flapping { family, .. }
+        | Problem::Tunnelled { family, .. }
+        | Problem::Lost { family, .. } => family.to_string(),
+        Problem::Obstacle(key, _) | Problem::Parked { key, .. } | Problem::Fight(key, _) => key.to_string(),
+        Problem::NoZone(_, name) | Problem::Ambiguous(_, name, _) | Problem::Outside(name, _) => {
             name.to_string()
         }
-        Trouble::Contradictory(zone, _) | Trouble::ZoneRefused(zone, _) => zone.to_string(),
-        Trouble::OddZone(zone) => zone.id.to_string(),
-        Trouble::Credential(account, ..)
-        | Trouble::SearchRefused(account, ..)
-        | Trouble::Api(account, _)
-        | Trouble::Throttled(account, _)
-        | Trouble::Spent(account, ..) => account.to_string(),
-        Trouble::Waits(account, zone, _) => format!("{account} {zone:?}"),
-        Trouble::TooManyDeletes { .. } => String::new(),
+        Problem::Contradictory(zone, _) | Problem::ZoneRefused(zone, _) => zone.to_string(),
+        Problem::OddZone(zone) => zone.id.to_string(),
+        Problem::Credential(account, ..)
+        | Problem::SearchRefused(account, ..)
+        | Problem::Api(account, _)
+        | Problem::Throttled(account, _)
+        | Problem::Spent(account, ..) => account.to_string(),
+        Problem::Waits(account, zone, _) => format!("{account} {zone:?}"),
+        Problem::TooManyDeletes { .. } => String::new(),
     };
     (discriminant(trouble), about)
 }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use stayput::engine::api::Batch;
 use stayput::engine::names::{Family, Key, Name, Ttl};
-use stayput::engine::request::Batch;
 use stayput::engine::settings::{Beside, Options, Settings};
 use stayput::engine::{Snapshot, ZoneMemory};
 use stayput::sandbox::{Plan, Record, Zone};

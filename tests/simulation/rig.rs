@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use stayput::cloudflare::wire::{self, HttpAnswer};
 use stayput::detect;
-use stayput::engine::address::{SourceId, Unheard};
+use stayput::engine::api::{Answer, Batch, Found, Listed, Request};
 use stayput::engine::credential::Ticket;
 use stayput::engine::failure::{Class, Failure};
 use stayput::engine::names::{Family, Key, Moment, ZoneId};
-use stayput::engine::notice::{Notice, Trouble};
-use stayput::engine::request::{Answer, Batch, Found, Listed, Request};
+use stayput::engine::notice::{Notice, Problem};
 use stayput::engine::settings::{AccountName, Beside, CredentialId, OnExit, Settings, ZoneHint};
+use stayput::engine::watch::{LookError, SourceId};
 use stayput::engine::{Command, Engine, Event, Mode, RecordState, Snapshot, Start};
 use stayput::sandbox::{
     API_PATH, Armed, Fate, Fault, HttpRequest, NewZone, Reply, Token, TokenState, World, Zone,
@@ -86,7 +86,7 @@ struct Departure {
 /// Something under way.
 enum Travelling {
     Look(SourceId),
-    Heard(SourceId, Result<IpAddr, Unheard>, Told),
+    Heard(SourceId, Result<IpAddr, LookError>, Told),
     Ask(Box<Departure>),
     Answered(Box<Departure>, Box<Reply>, Answer),
 }
@@ -294,7 +294,7 @@ impl Rig {
 
     /// A record that is said to be as it should be has our address.
     fn check_well(&self, notice: &Notice) {
-        let Notice::Well(Trouble::Obstacle(key, _) | Trouble::Parked { key, .. }, _) = notice else { return };
+        let Notice::Well(Problem::Obstacle(key, _) | Problem::Parked { key, .. }, _) = notice else { return };
         let believed = self.beliefs.believed.get(&key.family).map(|(address, _)| address.to_string());
         let is_there = |zone: &Zone| {
             let mut records = zone.records().values();
@@ -307,7 +307,7 @@ impl Rig {
 
     /// What is said to be in force excuses that an address is not published.
     fn note_saying(&mut self, notice: &Notice) {
-        if let Notice::Trouble(Trouble::Throttled(..)) = notice {
+        if let Notice::Problem(Problem::Throttled(..)) = notice {
             self.excuse(EVERYTHING, BACKOFF);
         }
     }
@@ -408,18 +408,20 @@ impl Rig {
         let answer = match (reply.fate, reply.status) {
             (Fate::DeliverAfter(late), _) if late > Duration::from_secs(10) => {
                 takes = 10_000;
-                Err(Unheard::TimedOut)
+                Err(LookError::TimedOut)
             }
-            (Fate::Deliver | Fate::DeliverAfter(_), 200) if reply.body.len() > 4096 => Err(Unheard::TooLong),
+            (Fate::Deliver | Fate::DeliverAfter(_), 200) if reply.body.len() > 4096 => {
+                Err(LookError::TooLong)
+            }
             (Fate::Deliver | Fate::DeliverAfter(_), 200) => match &*asked.operator {
                 "cloudflare" => detect::answer::parse_trace(&reply.body, "echo.test", source.family),
                 _ => detect::answer::parse_address(&reply.body, source.family),
             },
-            (Fate::Deliver | Fate::DeliverAfter(_), status) => Err(Unheard::Status(status)),
+            (Fate::Deliver | Fate::DeliverAfter(_), status) => Err(LookError::Status(status)),
             (Fate::DropBeforeReply | Fate::Cut | Fate::Unreachable, _) => {
                 match self.missing.contains(&source.family) {
-                    true => Err(Unheard::NoRoute),
-                    false => Err(Unheard::Unreachable("simulated".to_owned())),
+                    true => Err(LookError::NoRoute),
+                    false => Err(LookError::Unreachable("simulated".to_owned())),
                 }
             }
         };

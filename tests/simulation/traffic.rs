@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use stayput::engine::api::Request;
 use stayput::engine::names::Name;
-use stayput::engine::request::Request;
 use stayput::engine::settings::Budget;
 use stayput::sandbox::{Fate, Reply};
 

@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::cli::show::Ink;
+use crate::engine::api::Answer;
 use crate::engine::failure::Failure;
-use crate::engine::request::Answer;
 use crate::engine::settings::AccountName;
 
-fn zone(plan: &str) -> Zone {
-    Zone {
+fn zone(plan: &str) -> ZoneInfo {
+    ZoneInfo {
         id: ZoneId::parse(&"a".repeat(32)).unwrap(),
         name: Name::parse("example.com").unwrap(),
         account: None,

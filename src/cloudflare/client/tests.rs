@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::cloudflare::secret::{Kind, Secret};
+use crate::engine::api::{Batch, Found};
 use crate::engine::names::{Name, RecordId, ZoneId};
-use crate::engine::request::{Batch, Found};
 
 const TOKEN: &str = "Qm3xW8_pL2kT9-vR5sY1nB7cD4fG6hJ0aZEuXiOw";
 const KEY: &str = "0123456789abcdef0123456789abcdef01234";

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::cloudflare::wire::{HttpAnswer, decode};
+use crate::engine::api::{Answer, Batch, Request};
 use crate::engine::failure::{Class, Failure};
 use crate::engine::names::ZoneId;
-use crate::engine::request::{Answer, Batch, Request};
 
 const ZONE: &str = "023e105f4ecef8ad9ca31a8372d0c353";
 

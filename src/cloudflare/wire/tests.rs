@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::engine::api::{Listed, Page, TokenStatus, ZoneInfo};
 use crate::engine::names::{AccountId, Record, ZoneId};
-use crate::engine::request::{Listed, Page, TokenStatus, Zone};
 
 const ZONE: &str = "023e105f4ecef8ad9ca31a8372d0c353";
 const ACCOUNT: &str = "f037e56e89293a057740de681ac9abbe";
@@ -433,8 +433,8 @@ fn raw_zone() -> serde_json::Value {
         "plan": {"legacy_id": "free"}})
 }
 
-fn zone() -> Zone {
-    Zone {
+fn zone() -> ZoneInfo {
+    ZoneInfo {
         id: zone_id(),
         name: name("xn--bcher-kva.example"),
         account: AccountId::parse(ACCOUNT),
@@ -463,7 +463,7 @@ fn zones_are_read_with_their_names_in_ascii_and_those_without_a_proper_name_are_
     assert_eq!((page.items, page.entries, page.ids.len()), (vec![zone()], 8, 6));
     let one = Request::Zone(zone_id());
     assert_eq!(result(&one, &raw_zone()), Ok(Found::Zone(zone())));
-    let least = Zone {
+    let least = ZoneInfo {
         account: None,
         status: "unknown".into(),
         kind: "unknown".into(),

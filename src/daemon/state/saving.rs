@@ -1,4 +1,4 @@
-//! Saving beside the loop: a disk may need seconds for what the loop must not wait for.
+//! Persist beside the loop: a disk may need seconds for what the loop must not wait for.
 //!
 //! Each save has a thread that ends with it. One runs at a time, always of the newest snapshot, so that an
 //! older one never replaces a newer. Snapshots are numbered in the order of their saves. Deliberately

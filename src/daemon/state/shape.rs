@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use super::{unusable, version_1};
 use crate::cloudflare::identity::HashKey;
 use crate::daemon::clock::Both;
-use crate::engine::address::{Believed, Holds};
-use crate::engine::copy::{Block, Claim};
+use crate::engine::cache::{Block, Claim};
 use crate::engine::credential::{CredentialMemory, LONGEST_HOLD};
 use crate::engine::flaps::{self, Flaps};
 use crate::engine::names::{Family, Key, Moment, Name, Record, RecordId, Ttl, ZoneId};
 use crate::engine::settings::{AccountName, CredentialId};
+use crate::engine::watch::{Believed, Holds};
 use crate::engine::{Snapshot, ZoneMemory};
 
 /// A higher number is a later program's file.
@@ -461,7 +461,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use crate::engine::request::Request;
+    use crate::engine::api::Request;
     use crate::engine::{Command, Engine, Mode, Start};
 
     /// A state with something in every place.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::shape::{self, Address, Entry, Kept};
 use crate::daemon::clock::Both;
-use crate::engine::copy::{Block, Claim};
+use crate::engine::cache::{Block, Claim};
 use crate::engine::credential::CredentialMemory;
 use crate::engine::settings::AccountName;
 use crate::engine::{Snapshot, ZoneMemory};
@@ -80,10 +80,10 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::engine::address::SourceId;
     use crate::engine::names::{Family, Key, Moment, Name, Ttl};
-    use crate::engine::outlook::RecordState;
     use crate::engine::settings::CredentialId;
+    use crate::engine::view::RecordState;
+    use crate::engine::watch::SourceId;
     use crate::engine::{Command, Engine, Event, Mode, Start};
 
     /// What 0.1.0 left, stopped six seconds after a cold start with the configuration below.

@@ -66,11 +66,11 @@ impl Server {
         Server::saying(answer("200 OK", "", body)).await
     }
 
-    async fn ask(&self, family: Family) -> Result<IpAddr, Unheard> {
+    async fn ask(&self, family: Family) -> Result<IpAddr, LookError> {
         ask_url(&self.url, family).await
     }
 
-    async fn ask_v4(&self) -> Result<IpAddr, Unheard> {
+    async fn ask_v4(&self) -> Result<IpAddr, LookError> {
         self.ask(Family::V4).await
     }
 
@@ -121,16 +121,16 @@ fn source(url: &str) -> Source {
     Source::Url { label: url.into(), operator: "127.0.0.1".into(), url: url.into() }
 }
 
-async fn ask_url(url: &str, family: Family) -> Result<IpAddr, Unheard> {
+async fn ask_url(url: &str, family: Family) -> Result<IpAddr, LookError> {
     Detector::new(&Authorities::default()).ask(&source(url), family).await
 }
 
-fn home() -> Result<IpAddr, Unheard> {
+fn home() -> Result<IpAddr, LookError> {
     Ok("91.7.1.2".parse().unwrap())
 }
 
-fn is_no_address(answer: &Result<IpAddr, Unheard>, beginning: &str) -> bool {
-    matches!(answer, Err(Unheard::NotAnAddress(excerpt)) if excerpt.starts_with(beginning))
+fn is_no_address(answer: &Result<IpAddr, LookError>, beginning: &str) -> bool {
+    matches!(answer, Err(LookError::NotAnAddress(excerpt)) if excerpt.starts_with(beginning))
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn a_page_an_error_and_a_redirect_say_nothing_even_with_an_address_in_them
         ("511 Network Authentication Required", 511),
     ] {
         let server = Server::saying(answer(line, "retry-after: 1\r\n", "91.7.1.2")).await;
-        assert_eq!(server.ask_v4().await, Err(Unheard::Status(status)));
+        assert_eq!(server.ask_v4().await, Err(LookError::Status(status)));
         assert_eq!(server.connections(), 1, "nothing is asked again by itself");
     }
 
@@ -169,7 +169,7 @@ async fn a_page_an_error_and_a_redirect_say_nothing_even_with_an_address_in_them
     {
         let to = format!("location: {}\r\n", portal.url);
         let server = Server::saying(answer(line, &to, "91.7.1.2")).await;
-        assert_eq!(server.ask_v4().await, Err(Unheard::Redirect(status)));
+        assert_eq!(server.ask_v4().await, Err(LookError::Redirect(status)));
     }
     assert_eq!(portal.connections(), 0);
 }
@@ -187,7 +187,7 @@ async fn only_the_body_is_read_whatever_the_headers_hold() {
 async fn the_answer_must_be_of_the_family_that_was_asked_for() {
     for other in ["2a02:8070::1", "::ffff:91.7.1.2"] {
         let answer = Server::with_body(other).await.ask_v4().await;
-        assert_eq!(answer, Err(Unheard::WrongFamily(other.parse().unwrap())));
+        assert_eq!(answer, Err(LookError::WrongFamily(other.parse().unwrap())));
     }
 }
 
@@ -195,10 +195,10 @@ async fn the_answer_must_be_of_the_family_that_was_asked_for() {
 async fn a_trace_that_is_not_ours_is_refused() {
     let ask = async |body: &str| Server::with_body(body).await.ask_v4().await;
     let elsewhere = ask("h=1.1.1.1\nip=91.7.1.2\nwarp=off\n").await;
-    assert_eq!(elsewhere, Err(Unheard::WrongHost("1.1.1.1".to_owned())));
+    assert_eq!(elsewhere, Err(LookError::WrongHost("1.1.1.1".to_owned())));
     assert_eq!(
         ask("h=127.0.0.1\nip=91.7.1.2\nwarp=on\n").await,
-        Err(Unheard::Warp("91.7.1.2".parse().unwrap()))
+        Err(LookError::Warp("91.7.1.2".parse().unwrap()))
     );
     assert!(is_no_address(&ask("h=127.0.0.1\nip=91.7.1.2\nip=91.7.1.3\n").await, "h=127.0.0.1 ip="));
 }
@@ -208,7 +208,7 @@ async fn an_answer_is_never_longer_than_4_kib() {
     let fits = format!("{:4096}", "91.7.1.2");
     assert_eq!(Server::with_body(&fits).await.ask_v4().await, home());
     let long = format!("{:5120}", "91.7.1.2");
-    assert_eq!(Server::with_body(&long).await.ask_v4().await, Err(Unheard::TooLong));
+    assert_eq!(Server::with_body(&long).await.ask_v4().await, Err(LookError::TooLong));
 }
 
 #[tokio::test]
@@ -233,7 +233,10 @@ async fn an_endless_answer_is_cut_off_at_once() {
         .await;
         let begin = Instant::now();
         let answer = server.ask_v4().await;
-        assert!(matches!(answer, Err(Unheard::TooLong | Unheard::Unreachable(_))), "{head:?}: {answer:?}");
+        assert!(
+            matches!(answer, Err(LookError::TooLong | LookError::Unreachable(_))),
+            "{head:?}: {answer:?}"
+        );
         assert!(begin.elapsed() < Duration::from_secs(5));
         let written = server.written.load(Ordering::SeqCst);
         assert!(written < 50_000_000, "{head:?}: it took {written} bytes");
@@ -268,7 +271,7 @@ async fn a_server_that_is_slow_or_silent_is_given_up_in_time() {
     for server in [silent, drips, drips_headers, stops] {
         let begin = Instant::now();
         let answer = hasty().ask(&source(&server.url), Family::V4).await;
-        assert_eq!(answer, Err(Unheard::TimedOut));
+        assert_eq!(answer, Err(LookError::TimedOut));
         let after = begin.elapsed();
         assert!((LIMIT..LIMIT * 8).contains(&after), "{after:?}");
     }
@@ -284,7 +287,7 @@ async fn an_answer_that_breaks_off_says_nothing() {
         "",
     ] {
         let answer = Server::saying(broken).await.ask_v4().await;
-        assert!(matches!(answer, Err(Unheard::Unreachable(_))), "{broken:?}: {answer:?}");
+        assert!(matches!(answer, Err(LookError::Unreachable(_))), "{broken:?}: {answer:?}");
     }
 }
 
@@ -322,23 +325,23 @@ async fn looks_at_the_same_time_do_not_wait_for_each_other() {
         (answer, begin.elapsed())
     };
     let (hung, (answer, after)) = tokio::join!(detector.ask(&hangs, Family::V4), both);
-    assert_eq!((hung, answer), (Err(Unheard::TimedOut), home()));
+    assert_eq!((hung, answer), (Err(LookError::TimedOut), home()));
     assert!(after < LIMIT, "{after:?}");
 }
 
 #[tokio::test]
 async fn a_source_without_an_address_of_the_family_is_not_asked_over_the_other_one() {
     let server = Server::with_body("2a02:8070::1").await;
-    assert_eq!(server.ask(Family::V6).await, Err(Unheard::NoRoute));
+    assert_eq!(server.ask(Family::V6).await, Err(LookError::NoRoute));
     let by_name = server.url.replace("127.0.0.1", "localhost");
     let answer = ask_url(&by_name, Family::V6).await;
-    assert!(matches!(answer, Err(Unheard::NoRoute | Unheard::Unreachable(_))), "{answer:?}");
+    assert!(matches!(answer, Err(LookError::NoRoute | LookError::Unreachable(_))), "{answer:?}");
     assert_eq!(server.connections(), 0);
     let v6_alone = ask_url("http://[::1]:9/", Family::V4).await;
-    assert_eq!(v6_alone, Err(Unheard::NoRoute));
+    assert_eq!(v6_alone, Err(LookError::NoRoute));
     // An IPv6 socket can be made to speak IPv4 by an address like this.
     let mapped = server.url.replace("127.0.0.1", "[::ffff:127.0.0.1]");
-    assert_eq!(ask_url(&mapped, Family::V6).await, Err(Unheard::NoRoute));
+    assert_eq!(ask_url(&mapped, Family::V6).await, Err(LookError::NoRoute));
 }
 
 #[tokio::test]
@@ -354,7 +357,7 @@ async fn over_ipv6_an_ipv6_address_is_heard() {
     })
     .await;
     assert_eq!(server.ask(Family::V6).await, Ok("2a02:8070::1".parse().unwrap()));
-    assert_eq!(server.ask(Family::V4).await, Err(Unheard::NoRoute));
+    assert_eq!(server.ask(Family::V4).await, Err(LookError::NoRoute));
 }
 
 #[tokio::test]
@@ -363,7 +366,7 @@ async fn nobody_at_the_other_end_is_said_so() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap().port()
     };
-    let Err(Unheard::Unreachable(why)) =
+    let Err(LookError::Unreachable(why)) =
         ask_url(&format!("http://127.0.0.1:{port}/?key=hidden"), Family::V4).await
     else {
         panic!("somebody answered")
@@ -375,18 +378,18 @@ async fn nobody_at_the_other_end_is_said_so() {
 async fn https_to_a_server_that_speaks_none_fails_closed() {
     let server = Server::with_body("91.7.1.2").await;
     let answer = ask_url(&server.url.replace("http:", "https:"), Family::V4).await;
-    assert!(matches!(answer, Err(Unheard::Unreachable(_))), "{answer:?}");
+    assert!(matches!(answer, Err(LookError::Unreachable(_))), "{answer:?}");
 }
 
 #[tokio::test]
 async fn what_is_no_url_is_a_local_failure() {
     let answer = ask_url("not a URL", Family::V4).await;
-    assert!(matches!(answer, Err(Unheard::Local(_))), "{answer:?}");
+    assert!(matches!(answer, Err(LookError::Local(_))), "{answer:?}");
 }
 
 #[test]
 fn a_bad_certificate_and_a_wrong_clock_keep_their_names() {
     let why = || "why".to_owned();
-    assert_eq!(unheard(Trouble::Certificate(why())), Unheard::Certificate(why()));
-    assert_eq!(unheard(Trouble::Clock(why())), Unheard::Clock(why()));
+    assert_eq!(unheard(Trouble::Certificate(why())), LookError::Certificate(why()));
+    assert_eq!(unheard(Trouble::Clock(why())), LookError::Clock(why()));
 }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Account, Errand, Moved, Placed};
+use super::{Account, Location, Moved, Task};
+use crate::engine::api::{Page, Request, ZoneInfo};
 use crate::engine::credential::Credential;
 use crate::engine::discovery::{Discovery, Place};
 use crate::engine::names::{Key, Moment, Name, ZoneId};
-use crate::engine::request::{Page, Request, Zone};
 use crate::engine::settings::{Wanted, ZoneHint};
-use crate::engine::upkeep::Upkeep;
+use crate::engine::zone::Zone;
 
 impl Account {
     /// Sets what is kept with this account, and gives each name its zone as far as it is known. Returns
@@ -23,9 +23,9 @@ impl Account {
         let hints: BTreeMap<Name, ZoneHint> = hints.collect();
         // A name whose hint is another one than before is placed anew.
         let same = |name: &Name| self.hints.is_empty() || self.hints.get(name) == hints.get(name);
-        let known: BTreeMap<Name, Placed> = std::mem::take(&mut self.places)
+        let known: BTreeMap<Name, Location> = std::mem::take(&mut self.places)
             .into_iter()
-            .filter(|(name, placed)| same(name) && matches!(placed, Placed::In(_)))
+            .filter(|(name, placed)| same(name) && matches!(placed, Location::In(_)))
             .collect();
         self.places.clone_from(&known);
         self.hints = hints;
@@ -39,27 +39,27 @@ impl Account {
         let mut leaving: BTreeMap<ZoneId, BTreeSet<Key>> = BTreeMap::new();
         let mut moved = Vec::new();
         for (key, _) in wanted {
-            let Placed::In(id) = self.place(&key.name) else { continue };
+            let Location::In(id) = self.place(&key.name) else { continue };
             keys.entry(id.clone()).or_default().insert(key.clone());
             let before = match known.get(&key.name) {
-                Some(Placed::In(before)) if before != id => self.zones.get(before),
+                Some(Location::In(before)) if before != id => self.zones.get(before),
                 _ => None,
             };
             let Some(before) = before else { continue };
             if before.refused().is_none() && before.copy().is_some() {
                 leaving.entry(before.id().clone()).or_default().insert(key.clone());
             }
-            let to = self.zones.get(id).map_or_else(|| id.as_str().into(), Upkeep::label);
+            let to = self.zones.get(id).map_or_else(|| id.as_str().into(), Zone::label);
             moved.push(Moved { name: key.name.clone(), from: before.label(), to });
         }
         moved.dedup();
-        let gone = |zone: &Upkeep| {
+        let gone = |zone: &Zone| {
             let lacks = |name: &Name| self.discovery.lacks(name, zone.id());
             looked && zone.refused().is_some() && zone.name().is_some_and(lacks)
         };
         for zone in self.zones.values().filter(|zone| !gone(zone)) {
             let still = zone.leaving().iter().filter(|key| self.hints.contains_key(&key.name));
-            let still = still.filter(|key| self.place(&key.name) != &Placed::In(zone.id().clone()));
+            let still = still.filter(|key| self.place(&key.name) != &Location::In(zone.id().clone()));
             leaving.entry(zone.id().clone()).or_default().extend(still.cloned());
         }
         // What is known of a zone that is named stays known, also when no name turns out to lie in it.
@@ -86,18 +86,18 @@ impl Account {
         self.hints = hints;
     }
 
-    fn place_by_id(&mut self, name: &Name, id: &ZoneId, now: Moment) -> Placed {
-        let zone = self.zones.entry(id.clone()).or_insert_with(|| Upkeep::new(id.clone(), None, now));
+    fn place_by_id(&mut self, name: &Name, id: &ZoneId, now: Moment) -> Location {
+        let zone = self.zones.entry(id.clone()).or_insert_with(|| Zone::new(id.clone(), None, now));
         match zone.name() {
-            Some(zone) if !name.is_within(zone) => Placed::Outside(zone.clone()),
-            _ => Placed::In(id.clone()),
+            Some(zone) if !name.is_within(zone) => Location::Outside(zone.clone()),
+            _ => Location::In(id.clone()),
         }
     }
 
     /// What is known stays, until a search has found something better.
-    fn place_by_search(&mut self, name: &Name, hint: &ZoneHint, now: Moment) -> Placed {
+    fn place_by_search(&mut self, name: &Name, hint: &ZoneHint, now: Moment) -> Location {
         let known = match self.places.get(name) {
-            Some(Placed::In(id)) if self.zones.get(id).is_some_and(|zone| suits(zone, name, hint)) => {
+            Some(Location::In(id)) if self.zones.get(id).is_some_and(|zone| suits(zone, name, hint)) => {
                 Some(id)
             }
             _ => None,
@@ -106,14 +106,14 @@ impl Account {
         match (found, known) {
             (Place::In(zone), _) => {
                 let id = zone.id.clone();
-                let new = || Upkeep::new(id.clone(), None, now);
+                let new = || Zone::new(id.clone(), None, now);
                 self.zones.entry(id.clone()).or_insert_with(new).is_called(zone);
-                Placed::In(id)
+                Location::In(id)
             }
-            (_, Some(known)) => Placed::In(known.clone()),
-            (Place::Nowhere, None) => Placed::Nowhere,
-            (Place::Ambiguous(zones), None) => Placed::Ambiguous(zones),
-            (Place::Undecided(_), None) => Placed::Undecided,
+            (_, Some(known)) => Location::In(known.clone()),
+            (Place::Nowhere, None) => Location::Nowhere,
+            (Place::Ambiguous(zones), None) => Location::Ambiguous(zones),
+            (Place::Undecided(_), None) => Location::Undecided,
         }
     }
 
@@ -121,7 +121,7 @@ impl Account {
         let open = self.hints.iter().filter(|(name, hint)| match hint {
             ZoneHint::Id(..) => false,
             ZoneHint::Find | ZoneHint::Named(_) => {
-                self.verifying || matches!(self.place(name), Placed::Undecided)
+                self.verifying || matches!(self.place(name), Location::Undecided)
             }
         });
         self.discovery.next(open)
@@ -129,7 +129,7 @@ impl Account {
 
     /// Whether a name has no zone, or too many.
     pub(super) fn has_lost(&self) -> bool {
-        self.places.values().any(|placed| matches!(placed, Placed::Nowhere | Placed::Ambiguous(_)))
+        self.places.values().any(|placed| matches!(placed, Location::Nowhere | Location::Ambiguous(_)))
     }
 
     pub(super) fn search_anew(&mut self, now: Moment) {
@@ -139,7 +139,7 @@ impl Account {
     }
 
     /// Takes in a page of zones. True: all names are decided.
-    pub fn searched(&mut self, request: &Request, page: Page<Zone>, now: Moment) -> bool {
+    pub fn searched(&mut self, request: &Request, page: Page<ZoneInfo>, now: Moment) -> bool {
         if let Request::Zones { page: number, name } = request {
             self.discovery.took(*number, name.clone(), page);
         }
@@ -155,25 +155,25 @@ impl Account {
     }
 
     /// After the names were placed by a search that is over: when to search again.
-    pub fn search_later(&mut self, now: Moment, dice: &mut fastrand::Rng) {
+    pub fn search_later(&mut self, now: Moment, rng: &mut fastrand::Rng) {
         if self.has_lost() {
-            self.discover_at = Some(now + self.searches.next(dice));
+            self.discover_at = Some(now + self.searches.next(rng));
         } else {
             self.searches.reset();
         }
     }
 
     /// A zone that was found is gone: find its names anew, later.
-    pub fn lose(&mut self, id: &ZoneId, now: Moment, dice: &mut fastrand::Rng) {
+    pub fn lose(&mut self, id: &ZoneId, now: Moment, rng: &mut fastrand::Rng) {
         if self.is_named(id) {
             // It stays, for it is in the configuration; but what was known of it is no longer true.
-            self.zones.get_mut(id).into_iter().for_each(Upkeep::doubt);
+            self.zones.get_mut(id).into_iter().for_each(Zone::doubt);
             return;
         }
         self.zones.remove(id);
-        self.places.retain(|_, placed| *placed != Placed::In(id.clone()));
+        self.places.retain(|_, placed| *placed != Location::In(id.clone()));
         self.discovery = Discovery::default();
-        self.discover_at = Some(now + self.searches.next(dice));
+        self.discover_at = Some(now + self.searches.next(rng));
     }
 
     /// A zone that was found refuses: there may be another one of its name by now.
@@ -203,7 +203,7 @@ impl Account {
         }
     }
 
-    pub(super) fn search_due(&self, credential: &Credential, now: Moment) -> Option<(Moment, Errand)> {
+    pub(super) fn search_due(&self, credential: &Credential, now: Moment) -> Option<(Moment, Task)> {
         let held = credential.held_until(&None, now).unwrap_or(now);
         let again = self.discover_at.is_some() || self.verifying;
         let at = match self.next_search() {
@@ -211,20 +211,20 @@ impl Account {
             None if self.has_lost() => self.discover_at,
             None => self.verify_at(),
         };
-        let errand = if again || self.next_search().is_none() { Errand::SearchAgain } else { Errand::Search };
-        at.map(|at| (at.max(held).max(now), errand))
+        let task = if again || self.next_search().is_none() { Task::SearchAgain } else { Task::Search };
+        at.map(|at| (at.max(held).max(now), task))
     }
 
     /// Whether it is still to be found out which zones there are, and nothing stands against it.
     #[must_use]
     pub fn is_searching(&self, credential: &Credential, now: Moment) -> bool {
-        let open = self.places.values().any(|placed| *placed == Placed::Undecided);
+        let open = self.places.values().any(|placed| *placed == Location::Undecided);
         open && self.discover_at.is_none_or(|at| at <= now) && !self.is_held(credential, now)
     }
 }
 
 /// Whether a name can lie in this zone, as far as its name and the configuration say.
-fn suits(zone: &Upkeep, name: &Name, hint: &ZoneHint) -> bool {
+fn suits(zone: &Zone, name: &Name, hint: &ZoneHint) -> bool {
     zone.name().is_some_and(|zone| match hint {
         ZoneHint::Named(named) => zone == named,
         ZoneHint::Find | ZoneHint::Id(..) => name.is_within(zone),

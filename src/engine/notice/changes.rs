@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::{NAMED, count};
-use crate::engine::zone::{Operation, Step};
+use crate::engine::diff::{Operation, Step};
 
 /// What was done in a zone.
 pub(super) fn written(f: &mut fmt::Formatter<'_>, zone: &str, operations: &[Operation]) -> fmt::Result {

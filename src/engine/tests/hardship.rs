@@ -22,7 +22,7 @@ fn lists(asked: &[Request]) -> usize {
 /// what was said.
 fn after_an_hour_of_a_wrong_clock(looks: bool, requests: bool) -> (Duration, Vec<String>) {
     let mut rig = Rig::new(&["example.com"], settings(&["home.example.com"]));
-    rig.unheard = Unheard::Clock("here it is 1970".into());
+    rig.unheard = LookError::Clock("here it is 1970".into());
     if looks {
         rig.address = None;
     }
@@ -46,7 +46,7 @@ fn after_an_hour_of_a_wrong_clock(looks: bool, requests: bool) -> (Duration, Vec
 fn once_a_wrong_clock_is_set_all_is_well_within_half_a_minute() {
     for (looks, requests) in [(true, false), (false, true), (true, true)] {
         let (took, said) = after_an_hour_of_a_wrong_clock(looks, requests);
-        let longest = if looks && requests { 2 * pace::CLOCK_RETRY } else { pace::CLOCK_RETRY };
+        let longest = if looks && requests { 2 * limiter::CLOCK_RETRY } else { limiter::CLOCK_RETRY };
         assert!(took <= longest + Duration::from_secs(1), "{took:?} with {looks}, {requests}");
         let of_looks = said.iter().filter(|said| said.contains("is the clock right?")).count();
         let of_requests = said.iter().filter(|said| said.contains("set the clock")).count();
@@ -57,7 +57,7 @@ fn once_a_wrong_clock_is_set_all_is_well_within_half_a_minute() {
 #[test]
 fn a_clock_that_stays_wrong_costs_two_tries_a_minute_and_no_more() {
     let mut rig = Rig::new(&["example.com"], settings(&["home.example.com"]));
-    rig.unheard = Unheard::Clock("here it is 1970".into());
+    rig.unheard = LookError::Clock("here it is 1970".into());
     rig.address = None;
     rig.fault = Box::new(|_| Some(Failure::without_answer(Class::Clock, "here it is 1970")));
     rig.run(HOUR);
@@ -125,13 +125,13 @@ fn outage_of_many_causes() -> Fault {
 fn a_day_of_dead_looks(rig: &mut Rig) {
     for quarter in 0..24 * 4_u8 {
         let (address, unheard) = match quarter % 6 {
-            0 => (None, Unheard::TimedOut),
-            1 => (None, Unheard::NoRoute),
-            2 => (None, Unheard::Status(502)),
-            3 => (None, Unheard::Unreachable("the name cannot be looked up".into())),
-            4 => (None, Unheard::NotAnAddress("log in".into())),
+            0 => (None, LookError::TimedOut),
+            1 => (None, LookError::NoRoute),
+            2 => (None, LookError::Status(502)),
+            3 => (None, LookError::Unreachable("the name cannot be looked up".into())),
+            4 => (None, LookError::NotAnAddress("log in".into())),
             // One source is reached, and says what the other cannot confirm.
-            _ => (Some(ip(9)), Unheard::TimedOut),
+            _ => (Some(ip(9)), LookError::TimedOut),
         };
         (rig.address, rig.unheard, rig.answering) = (address, unheard, 1);
         rig.run(15 * MINUTE);

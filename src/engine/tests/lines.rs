@@ -175,7 +175,7 @@ fn a_source_that_says_something_else_at_each_look_is_not_told_each_time() {
 #[test]
 fn the_exit_of_a_tunnel_is_not_published_whoever_says_it_and_in_whatever_order() {
     let mut rig = Rig::new(&["example.com"], traced());
-    rig.strange.insert(2, Err(Unheard::Warp(ip(1))));
+    rig.strange.insert(2, Err(LookError::Warp(ip(1))));
     rig.run(HOUR);
     assert!(rig.published().is_empty(), "the first look: {:?}", rig.said);
     let said = "IPv4 goes through Cloudflare WARP or Gateway (a trace says so), so the address that is seen is not this host's: \
@@ -187,13 +187,13 @@ fn the_exit_of_a_tunnel_is_not_published_whoever_says_it_and_in_whatever_order()
     assert_eq!(rig.published(), [ip(1)]);
     assert_eq!(rig.said(": IPv4 goes through no tunnel"), 1);
 
-    rig.strange.insert(2, Err(Unheard::Warp(ip(9))));
+    rig.strange.insert(2, Err(LookError::Warp(ip(9))));
     rig.said.clear();
     rig.is_at(ip(9));
     rig.run(HOUR);
     assert_eq!((rig.published(), rig.said("25.0.0.1 stays published")), (vec![ip(1)], 1), "{:?}", rig.said);
     rig.restart(traced(), Mode::Daemon);
-    rig.strange.insert(2, Err(Unheard::TimedOut));
+    rig.strange.insert(2, Err(LookError::TimedOut));
     rig.run(HOUR);
     assert_eq!(rig.published(), [ip(1)], "a trace that fails says nothing new");
     rig.strange.insert(2, Ok(ip(9)));
@@ -204,7 +204,7 @@ fn the_exit_of_a_tunnel_is_not_published_whoever_says_it_and_in_whatever_order()
 #[test]
 fn a_trace_that_fails_or_is_not_asked_for_vetoes_nothing() {
     let mut rig = Rig::new(&["example.com"], traced());
-    rig.strange.insert(2, Err(Unheard::TimedOut));
+    rig.strange.insert(2, Err(LookError::TimedOut));
     rig.run(MINUTE);
     assert_eq!(rig.published(), [ip(1)]);
 }
@@ -214,7 +214,7 @@ fn a_tunnel_that_is_allowed_is_published_and_its_trace_is_heard() {
     let mut allowed = traced();
     allowed.sources.get_mut(&Family::V4).unwrap().remove(1);
     let mut rig = Rig::new(&["example.com"], allowed.clone());
-    rig.strange.insert(1, Err(Unheard::Warp(ip(1))));
+    rig.strange.insert(1, Err(LookError::Warp(ip(1))));
     rig.run(MINUTE);
     assert!(rig.published().is_empty());
     allowed.tunnel = Tunnel::Allow;

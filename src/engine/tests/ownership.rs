@@ -1,4 +1,4 @@
-//! Whose a record is, while other people and programs work on the same zones.
+//! Owner a record is, while other people and programs work on the same zones.
 
 use super::*;
 
@@ -250,7 +250,7 @@ fn a_zone_that_is_made_for_a_name_later_gets_its_record() {
         let mut rig = Rig::new(&["example.com"], settings(&["a.home.example.com", "www.example.com"]));
         rig.run(MINUTE);
         rig.others.push((zone_id(1), Listed::Delegation(name("home.example.com"), "ada.ns.example".into())));
-        let zone = Zone { id: zone_id(2), name: name("home.example.com"), ..rig.zones[0].clone() };
+        let zone = ZoneInfo { id: zone_id(2), name: name("home.example.com"), ..rig.zones[0].clone() };
         rig.zones.push(zone);
         if by_signal {
             rig.engine.handle(Event::RefreshNow, rig.now);
@@ -271,7 +271,7 @@ fn a_zone_that_is_made_for_a_name_later_gets_its_record() {
 #[test]
 fn a_zone_that_was_made_anew_is_found_although_the_old_one_only_forbids() {
     let mut rig = home();
-    let new = Zone { id: zone_id(7), ..rig.zones[0].clone() };
+    let new = ZoneInfo { id: zone_id(7), ..rig.zones[0].clone() };
     rig.zones = vec![new];
     rig.records.clear();
     rig.fault = Box::new(|request| match request {
@@ -287,7 +287,7 @@ fn a_zone_that_was_made_anew_is_found_although_the_old_one_only_forbids() {
 #[test]
 fn a_zone_whose_place_another_one_took_is_asked_for_nothing_once_it_is_gone() {
     let mut rig = home();
-    let new = Zone { id: zone_id(7), ..rig.zones[0].clone() };
+    let new = ZoneInfo { id: zone_id(7), ..rig.zones[0].clone() };
     rig.zones[0].status = "moved".into();
     rig.zones.push(new);
     rig.fault = Box::new(|request| match request {

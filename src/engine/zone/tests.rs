@@ -1,324 +1,376 @@
-//! The laws of the difference: it reaches the goal, twice is nothing, and others' records survive.
+//! A zone's upkeep against a pretended Cloudflare: how many requests it takes, and to what end.
+
+use std::net::IpAddr;
 
 use super::*;
-use crate::engine::copy::{Claim, Reading};
-use crate::engine::names::Family;
-use crate::engine::request::Listed;
-use proptest::prelude::*;
+use crate::engine::api::{Listed, Page};
+use crate::engine::failure::{ApiError, Class};
+use crate::engine::names::{Family, Record, RecordId, Ttl};
+
+const REFRESH: Duration = Duration::from_secs(6 * 3600);
+
+fn at(seconds: i64) -> Moment {
+    Moment::from_millis(seconds * 1000)
+}
 
 fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-fn key(text: &str) -> Key {
-    Key { name: name(text), family: Family::V4 }
+fn zone_id() -> ZoneId {
+    ZoneId::parse(&"a".repeat(32)).unwrap()
 }
 
-fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
-}
-
-fn id(number: usize) -> RecordId {
-    RecordId::parse(&format!("{number:032x}")).unwrap()
-}
-
-fn record(number: usize, content: &str, comment: Option<&str>) -> Record {
-    Record {
-        id: id(number),
-        name: name("home.example.com"),
-        content: ip(content),
-        ttl: Ttl::Auto,
-        proxied: false,
-        comment: comment.map(Into::into),
-        tags: Vec::new(),
+fn refusal(class: Class, code: i64) -> Failure {
+    let error = ApiError { code, message: "no".to_owned() };
+    Failure {
+        class,
+        status: Some(400),
+        errors: vec![error],
+        detail: String::new(),
+        ray: None,
+        incomplete: false,
     }
 }
 
-fn reading(mark: &Mark) -> Reading<'_> {
-    Reading { mark, apex: None, adopts: false }
+/// Cloudflare's side: records by name, and names that it refuses.
+struct Far {
+    records: BTreeMap<RecordId, Record>,
+    refuses: Vec<Name>,
+    requests: usize,
+    serial: usize,
 }
 
-/// A copy that nothing was known of before.
-fn listed(names: BTreeSet<Name>, entries: Vec<Listed>) -> Copy {
-    Copy::listed(names, entries, &Copy::default(), reading(&Mark::of(None))).0
+/// Both sides.
+struct Rig {
+    zone: Zone,
+    far: Far,
+    keys: BTreeMap<Key, Options>,
+    address: IpAddr,
+    rng: fastrand::Rng,
+    now: Moment,
 }
 
-fn copy(records: &[Record]) -> Copy {
-    let entries = records.iter().cloned().map(Listed::Address).collect();
-    listed([name("home.example.com")].into(), entries)
-}
-
-fn to(records: &[Record], address: &str, options: &Options) -> Difference {
-    let key = key("home.example.com");
-    let goal = Goal::At(ip(address));
-    difference(&copy(records), [(&key, goal, options)].into_iter(), &Mark::of(None))
-}
-
-fn with(beside: Beside) -> Options {
-    Options { beside, ..Options::default() }
-}
-
-fn steps(difference: &Difference) -> Vec<String> {
-    let word = |operation: &Operation| match &operation.step {
-        Step::Patch(patch) => {
-            format!("patch {} to {}", patch.id.as_str().trim_start_matches('0'), patch.content)
-        }
-        Step::Post(post) => format!("post {} as {}", post.content, post.comment),
-        Step::Delete(id) => format!("delete {}", id.as_str().trim_start_matches('0')),
-    };
-    difference.operations.iter().map(word).collect()
-}
-
-#[test]
-fn a_missing_record_is_created_with_our_mark() {
-    assert_eq!(steps(&to(&[], "203.0.113.7", &Options::default())), ["post 203.0.113.7 as stayput"]);
-    let options = Options { comment: Some("the door".into()), ..Options::default() };
-    assert_eq!(steps(&to(&[], "203.0.113.7", &options)), ["post 203.0.113.7 as the door [stayput]"]);
-}
-
-#[test]
-fn a_single_unmarked_record_is_adopted_and_only_its_content_changes() {
-    let stale = record(1, "203.0.113.1", Some("mine, by hand"));
-    let difference = to(&[stale], "203.0.113.7", &Options::default());
-    assert_eq!(steps(&difference), ["patch 1 to 203.0.113.7"]);
-    assert_eq!(difference.adopt, [id(1)].into());
-    let Step::Patch(patch) = &difference.operations[0].step else { panic!() };
-    assert_eq!((patch.proxied, patch.ttl, &patch.comment, &patch.tags), (None, None, &None, &None));
-}
-
-#[test]
-fn of_several_records_ours_is_the_marked_one() {
-    let others = [record(1, "198.51.100.1", None), record(2, "203.0.113.1", Some("stayput"))];
-    assert_eq!(steps(&to(&others, "203.0.113.7", &Options::default())), ["patch 2 to 203.0.113.7"]);
-}
-
-#[test]
-fn of_several_unmarked_records_one_with_our_address_is_taken() {
-    let both = [record(1, "198.51.100.1", None), record(2, "203.0.113.7", None)];
-    let difference = to(&both, "203.0.113.7", &Options::default());
-    assert_eq!(steps(&difference), [""; 0]);
-    assert_eq!(difference.adopt, [id(2)].into());
-}
-
-#[test]
-fn several_records_of_which_none_is_ours_are_left_alone_and_said() {
-    let both = [record(1, "198.51.100.1", None), record(2, "198.51.100.2", Some("stayput/attic"))];
-    let difference = to(&both, "203.0.113.7", &Options::default());
-    assert_eq!(steps(&difference), [""; 0]);
-    let contents = vec![ip("198.51.100.1"), ip("198.51.100.2")];
-    assert_eq!(difference.obstacles[&key("home.example.com")], Obstacle::Several(contents));
-}
-
-#[test]
-fn another_instances_record_is_left_alone_and_said() {
-    let theirs = [record(1, "198.51.100.1", Some("cellar [stayput/cellar]"))];
-    let difference = to(&theirs, "203.0.113.7", &Options::default());
-    assert_eq!(difference.obstacles[&key("home.example.com")], Obstacle::Theirs("stayput/cellar".into()));
-    assert_eq!(steps(&to(&theirs, "203.0.113.7", &with(Beside::Others))), ["post 203.0.113.7 as stayput"]);
-}
-
-#[test]
-fn exclusive_leaves_nothing_else_and_the_name_is_never_empty() {
-    let three = [
-        record(1, "198.51.100.1", None),
-        record(2, "198.51.100.2", None),
-        record(3, "198.51.100.3", Some("stayput/x")),
-    ];
-    let difference = to(&three, "203.0.113.7", &with(Beside::Nobody));
-    assert_eq!(steps(&difference), ["patch 1 to 203.0.113.7", "delete 2", "delete 3"]);
-    let difference = to(&three, "198.51.100.2", &with(Beside::Nobody));
-    assert_eq!(steps(&difference), ["delete 1", "delete 3"]);
-}
-
-#[test]
-fn beside_others_a_taken_record_gets_the_mark() {
-    let plain = [record(1, "203.0.113.7", Some("front")), record(2, "198.51.100.2", None)];
-    let difference = to(&plain, "203.0.113.7", &with(Beside::Others));
-    let Step::Patch(patch) = &difference.operations[0].step else { panic!() };
-    assert_eq!(patch.comment.as_deref(), Some("front [stayput]"));
-    assert_eq!(difference.operations.len(), 1);
-}
-
-#[test]
-fn a_cname_in_the_way_is_said() {
-    let key = key("home.example.com");
-    let entries = vec![Listed::Alias(name("home.example.com"))];
-    let copy = listed([name("home.example.com")].into(), entries);
-    let options = Options::default();
-    let goals = [(&key, Goal::At(ip("203.0.113.7")), &options)].into_iter();
-    let difference = difference(&copy, goals, &Mark::of(None));
-    assert_eq!(difference.obstacles[&key], Obstacle::Alias);
-    assert_eq!(steps(&difference), [""; 0]);
-}
-
-#[test]
-fn a_setting_is_enforced_although_the_address_is_the_same() {
-    let proxied = Options { proxied: Some(true), ttl: Some(Ttl::Seconds(300)), ..Options::default() };
-    let here = record(1, "203.0.113.7", None);
-    let difference = to(std::slice::from_ref(&here), "203.0.113.7", &proxied);
-    let Step::Patch(patch) = &difference.operations[0].step else { panic!() };
-    assert_eq!((patch.proxied, patch.ttl), (Some(true), None), "a proxied record's TTL is not sent");
-    let now_proxied = Record { proxied: true, ..here };
-    assert_eq!(steps(&to(&[now_proxied], "203.0.113.7", &proxied)), [""; 0]);
-}
-
-#[test]
-fn a_mark_is_the_whole_comment_or_its_end() {
-    assert_eq!(Mark::in_comment("stayput"), Some("stayput"));
-    assert_eq!(Mark::in_comment("door [stayput/attic]"), Some("stayput/attic"));
-    for none in ["", "stayput is nice", "moved from stayput", "[stayput] door", "stayputty", "stayput/"] {
-        assert_eq!(Mark::in_comment(none), None, "{none}");
-    }
-}
-
-/// What Cloudflare would make of the batch, with its refusal of duplicates.
-fn apply(copy: &Copy, batch: Batch, serial: &mut usize) -> Copy {
-    let mut after = copy.clone();
-    for id in &batch.deletes {
-        assert!(after.records.remove(id).is_some(), "deletes what is not there");
-    }
-    for patch in batch.patches {
-        let old = after.records.remove(&patch.id).expect("patches what is there");
-        let new = Record {
-            content: patch.content,
-            proxied: patch.proxied.unwrap_or(old.proxied),
-            ttl: patch.ttl.unwrap_or(old.ttl),
-            comment: patch.comment.or(old.comment),
-            tags: patch.tags.unwrap_or(old.tags),
-            ..old
-        };
-        assert!(
-            after.records.values().all(|r| r.key() != new.key() || r.content != new.content),
-            "a duplicate"
-        );
-        after.records.insert(patch.id, new);
-    }
-    for post in batch.posts {
-        *serial += 1;
-        let new = Record {
-            id: id(*serial),
-            name: post.name,
-            content: post.content,
-            ttl: post.ttl,
-            proxied: post.proxied,
-            comment: Some(post.comment),
-            tags: post.tags,
-        };
-        assert!(
-            after.records.values().all(|r| r.key() != new.key() || r.content != new.content),
-            "a duplicate"
-        );
-        after.records.insert(new.id.clone(), new);
-    }
-    after
-}
-
-/// What carries the mark is ours.
-fn known_by(mut zone: Copy, mark: &Mark) -> Copy {
-    zone.ours.clear();
-    zone.claim_marked(mark);
-    zone
-}
-
-prop_compose! {
-    fn a_zone()(rows in prop::collection::vec((0_usize..3, 1_u8..6, 0_usize..6, any::<bool>(), any::<bool>()), 0..12)) -> Copy {
-        let comments = [None, Some("stayput"), Some("stayput/attic"), Some("by hand"), Some("door [stayput/attic]"), Some("stayput/cellar")];
-        let mut seen = BTreeSet::new();
-        let entries = rows.into_iter().enumerate().filter(|(_, row)| seen.insert((row.0, row.1))).map(|(number, row)| {
-            let (at, content, comment, proxied, _) = row;
-            let mut record = record(number + 1, &format!("203.0.113.{content}"), comments[comment]);
-            record.name = name(&format!("n{at}.example.com"));
-            record.proxied = proxied;
-            Listed::Address(record)
+impl Rig {
+    /// So many names, all stale at Cloudflare, and listed.
+    fn stale(count: usize) -> Rig {
+        let names: Vec<Name> = (0..count).map(|n| name(&format!("n{n:03}.example.com"))).collect();
+        let keys = names.iter().map(|name| Key { name: name.clone(), family: Family::V4 });
+        let keys: BTreeMap<Key, Options> = keys.map(|key| (key, Options::default())).collect();
+        let mut zone = Zone::new(zone_id(), None, at(0));
+        zone.is_called(&ZoneInfo {
+            id: zone_id(),
+            name: name("example.com"),
+            account: None,
+            status: "active".into(),
+            kind: "full".into(),
+            plan: None,
+            paused: false,
+            permissions: None,
         });
-        let names = (0..3).map(|at| name(&format!("n{at}.example.com"))).collect();
-        listed(names, entries.collect())
+        zone.keep(keys.keys().cloned().collect(), BTreeSet::new());
+        let mut far = Far { records: BTreeMap::new(), refuses: Vec::new(), requests: 0, serial: 0 };
+        for name in names {
+            far.create(name, "203.0.113.1".parse().unwrap(), Some("by hand"));
+        }
+        let address = "203.0.113.2".parse().unwrap();
+        Rig { zone, far, keys, address, rng: fastrand::Rng::with_seed(5), now: at(0) }
+    }
+
+    fn compare(&mut self) {
+        let goals = self.keys.iter().map(|(key, options)| (key, Goal::At(self.address), options));
+        self.zone.compare(goals, &OwnerMark::of(None), self.now);
+    }
+
+    /// Carries out what is due until nothing is, for at most this long. Returns how many requests.
+    fn work(&mut self, span: Duration) -> usize {
+        let (begin, end) = (self.far.requests, self.now + span);
+        while let Some((due, job)) = self.zone.job(Writing::Allowed, false, &OwnerMark::of(None), self.now) {
+            if due > end || job == Job::Refresh {
+                break;
+            }
+            self.now = self.now.max(due);
+            let request = self
+                .zone
+                .begin(job, (Writing::Allowed, &OwnerMark::of(None)), 1, self.now)
+                .expect("a job that is due is a request");
+            self.far.requests += 1;
+            assert!(self.far.requests < 10_000, "never ends");
+            match self.far.answer(&request) {
+                Ok(Found::Page(page)) => {
+                    self.zone.listed(page, &OwnerMark::of(None), REFRESH, self.now);
+                    self.compare();
+                }
+                Ok(Found::Written(written)) => {
+                    let sent = self.zone.wrote(written, &OwnerMark::of(None), self.now);
+                    self.compare();
+                    self.zone.park_unkept(&sent, &OwnerMark::of(None), self.now, &mut self.rng);
+                }
+                Err(failure) => {
+                    self.zone.failed(&failure, &OwnerMark::of(None), self.now, &mut self.rng);
+                    self.compare();
+                }
+            }
+        }
+        self.now = end;
+        self.far.requests - begin
+    }
+
+    fn reached(&self) -> usize {
+        self.far.records.values().filter(|record| record.content == self.address).count()
     }
 }
 
-prop_compose! {
-    fn some_options()(proxied: Option<bool>, ttl in prop::option::of(60_u32..90), comment in prop::option::of("[a-z]{1,5}"), beside in 0..3) -> Options {
-        let beside = [Beside::Tolerated, Beside::Nobody, Beside::Others][usize::try_from(beside).unwrap()];
-        Options { proxied, ttl: ttl.map(Ttl::Seconds), comment: comment.map(Into::into), tags: None, beside }
+enum Found {
+    Page(Page<Listed>),
+    Written(Written),
+}
+
+impl Far {
+    fn create(&mut self, name: Name, content: IpAddr, comment: Option<&str>) -> Record {
+        self.serial += 1;
+        let record = Record {
+            id: RecordId::parse(&format!("{:032x}", self.serial)).unwrap(),
+            name,
+            content,
+            ttl: Ttl::Auto,
+            proxied: false,
+            comment: comment.map(Into::into),
+            tags: Vec::new(),
+        };
+        self.records.insert(record.id.clone(), record.clone());
+        record
+    }
+
+    fn answer(&mut self, request: &Request) -> Result<Found, Failure> {
+        match request {
+            Request::Records { name, page, per_page, .. } => {
+                let matching =
+                    self.records.values().filter(|r| name.as_ref().is_none_or(|name| r.name == *name));
+                let all: Vec<Listed> = matching.cloned().map(Listed::Address).collect();
+                let per_page = usize::try_from(*per_page).unwrap();
+                let skip = per_page * (usize::try_from(*page).unwrap() - 1);
+                let total = Some(u32::try_from(all.len()).unwrap());
+                let items: Vec<Listed> = all.into_iter().skip(skip).take(per_page).collect();
+                Ok(Found::Page(Page {
+                    entries: u32::try_from(items.len()).unwrap(),
+                    items,
+                    total,
+                    per_page: None,
+                    ids: Vec::new(),
+                }))
+            }
+            Request::Batch { batch, .. } => {
+                let named = batch.patches.iter().map(|patch| &patch.name);
+                let mut named = named.chain(batch.posts.iter().map(|post| &post.name));
+                if named.any(|name| self.refuses.contains(name)) {
+                    return Err(refusal(Class::Content, 1004));
+                }
+                let mut written = Written { deleted: batch.deletes.clone(), ..Written::default() };
+                for id in &batch.deletes {
+                    self.records.remove(id);
+                }
+                for patch in &batch.patches {
+                    let Some(record) = self.records.get_mut(&patch.id) else {
+                        return Err(refusal(Class::CopyWrong, 81044));
+                    };
+                    record.content = patch.content;
+                    written.patched.push(record.clone());
+                }
+                for post in &batch.posts {
+                    let record = self.create(post.name.clone(), post.content, Some(&post.comment));
+                    written.posted.push(record);
+                }
+                Ok(Found::Written(written))
+            }
+            Request::NameServers { .. } => Ok(Found::Page(Page {
+                entries: 0,
+                items: Vec::new(),
+                total: Some(0),
+                per_page: None,
+                ids: Vec::new(),
+            })),
+            other => panic!("not asked for: {other:?}"),
+        }
     }
 }
 
-proptest! {
-    #[test]
-    fn applying_the_difference_reaches_the_goal_and_twice_is_nothing(
-        zone in a_zone(), options in prop::collection::vec(some_options(), 3), address in 1_u8..6,
-        owner in prop::option::of(Just("attic")),
-    ) {
-        let mark = Mark::of(owner);
-        let zone = known_by(zone, &mark);
-        let address = ip(&format!("203.0.113.{address}"));
-        let keys: Vec<Key> = (0..3).map(|at| key(&format!("n{at}.example.com"))).collect();
-        let goals = || keys.iter().zip(&options).map(|(key, options)| (key, Goal::At(address), options));
-        let first = difference(&zone, goals(), &mark);
-        let mut adopted = zone.clone();
-        adopted.ours.extend(first.adopt.iter().map(|id| (id.clone(), Claim::Adopted)));
-        adopted.foreign.extend(first.foreign.iter().cloned());
-        let mut serial = 100;
-        let after = apply(&adopted, batch(&first.operations), &mut serial);
-        for (key, options) in keys.iter().zip(&options) {
-            if first.obstacles.contains_key(key) {
-                let untouched = |copy: &Copy| copy.records.values().filter(|r| r.key() == *key).cloned().collect::<Vec<_>>();
-                prop_assert_eq!(untouched(&zone), untouched(&after));
+#[test]
+fn two_hundred_names_cost_one_list_and_one_batch() {
+    let mut rig = Rig::stale(200);
+    assert_eq!(rig.work(Duration::ZERO), 2);
+    assert_eq!(rig.reached(), 200);
+    let mut rig = Rig::stale(201);
+    assert_eq!(rig.work(Duration::ZERO), 3);
+}
+
+#[test]
+fn one_refused_record_among_many_does_not_hold_back_the_others() {
+    for guilty in [0, 1, 77, 198, 199] {
+        let mut rig = Rig::stale(200);
+        rig.far.refuses = vec![name(&format!("n{guilty:03}.example.com"))];
+        let requests = rig.work(Duration::ZERO);
+        assert_eq!(rig.reached(), 199, "guilty: {guilty}");
+        assert!(requests <= 22, "{requests} requests to find number {guilty}");
+        assert_eq!(rig.zone.parked().len(), 1);
+    }
+}
+
+#[test]
+fn a_refused_record_is_tried_again_rarely_and_recovers() {
+    let mut rig = Rig::stale(20);
+    rig.far.refuses = vec![name("n007.example.com")];
+    rig.work(Duration::ZERO);
+    let day = rig.work(Duration::from_secs(86_400));
+    assert!((1..=30).contains(&day), "{day} requests in a day for one refused record");
+    rig.far.refuses.clear();
+    rig.work(Duration::from_secs(86_400));
+    assert_eq!(rig.reached(), 20);
+    assert!(rig.zone.parked().is_empty());
+}
+
+#[test]
+fn where_everything_is_refused_one_try_stands_for_all_of_it() {
+    let mut rig = Rig::stale(50);
+    rig.far.refuses = (0..50).map(|n| name(&format!("n{n:03}.example.com"))).collect();
+    let first = rig.work(Duration::ZERO);
+    assert!(first <= 60, "{first} requests to find that all 50 are refused");
+    rig.work(Duration::from_secs(3600));
+    let day = rig.work(Duration::from_secs(86_400));
+    assert!(day <= 60, "{day} requests in a day for 50 that are refused for one reason");
+    rig.far.refuses.clear();
+    rig.work(Duration::from_secs(86_400));
+    assert_eq!(rig.reached(), 50);
+}
+
+#[test]
+fn another_address_is_tried_at_once_where_the_old_one_was_refused() {
+    let mut rig = Rig::stale(3);
+    rig.far.refuses = vec![name("n001.example.com")];
+    rig.work(Duration::ZERO);
+    rig.far.refuses.clear();
+    rig.address = "203.0.113.3".parse().unwrap();
+    rig.compare();
+    let requests = rig.work(Duration::ZERO);
+    assert_eq!(rig.reached(), 3);
+    assert!(requests <= 2, "{requests}");
+}
+
+#[test]
+fn a_record_deleted_by_hand_is_made_anew_after_a_fresh_list() {
+    let mut rig = Rig::stale(3);
+    rig.work(Duration::ZERO);
+    let gone = rig.far.records.keys().next().unwrap().clone();
+    rig.far.records.remove(&gone);
+    rig.address = "203.0.113.3".parse().unwrap();
+    rig.compare();
+    assert_eq!(
+        rig.work(Duration::from_secs(60)),
+        4,
+        "a batch, a list, another one because it is gone, a batch"
+    );
+    assert_eq!(rig.reached(), 3);
+}
+
+#[test]
+fn a_single_name_is_asked_for_by_name_and_many_by_the_page() {
+    let mut one = Rig::stale(1);
+    let (_, job) = one.zone.job(Writing::Allowed, false, &OwnerMark::of(None), at(0)).unwrap();
+    let request = one.zone.begin(job, (Writing::Allowed, &OwnerMark::of(None)), 1, at(0)).unwrap();
+    assert!(matches!(request, Request::Records { name: Some(_), page: 1, .. }));
+    let mut two = Rig::stale(2);
+    let request = two.zone.begin(Job::List, (Writing::Allowed, &OwnerMark::of(None)), 1, at(0)).unwrap();
+    assert!(matches!(request, Request::Records { name: None, page: 1, per_page: 5000, .. }));
+}
+
+#[test]
+fn few_names_in_a_huge_zone_are_asked_for_one_by_one_after_the_first_page() {
+    let mut rig = Rig::stale(3);
+    for n in 0..30_000 {
+        rig.far.create(name(&format!("u{n}.example.com")), "198.51.100.1".parse().unwrap(), None);
+    }
+    let requests = rig.work(Duration::ZERO);
+    assert_eq!(requests, 1 + 3 + 1 + 1, "a page, three names, the name servers, a batch");
+    assert_eq!(rig.reached(), 3);
+}
+
+#[test]
+fn pages_get_smaller_where_large_ones_fail() {
+    let mut zone = Rig::stale(5).zone;
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut sizes = Vec::new();
+    for turn in 0..4 {
+        let request = zone.begin(Job::List, (Writing::Allowed, &OwnerMark::of(None)), turn, at(0)).unwrap();
+        let Request::Records { per_page, page, .. } = request else { panic!() };
+        sizes.push((page, per_page));
+        let late = Failure { incomplete: true, ..refusal(Class::NotSent, 0) };
+        zone.failed(&late, &OwnerMark::of(None), at(0), &mut rng);
+    }
+    assert_eq!(sizes, [(1, 5000), (1, 1000), (1, 100), (1, 100)]);
+}
+
+#[test]
+fn a_list_that_contradicts_itself_is_read_again_at_once_and_then_later() {
+    for lie in [0, 1, u32::MAX] {
+        let mut zone = Rig::stale(5).zone;
+        for turn in 0..10 {
+            zone.begin(Job::List, (Writing::Allowed, &OwnerMark::of(None)), 1, at(0));
+            let page = Page {
+                items: Vec::new(),
+                entries: 3,
+                total: Some(lie),
+                per_page: Some(5000),
+                ids: Vec::new(),
+            };
+            let progress = zone.listed(page, &OwnerMark::of(None), REFRESH, at(0));
+            assert_eq!(matches!(progress, Progress::Contradictory(_)), turn > 0, "a total of {lie}");
+            assert!(zone.copy().is_none() && zone.waits_until().is_some() == (turn > 0));
+        }
+    }
+}
+
+#[test]
+fn a_list_that_moves_while_it_is_read_is_read_again() {
+    let page = |ids: &[u64], total| Page {
+        items: Vec::new(),
+        entries: u32::try_from(ids.len()).unwrap(),
+        total: Some(total),
+        per_page: Some(2),
+        ids: ids.to_vec(),
+    };
+    let moved = [
+        [page(&[1, 2], 4), page(&[3], 3)],
+        [page(&[1, 2], 4), page(&[2, 3], 4)],
+        [page(&[1, 2], 4), page(&[], 4)],
+        [page(&[1, 1], 4), page(&[1, 2], 4)],
+    ];
+    for pages in moved {
+        let mut zone = Rig::stale(5).zone;
+        let mut began_anew = false;
+        for page in pages {
+            zone.begin(Job::List, (Writing::Allowed, &OwnerMark::of(None)), 1, at(0));
+            if began_anew {
                 continue;
             }
-            let there: Vec<_> = after.records.values().filter(|r| r.key() == *key).collect();
-            prop_assert!(there.iter().any(|record| record.content == address));
-            if options.beside == Beside::Nobody {
-                prop_assert_eq!(there.len(), 1);
-            }
+            let progress = zone.listed(page, &OwnerMark::of(None), REFRESH, at(0));
+            assert_eq!(progress, Progress::More);
+            let next = zone.begin(Job::List, (Writing::Allowed, &OwnerMark::of(None)), 1, at(0)).unwrap();
+            began_anew |= matches!(next, Request::Records { page: 1, .. });
         }
-        let second = difference(&after, goals(), &mark);
-        prop_assert!(second.operations.is_empty(), "{:?}", second.operations);
+        assert!(began_anew && zone.copy().is_none());
     }
+}
 
-    #[test]
-    fn what_belongs_to_others_survives(
-        zone in a_zone(), mut options in prop::collection::vec(some_options(), 3), address in 1_u8..6, gone: bool,
-    ) {
-        let mark = Mark::of(Some("attic"));
-        let zone = known_by(zone, &mark);
-        for options in &mut options {
-            if options.beside == Beside::Nobody {
-                options.beside = Beside::Tolerated;
-            }
-        }
-        let goal = if gone { Goal::Gone } else { Goal::At(ip(&format!("203.0.113.{address}"))) };
-        let keys: Vec<Key> = (0..3).map(|at| key(&format!("n{at}.example.com"))).collect();
-        let goals = keys.iter().zip(&options).map(|(key, options)| (key, goal, options));
-        let difference = difference(&zone, goals, &mark);
-        for operation in &difference.operations {
-            let Some(before) = &operation.before else { continue };
-            let comment = before.comment.as_deref().unwrap_or_default();
-            let beside = zone.records.values().filter(|r| r.key() == before.key()).count();
-            let ours = comment.contains("stayput/attic");
-            let adopted = beside == 1 && !comment.contains("stayput/") || difference.adopt.contains(&before.id);
-            prop_assert!(ours || adopted && !matches!(operation.step, Step::Delete(_)), "{operation:?}");
-        }
+#[test]
+fn a_list_without_end_is_refused() {
+    let mut zone = Rig::stale(5).zone;
+    for page in 1..=MOST_PAGES {
+        zone.begin(Job::List, (Writing::Allowed, &OwnerMark::of(None)), 1, at(0));
+        let ids = (0..5000).map(|entry| u64::from(page) * 10_000 + entry).collect();
+        let full = Page { items: Vec::new(), entries: 5000, total: None, per_page: Some(5000), ids };
+        let progress = zone.listed(full, &OwnerMark::of(None), REFRESH, at(0));
+        let expected = if page == MOST_PAGES { Progress::TooLong } else { Progress::More };
+        assert_eq!(progress, expected, "page {page}");
     }
-
-    #[test]
-    fn the_order_of_the_records_and_goals_does_not_matter(
-        zone in a_zone(), options in prop::collection::vec(some_options(), 3), address in 1_u8..6,
-    ) {
-        let mark = Mark::of(None);
-        let address = ip(&format!("203.0.113.{address}"));
-        let keys: Vec<Key> = (0..3).map(|at| key(&format!("n{at}.example.com"))).collect();
-        let goals: Vec<_> = keys.iter().zip(&options).map(|(key, options)| (key, Goal::At(address), options)).collect();
-        let forward = difference(&zone, goals.iter().copied(), &mark);
-        let mut backward = difference(&zone, goals.iter().rev().copied(), &mark);
-        backward.operations.sort_by_key(|op| forward.operations.iter().position(|other| other == op));
-        prop_assert_eq!(forward, backward);
-    }
-
-    #[test]
-    fn not_knowing_changes_nothing(zone in a_zone(), options in some_options()) {
-        let key = key("n0.example.com");
-        let difference = difference(&zone, [(&key, Goal::Leave, &options)].into_iter(), &Mark::of(None));
-        prop_assert_eq!(difference, Difference::default());
-    }
+    assert!(zone.copy().is_none());
 }

@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::api::{Listed, Written};
+use super::diff::OwnerMark;
 use super::names::{Family, Key, Name, Record, RecordId};
-use super::request::{Listed, Written};
-use super::zone::Mark;
 
 /// What Cloudflare said about the names that are ours to care about, in one zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Copy {
+pub struct ZoneCache {
     /// The names that it covers: what is not in it does not exist.
     pub names: BTreeSet<Name>,
     /// A and AAAA records of those names.
@@ -77,24 +77,24 @@ pub enum Happened {
 #[derive(Clone, Copy, Debug)]
 pub struct Reading<'a> {
     /// Our mark.
-    pub mark: &'a Mark,
+    pub mark: &'a OwnerMark,
     /// The zone's name, where it is known: NS records at it delegate nothing.
     pub apex: Option<&'a Name>,
     /// Whether what was released may be adopted.
     pub adopts: bool,
 }
 
-impl Copy {
+impl ZoneCache {
     /// A copy of a freshly listed zone, with what the one before knew of whose the records are; and what
     /// has happened to ours since then.
     #[must_use]
     pub fn listed(
         names: BTreeSet<Name>,
         entries: Vec<Listed>,
-        before: &Copy,
+        before: &ZoneCache,
         reading: Reading<'_>,
-    ) -> (Copy, Vec<Surprise>) {
-        let mut copy = Copy { names, ..Copy::default() };
+    ) -> (ZoneCache, Vec<Surprise>) {
+        let mut copy = ZoneCache { names, ..ZoneCache::default() };
         let mut records = Vec::new();
         for entry in entries {
             match entry {
@@ -130,7 +130,7 @@ impl Copy {
     }
 
     /// Takes over whose the records are, as far as that is still true.
-    fn inherit(&mut self, before: &Copy, reading: Reading<'_>) -> Vec<Surprise> {
+    fn inherit(&mut self, before: &ZoneCache, reading: Reading<'_>) -> Vec<Surprise> {
         let mut surprises = Vec::new();
         for (id, record) in &self.records {
             let mark = record.mark();
@@ -205,7 +205,7 @@ impl Copy {
     }
 
     /// Stores what Cloudflare says it did.
-    pub fn confirm(&mut self, written: Written, mark: &Mark) {
+    pub fn confirm(&mut self, written: Written, mark: &OwnerMark) {
         for id in &written.deleted {
             self.records.remove(id);
             self.disown(id);
@@ -236,7 +236,7 @@ impl Copy {
     }
 
     /// What carries our mark is ours: for a copy that was made under another mark, or by an older version.
-    pub fn claim_marked(&mut self, mark: &Mark) {
+    pub fn claim_marked(&mut self, mark: &OwnerMark) {
         for (id, record) in &self.records {
             if record.mark() == Some(mark.as_str()) && !self.foreign.contains(id) {
                 self.ours.entry(id.clone()).or_insert(Claim::Marked);

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PARKED, Reaction, Upkeep};
+use super::{PARKED, Reaction, Zone};
+use crate::engine::api::Batch;
+use crate::engine::diff::{Attributes, Goal, Operation, OwnerMark, Step};
 use crate::engine::failure::Failure;
+use crate::engine::limiter::Backoff;
 use crate::engine::names::{Key, Moment};
-use crate::engine::notice::Trouble;
-use crate::engine::pace::Backoff;
-use crate::engine::request::Batch;
+use crate::engine::notice::Problem;
 use crate::engine::settings::Options;
-use crate::engine::zone::{Attributes, Goal, Mark, Operation, Step};
 
 /// A record that Cloudflare refuses, or some of its attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Parked {
     #[must_use]
     pub fn told(&self, key: &Key) -> String {
         let (attributes, why) = (self.attributes, self.why.clone());
-        Trouble::Parked { key: key.clone(), others: 0, attributes, why }.to_string()
+        Problem::Parked { key: key.clone(), others: 0, attributes, why }.to_string()
     }
 }
 
@@ -59,7 +59,7 @@ impl Reason {
     }
 }
 
-impl Upkeep {
+impl Zone {
     /// A new try of what was refused was accepted.
     pub(super) fn unpark(&mut self, sent: &[Operation]) {
         // What is accepted may still not be kept; only the comparison shows that.
@@ -72,14 +72,14 @@ impl Upkeep {
         self.parked.retain(|_, parked| !accepted.iter().any(|well| well.why.same_kind(&parked.why)));
     }
 
-    /// After [`Upkeep::wrote`] and [`Upkeep::compare`]: what was sent and is wanted once more is
+    /// After [`Zone::wrote`] and [`Zone::compare`]: what was sent and is wanted once more is
     /// parked, because Cloudflare does not keep it. Returns what was parked.
     pub fn park_unkept(
         &mut self,
         sent: &[Operation],
-        mark: &Mark,
+        mark: &OwnerMark,
         now: Moment,
-        dice: &mut fastrand::Rng,
+        rng: &mut fastrand::Rng,
     ) -> Vec<Key> {
         let mut unkept: BTreeMap<Key, Attributes> = BTreeMap::new();
         for wanted in &self.difference.operations {
@@ -93,7 +93,7 @@ impl Upkeep {
             }
         }
         for (key, attributes) in &unkept {
-            self.park(key, (Reason::NotKept, *attributes), now, dice);
+            self.park(key, (Reason::NotKept, *attributes), now, rng);
         }
         unkept.into_keys().collect()
     }
@@ -102,9 +102,9 @@ impl Upkeep {
     pub(super) fn content_refused(
         &mut self,
         sent: &[Operation],
-        (failure, mark): (&Failure, &Mark),
+        (failure, mark): (&Failure, &OwnerMark),
         now: Moment,
-        dice: &mut fastrand::Rng,
+        rng: &mut fastrand::Rng,
     ) -> Reaction {
         if sent.len() > Batch::MOST_OPERATIONS && !self.small_batches {
             // The plan may have changed.
@@ -125,13 +125,13 @@ impl Upkeep {
         let before = self.parked.get(&operation.key).map(|parked| parked.attributes).unwrap_or_default();
         let attributes = if guilty.any() { guilty.or(before) } else { Attributes::default() };
         let why = (Reason::Refused(failure.clone()), attributes);
-        let due = self.park(&operation.key, why.clone(), now, dice);
+        let due = self.park(&operation.key, why.clone(), now, rng);
         // One try stands for all that were refused for the same reason.
         for other in self.parked.values_mut().filter(|other| other.why.same_kind(&why.0)) {
             other.due = other.due.max(due);
         }
         let mut keys = vec![operation.key.clone()];
-        keys.extend(self.park_kind(operation, why, now, dice));
+        keys.extend(self.park_kind(operation, why, now, rng));
         Reaction::Parked(keys)
     }
 
@@ -141,7 +141,7 @@ impl Upkeep {
         guilty: &Operation,
         (why, attributes): (Reason, Attributes),
         now: Moment,
-        dice: &mut fastrand::Rng,
+        rng: &mut fastrand::Rng,
     ) -> Vec<Key> {
         let full = matches!(&why, Reason::Refused(failure) if failure.is_quota());
         let alike = |parked: &&Parked| parked.attributes == attributes && parked.why.same_kind(&why);
@@ -163,7 +163,7 @@ impl Upkeep {
             .map(|operation| operation.key.clone())
             .collect();
         for key in &keys {
-            self.park(key, (why.clone(), attributes), now, dice);
+            self.park(key, (why.clone(), attributes), now, rng);
         }
         self.limit = Batch::PAID_OPERATIONS;
         keys.into_iter().collect()
@@ -174,13 +174,13 @@ impl Upkeep {
         key: &Key,
         (why, attributes): (Reason, Attributes),
         now: Moment,
-        dice: &mut fastrand::Rng,
+        rng: &mut fastrand::Rng,
     ) -> Moment {
         let (since, mut backoff, wanted) = match self.parked.remove(key) {
             Some(parked) => (parked.since, parked.backoff, parked.wanted),
             None => (now, Backoff::between(PARKED.0, PARKED.1), None),
         };
-        let due = now + backoff.next(dice);
+        let due = now + backoff.next(rng);
         self.parked.insert(key.clone(), Parked { why, attributes, since, due, wanted, backoff });
         due
     }

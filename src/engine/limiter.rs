@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::api::RateLimit;
 use super::names::Moment;
-use super::request::RateLimit;
 use super::settings::Budget;
 
 /// How long to hold when a 429 does not say: Cloudflare blocks for the rest of its five minutes.
@@ -24,7 +24,7 @@ const RESERVE: u8 = 8;
 
 /// The budget of one credential: in every window, never more requests than it allows.
 #[derive(Clone, Debug)]
-pub struct Pace {
+pub struct Limiter {
     budget: Budget,
     /// When requests left (or, once answered, were answered: the server counted them in between).
     sent: VecDeque<Moment>,
@@ -45,15 +45,15 @@ struct Share {
     until: Moment,
 }
 
-impl Pace {
+impl Limiter {
     /// A pace with nothing spent but `spent`; what stands there as still to come counts from now.
     #[must_use]
-    pub fn new(budget: Budget, mut spent: Vec<Moment>, hold: Option<Moment>, now: Moment) -> Pace {
+    pub fn new(budget: Budget, mut spent: Vec<Moment>, hold: Option<Moment>, now: Moment) -> Limiter {
         for sent in &mut spent {
             *sent = now.min(*sent);
         }
         spent.sort_unstable();
-        Pace {
+        Limiter {
             budget,
             sent: spent.into(),
             hold,
@@ -99,7 +99,7 @@ impl Pace {
     }
 
     /// Counts a request that leaves now. True: it was not counted ahead, so it must be remembered first.
-    pub fn spend(&mut self, now: Moment) -> Saving {
+    pub fn spend(&mut self, now: Moment) -> Persist {
         self.forget_before(now);
         self.sent.push_back(now);
         if let Some(share) = &mut self.share {
@@ -110,9 +110,9 @@ impl Pace {
         match ahead.checked_sub(1) {
             Some(left) if now.since(since) < self.budget.per / 2 => {
                 self.reserved = (left, since);
-                Saving::CountedAhead
+                Persist::NotNeeded
             }
-            _ => Saving::Needed,
+            _ => Persist::First,
         }
     }
 
@@ -147,16 +147,16 @@ impl Pace {
         &mut self,
         retry_after: Option<Duration>,
         now: Moment,
-        dice: &mut fastrand::Rng,
+        rng: &mut fastrand::Rng,
     ) -> Moment {
         let floor = retry_after.unwrap_or(UNSAID_HOLD).clamp(SHORTEST_HOLD, LONGEST_HOLD);
         let repeated = if self.throttled.failures() > 0 {
-            self.throttled.next(dice)
+            self.throttled.next(rng)
         } else {
             self.throttled.count();
             Duration::ZERO
         };
-        let slack = dice.f64() * floor.as_secs_f64().clamp(1.0, 100.0) / 10.0;
+        let slack = rng.f64() * floor.as_secs_f64().clamp(1.0, 100.0) / 10.0;
         let until = now + floor.max(repeated) + Duration::from_secs_f64(slack);
         self.hold = Some(self.hold.map_or(until, |hold| hold.max(until)));
         until
@@ -201,9 +201,9 @@ impl Pace {
 
     /// What to remember of the requests. While more are about to leave, some of those are counted, too:
     /// dated at the end of the window, so that a restart counts them as late as they can have been.
-    pub fn remember(&mut self, busy: bool, now: Moment) -> Vec<Moment> {
+    pub fn remember(&mut self, in_flight: bool, now: Moment) -> Vec<Moment> {
         self.forget_before(now);
-        if !busy {
+        if !in_flight {
             self.reserved = (0, now);
             return self.spent();
         }
@@ -224,11 +224,11 @@ impl Pace {
 
 /// Whether a request must be remembered on disk before it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Saving {
+pub enum Persist {
     /// An earlier snapshot counts it already.
-    CountedAhead,
-    /// It does not.
-    Needed,
+    NotNeeded,
+    /// The snapshot is saved before the request leaves.
+    First,
 }
 
 /// Exponential backoff with full jitter: the n-th wait is drawn evenly between the floor and
@@ -248,14 +248,14 @@ impl Backoff {
     }
 
     /// Counts a failure, and says how long to wait.
-    pub fn next(&mut self, dice: &mut fastrand::Rng) -> Duration {
+    pub fn next(&mut self, rng: &mut fastrand::Rng) -> Duration {
         self.count();
         let most = self
             .floor
             .saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX))
             .min(self.ceiling)
             .max(self.floor);
-        self.floor + most.saturating_sub(self.floor).mul_f64(dice.f64())
+        self.floor + most.saturating_sub(self.floor).mul_f64(rng.f64())
     }
 
     /// Counts a failure.
@@ -299,14 +299,14 @@ mod tests {
             restart in 0_usize..200,
         ) {
             let budget = budget(requests, seconds);
-            let mut pace = Pace::new(budget, Vec::new(), None, at(0));
+            let mut pace = Limiter::new(budget, Vec::new(), None, at(0));
             let mut now = at(0);
             let mut arrivals: Vec<Moment> = Vec::new();
             for (index, (pause, takes, on_the_way)) in wishes.into_iter().enumerate() {
                 now = now + Duration::from_millis(pause.unsigned_abs());
                 if index == restart {
                     let spent = pace.remember(true, now);
-                    pace = Pace::new(budget, spent, None, now);
+                    pace = Limiter::new(budget, spent, None, now);
                 }
                 now = now.max(pace.ready_at(now));
                 pace.spend(now);
@@ -329,18 +329,18 @@ mod tests {
         ) {
             let (floor, ceiling) = (Duration::from_millis(floor), Duration::from_millis(floor + more));
             let mut backoff = Backoff::between(floor, ceiling);
-            let mut dice = fastrand::Rng::with_seed(seed);
+            let mut rng = fastrand::Rng::with_seed(seed);
             for _ in 0..=failures {
-                let wait = backoff.next(&mut dice);
+                let wait = backoff.next(&mut rng);
                 prop_assert!(wait >= floor && wait <= ceiling);
             }
         }
 
         #[test]
         fn a_retry_after_is_a_floor(seconds in 0_u64..10_000, seed: u64) {
-            let mut pace = Pace::new(budget(300, 300), Vec::new(), None, at(0));
-            let mut dice = fastrand::Rng::with_seed(seed);
-            let until = pace.throttle(Some(Duration::from_secs(seconds)), at(0), &mut dice);
+            let mut pace = Limiter::new(budget(300, 300), Vec::new(), None, at(0));
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let until = pace.throttle(Some(Duration::from_secs(seconds)), at(0), &mut rng);
             prop_assert!(until >= at(0) + Duration::from_secs(seconds.clamp(1, 3600)));
             prop_assert!(until <= at(0) + Duration::from_secs(3700));
         }
@@ -348,16 +348,16 @@ mod tests {
 
     #[test]
     fn a_429_that_says_nothing_means_five_minutes() {
-        let mut pace = Pace::new(budget(300, 300), Vec::new(), None, at(0));
-        let mut dice = fastrand::Rng::with_seed(1);
-        pace.throttle(None, at(0), &mut dice);
+        let mut pace = Limiter::new(budget(300, 300), Vec::new(), None, at(0));
+        let mut rng = fastrand::Rng::with_seed(1);
+        pace.throttle(None, at(0), &mut rng);
         assert!(pace.held_until(at(299_999)).is_some());
         assert!(pace.held_until(at(330_001)).is_none());
     }
 
     #[test]
     fn the_headers_leave_a_tenth_to_others() {
-        let mut pace = Pace::new(budget(300, 300), Vec::new(), None, at(0));
+        let mut pace = Limiter::new(budget(300, 300), Vec::new(), None, at(0));
         let limit = |remaining| RateLimit {
             remaining,
             reset: Duration::from_secs(30),
@@ -380,20 +380,20 @@ mod tests {
 
     #[test]
     fn a_restart_counts_what_may_have_left_after_the_last_snapshot() {
-        let mut pace = Pace::new(budget(10, 300), Vec::new(), None, at(0));
+        let mut pace = Limiter::new(budget(10, 300), Vec::new(), None, at(0));
         for ahead in [1, 2] {
-            assert_eq!(pace.spend(at(0)), Saving::Needed);
+            assert_eq!(pace.spend(at(0)), Persist::First);
             let spent = pace.remember(true, at(0));
             let left = pace.left(at(0)) - ahead;
             for _ in 0..ahead {
-                assert_eq!(pace.spend(at(1)), Saving::CountedAhead);
+                assert_eq!(pace.spend(at(1)), Persist::NotNeeded);
             }
-            assert_eq!(Pace::new(budget(10, 300), spent, None, at(2)).left(at(2)), left);
+            assert_eq!(Limiter::new(budget(10, 300), spent, None, at(2)).left(at(2)), left);
         }
-        assert_eq!(pace.spend(at(1)), Saving::Needed);
+        assert_eq!(pace.spend(at(1)), Persist::First);
         let spent = pace.remember(false, at(1));
         assert_eq!(
-            Pace::new(budget(10, 300), spent, None, at(2)).left(at(2)),
+            Limiter::new(budget(10, 300), spent, None, at(2)).left(at(2)),
             pace.left(at(2)),
             "at rest, exactly"
         );

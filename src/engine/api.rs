@@ -155,9 +155,9 @@ pub struct RateLimit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// Answer to [`Request::Zones`].
-    Zones(Page<Zone>),
+    Zones(Page<ZoneInfo>),
     /// Answer to [`Request::Zone`].
-    Zone(Zone),
+    Zone(ZoneInfo),
     /// Answer to [`Request::Records`] and [`Request::NameServers`]: records of other types are left
     /// out, but are counted.
     Records(Page<Listed>),
@@ -200,7 +200,7 @@ pub enum Listed {
 
 /// A zone, as Cloudflare said it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Zone {
+pub struct ZoneInfo {
     /// Its identifier.
     pub id: ZoneId,
     /// Its name, in ASCII (the API says it in Unicode).

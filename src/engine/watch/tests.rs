@@ -24,7 +24,7 @@ fn sources(operators: &[&str]) -> Vec<Source> {
 
 struct Rig {
     watch: Watch,
-    dice: fastrand::Rng,
+    rng: fastrand::Rng,
     asked: Vec<usize>,
 }
 
@@ -32,25 +32,26 @@ impl Rig {
     fn new(operators: &[&str], agree: usize) -> Rig {
         Rig {
             watch: Watch::new(&sources(operators), agree, PERIOD, at(0)),
-            dice: fastrand::Rng::with_seed(7),
+            rng: fastrand::Rng::with_seed(7),
             asked: Vec::new(),
         }
     }
 
     /// One look, in which each source gives its answer; `None` is a failure.
     fn look(&mut self, seconds: i64, answers: &[Option<u8>]) -> Outcome {
-        let answers: Vec<_> = answers.iter().map(|answer| answer.map(ip).ok_or(Unheard::TimedOut)).collect();
+        let answers: Vec<_> =
+            answers.iter().map(|answer| answer.map(ip).ok_or(LookError::TimedOut)).collect();
         self.hear(seconds, &answers)
     }
 
-    fn hear(&mut self, seconds: i64, answers: &[Result<IpAddr, Unheard>]) -> Outcome {
+    fn hear(&mut self, seconds: i64, answers: &[Result<IpAddr, LookError>]) -> Outcome {
         self.watch.look_now(at(seconds));
         self.asked.clear();
         loop {
             let index = self.watch.next_source(at(seconds)).expect("it asks until it has concluded");
             self.asked.push(index);
             let answer = answers[index].clone();
-            if let Some(outcome) = self.watch.heard(index, answer, at(seconds), &mut self.dice) {
+            if let Some(outcome) = self.watch.heard(index, answer, at(seconds), &mut self.rng) {
                 return outcome;
             }
         }
@@ -134,7 +135,7 @@ fn after_failures_it_looks_again_soon_and_then_in_the_period() {
     let mut waits = Vec::new();
     for _ in 0..5 {
         let _ = rig.watch.next_source(at(now)).unwrap();
-        let outcome = rig.watch.heard(0, Err(Unheard::TimedOut), at(now), &mut rig.dice);
+        let outcome = rig.watch.heard(0, Err(LookError::TimedOut), at(now), &mut rig.rng);
         assert!(matches!(outcome, Some(Outcome::Silence(_))));
         let next = rig.watch.wants_at().unwrap();
         waits.push(at(now).until(next).as_secs_f64());
@@ -176,7 +177,7 @@ fn a_suspicion_is_an_answer_that_differs_and_no_mere_look() {
     rig.watch.look_now(at(60));
     let first = rig.watch.next_source(at(60)).unwrap();
     assert!(rig.watch.is_looking() && !rig.watch.is_suspicious());
-    assert_eq!(rig.watch.heard(first, Ok(ip(2)), at(60), &mut rig.dice), None);
+    assert_eq!(rig.watch.heard(first, Ok(ip(2)), at(60), &mut rig.rng), None);
     assert!(rig.watch.is_suspicious());
 }
 
@@ -200,7 +201,7 @@ fn a_trace_is_asked_before_anything_new_is_believed_and_before_nothing_else() {
     assert_eq!(rig.asked, [0, 1, 2]);
     rig.look(300, &[Some(1); 3]);
     assert_eq!(rig.asked, [0]);
-    let exit = [Ok(ip(9)), Ok(ip(9)), Err(Unheard::Warp(ip(9)))];
+    let exit = [Ok(ip(9)), Ok(ip(9)), Err(LookError::Warp(ip(9)))];
     assert_eq!(rig.hear(600, &exit), Outcome::Tunnelled(ip(9)));
     rig.look(900, &[Some(1), Some(1), None]);
     assert!(rig.watch.holds().tunnelled && rig.asked[0] == 2, "it is the one that can lift the veto");
@@ -220,7 +221,7 @@ fn a_family_that_is_missing_is_not_asked_for_until_it_is_back() {
     let mut rig = Rig::new(&["a", "b"], 2);
     let first = rig.watch.next_source(at(0)).unwrap();
     rig.watch.suspend();
-    assert_eq!(rig.watch.heard(first, Ok(ip(1)), at(1), &mut rig.dice), None);
+    assert_eq!(rig.watch.heard(first, Ok(ip(1)), at(1), &mut rig.rng), None);
     rig.watch.look_now(at(2));
     assert_eq!((rig.watch.next_source(at(2)), rig.watch.wants_at()), (None, None));
     assert!(rig.watch.has_concluded());
@@ -243,8 +244,8 @@ proptest! {
         for (turn, answers) in looks.iter().enumerate() {
             let before = rig.believes();
             let answer = |(index, (address, warp)): (usize, &(u8, bool))| match (address, warp) {
-                (0, _) => Err(Unheard::TimedOut),
-                (address, true) if is_trace(&index) => Err(Unheard::Warp(ip(*address))),
+                (0, _) => Err(LookError::TimedOut),
+                (address, true) if is_trace(&index) => Err(LookError::Warp(ip(*address))),
                 (address, _) => Ok(ip(*address)),
             };
             let answers: Vec<_> = answers.iter().enumerate().map(answer).collect();
@@ -253,7 +254,7 @@ proptest! {
             for trace in &traces {
                 match answers[*trace] {
                     Ok(_) => tunnelled = false,
-                    Err(Unheard::Warp(_)) => tunnelled = true,
+                    Err(LookError::Warp(_)) => tunnelled = true,
                     Err(_) => {}
                 }
             }

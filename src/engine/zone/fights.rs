@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::Upkeep;
-use crate::engine::copy::{Happened, Surprise};
+use super::Zone;
+use crate::engine::cache::{Happened, Surprise};
+use crate::engine::diff::{Operation, Step};
+use crate::engine::limiter::Backoff;
 use crate::engine::names::{Key, Moment};
-use crate::engine::pace::Backoff;
-use crate::engine::zone::{Operation, Step};
 use std::net::IpAddr;
 
 /// Refreshes within a day that find the address of one record changed: somebody else writes it, too.
@@ -25,7 +25,7 @@ pub(super) struct Fight {
     ours: IpAddr,
 }
 
-impl Upkeep {
+impl Zone {
     /// Until when a record is left alone because somebody else writes it, too.
     #[must_use]
     pub fn fights_until(&self, key: &Key, now: Moment) -> Option<Moment> {

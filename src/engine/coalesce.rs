@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::address::Watch;
 use super::names::{Family, Moment};
+use super::watch::Watch;
 
 /// How long a write waits at most for the look at the other family. A source that does not answer
 /// takes longer, and must not hold up what is known.
@@ -15,11 +15,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether writes wait for a look.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Gathering {
+pub struct Coalesce {
     until: Option<Moment>,
 }
 
-impl Gathering {
+impl Coalesce {
     /// One family has changed: looks at the others at once, and lets writes wait for them a little.
     pub fn begin(&mut self, changed: Family, watches: &mut BTreeMap<Family, Watch>, now: Moment) {
         if self.until.is_some_and(|until| until > now) {
@@ -57,15 +57,15 @@ mod tests {
     }
 
     fn hear(watches: &mut BTreeMap<Family, Watch>, family: Family, text: &str, now: Moment) {
-        let mut dice = fastrand::Rng::with_seed(1);
+        let mut rng = fastrand::Rng::with_seed(1);
         let watch = watches.get_mut(&family).unwrap();
         assert_eq!(watch.next_source(now), Some(0), "{family} is not looked at");
-        assert!(watch.heard(0, Ok(text.parse().unwrap()), now, &mut dice).is_some());
+        assert!(watch.heard(0, Ok(text.parse().unwrap()), now, &mut rng).is_some());
     }
 
     #[test]
     fn a_change_of_one_family_has_the_other_looked_at_and_waits_for_it() {
-        let (mut gathering, mut watches) = (Gathering::default(), watches());
+        let (mut gathering, mut watches) = (Coalesce::default(), watches());
         assert_eq!(gathering.until(&watches, at(0)), None);
         gathering.begin(Family::V4, &mut watches, at(0));
         assert_eq!(gathering.until(&watches, at(0)), Some(at(2_000)));
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_look_that_takes_long_is_not_waited_for() {
-        let (mut gathering, mut watches) = (Gathering::default(), watches());
+        let (mut gathering, mut watches) = (Coalesce::default(), watches());
         gathering.begin(Family::V4, &mut watches, at(0));
         watches.get_mut(&Family::V6).unwrap().next_source(at(0));
         assert_eq!(gathering.until(&watches, at(1_999)), Some(at(2_000)));
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_second_change_does_not_begin_it_anew() {
-        let (mut gathering, mut watches) = (Gathering::default(), watches());
+        let (mut gathering, mut watches) = (Coalesce::default(), watches());
         gathering.begin(Family::V4, &mut watches, at(0));
         hear(&mut watches, Family::V6, "2a01::1", at(100));
         gathering.begin(Family::V6, &mut watches, at(100));

@@ -6,23 +6,23 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::address::{self, Outcome, SourceId, Unheard, Watch};
-use super::alerts::Topic;
+use super::alerts::AlertKey;
 use super::names::{Family, Moment};
-use super::notice::{Notice, Trouble};
+use super::notice::{Notice, Problem};
 use super::settings::Tunnel;
-use super::upkeep::Upkeep;
+use super::watch::{self, LookError, Outcome, SourceId, Watch};
+use super::zone::Zone;
 use super::{Engine, ranges};
 
 impl Engine {
-    pub(super) fn heard(&mut self, source: SourceId, answer: Result<IpAddr, Unheard>, now: Moment) {
+    pub(super) fn heard(&mut self, source: SourceId, answer: Result<IpAddr, LookError>, now: Moment) {
         let SourceId { family, index } = source;
         let answer = self.judged(family, answer);
         let Some(watch) = self.watches.get_mut(&family) else {
             return;
         };
         let before = (watch.hold_until(), watch.holds().tunnelled);
-        let Some(outcome) = watch.heard(index, answer, now, &mut self.dice) else {
+        let Some(outcome) = watch.heard(index, answer, now, &mut self.rng) else {
             return;
         };
         self.unsaved |= before != (watch.hold_until(), watch.holds().tunnelled);
@@ -40,17 +40,17 @@ impl Engine {
     }
 
     /// Only an address that may be published is an answer.
-    fn judged(&self, family: Family, answer: Result<IpAddr, Unheard>) -> Result<IpAddr, Unheard> {
+    fn judged(&self, family: Family, answer: Result<IpAddr, LookError>) -> Result<IpAddr, LookError> {
         let address = match answer {
-            Err(Unheard::Warp(address)) if self.settings.tunnel == Tunnel::Allow => address,
+            Err(LookError::Warp(address)) if self.settings.tunnel == Tunnel::Allow => address,
             answer => answer?,
         };
         if Family::of(address) != family {
-            return Err(Unheard::WrongFamily(address));
+            return Err(LookError::WrongFamily(address));
         }
         match ranges::publishable(address, &self.settings.allow) {
             Ok(()) => Ok(address),
-            Err(why) => Err(Unheard::NotPublic(address, why)),
+            Err(why) => Err(LookError::NotPublic(address, why)),
         }
     }
 
@@ -65,22 +65,22 @@ impl Engine {
                 let said = self.watches.get(&family).and_then(Watch::believed).map(|believed| &believed.said);
                 let agreeing = said.into_iter().flatten().filter(|(_, says)| **says == to);
                 let said_by = agreeing.map(|(label, _)| label.clone()).collect();
-                self.bulletin.say(Notice::Address { family, from, to, said_by });
+                self.alerts.say(Notice::Address { family, from, to, said_by });
                 None
             }
             Outcome::Unconfirmed(heard) => {
                 let sources = self.settings.sources.get(&family).map_or(&[][..], Vec::as_slice);
-                let need = address::needed(sources, self.settings.agree);
-                Some(Trouble::Unconfirmed { family, keeps: self.published(family), heard, need })
+                let need = watch::needed(sources, self.settings.agree);
+                Some(Problem::Unconfirmed { family, keeps: self.published(family), heard, need })
             }
             Outcome::Silence(heard) => {
                 let no_route = self.watches.get(&family).is_some_and(Watch::has_no_route);
-                Some(Trouble::Silence { family, keeps: self.published(family), heard, no_route })
+                Some(Problem::Silence { family, keeps: self.published(family), heard, no_route })
             }
         };
         match trouble {
-            Some(trouble) => self.bulletin.raise(Topic::Address(family), trouble, now),
-            None => self.bulletin.clear(&Topic::Address(family), now),
+            Some(trouble) => self.alerts.raise(AlertKey::Address(family), trouble, now),
+            None => self.alerts.clear(&AlertKey::Address(family), now),
         }
     }
 
@@ -88,7 +88,7 @@ impl Engine {
         let source = self.settings.sources.get(&family).and_then(|sources| sources.get(index));
         let others = self.watches.get(&family).and_then(Watch::believed).map(|believed| believed.address);
         if let (Some(source), Some(others)) = (source, others) {
-            self.bulletin.tell_dissent(&source.label, (says, others), now);
+            self.alerts.tell_dissent(&source.label, (says, others), now);
         }
     }
 
@@ -99,16 +99,16 @@ impl Engine {
         let holds = watch.holds().flaps.holds;
         if let Outcome::Held { address, until } = *outcome {
             let (keeps, wait) = (self.published(family), now.until(until));
-            let trouble = Trouble::Flapping { family, keeps, address, until, wait, holds };
-            self.bulletin.raise(Topic::Flaps(family), trouble, now);
+            let trouble = Problem::Flapping { family, keeps, address, until, wait, holds };
+            self.alerts.raise(AlertKey::Flaps(family), trouble, now);
         } else if hold.is_none_or(|until| until <= now) {
-            self.bulletin.clear(&Topic::Flaps(family), now);
+            self.alerts.clear(&AlertKey::Flaps(family), now);
         }
         if tunnelled {
-            let trouble = Trouble::Tunnelled { family, keeps: self.published(family) };
-            self.bulletin.raise(Topic::Tunnel(family), trouble, now);
+            let trouble = Problem::Tunnelled { family, keeps: self.published(family) };
+            self.alerts.raise(AlertKey::Tunnel(family), trouble, now);
         } else {
-            self.bulletin.clear(&Topic::Tunnel(family), now);
+            self.alerts.clear(&AlertKey::Tunnel(family), now);
         }
     }
 
@@ -140,13 +140,13 @@ impl Engine {
                 continue;
             }
             if self.is_lost(family) {
-                let trouble = Trouble::Lost { family, keeps: self.published(family) };
-                self.bulletin.raise(Topic::Address(family), trouble, now);
+                let trouble = Problem::Lost { family, keeps: self.published(family) };
+                self.alerts.raise(AlertKey::Address(family), trouble, now);
                 continue;
             }
-            self.bulletin.forget(|topic| *topic != Topic::Address(family));
+            self.alerts.forget(|topic| *topic != AlertKey::Address(family));
             if self.said_missing.insert(family) {
-                self.bulletin.say(Notice::Missing(family));
+                self.alerts.say(Notice::Missing(family));
             }
         }
     }
@@ -179,8 +179,8 @@ impl Engine {
 
     /// Why no address of a family is wanted anywhere.
     pub(super) fn why_unknown(&self, family: Family) -> String {
-        let topics = [Topic::Address(family), Topic::Tunnel(family), Topic::Flaps(family)];
-        match topics.iter().find_map(|topic| self.bulletin.wrong(topic)) {
+        let topics = [AlertKey::Address(family), AlertKey::Tunnel(family), AlertKey::Flaps(family)];
+        match topics.iter().find_map(|topic| self.alerts.wrong(topic)) {
             Some(trouble) => trouble.to_string(),
             None if self.is_without(family) => format!("this host has no {family}"),
             None => format!("the {family} address is not known yet"),
@@ -189,10 +189,10 @@ impl Engine {
 
     /// When something is tried again that is wrong with an address.
     #[must_use]
-    pub fn next_try_at(&self, topic: &Topic) -> Option<Moment> {
+    pub fn next_try_at(&self, topic: &AlertKey) -> Option<Moment> {
         match topic {
-            Topic::Address(family) | Topic::Tunnel(family) => self.watches.get(family)?.wants_at(),
-            Topic::Flaps(family) => self.watches.get(family)?.hold_until(),
+            AlertKey::Address(family) | AlertKey::Tunnel(family) => self.watches.get(family)?.wants_at(),
+            AlertKey::Flaps(family) => self.watches.get(family)?.hold_until(),
             _ => None,
         }
     }
@@ -201,10 +201,10 @@ impl Engine {
     /// are several, or none, or it is not known.
     fn published(&self, family: Family) -> Option<IpAddr> {
         let zones = || self.accounts.values().flat_map(super::account::Account::zones);
-        if !zones().all(Upkeep::is_believed) {
+        if !zones().all(Zone::is_believed) {
             return None;
         }
-        let copies = zones().filter_map(Upkeep::copy);
+        let copies = zones().filter_map(Zone::copy);
         let mut contents = copies.flat_map(|copy| copy.ours_of(family)).map(|record| record.content);
         let first = contents.next()?;
         contents.all(|content| content == first).then_some(first)

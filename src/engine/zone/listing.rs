@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::{
     LONGEST_READING, MOST_LEFTOVERS, MOST_PAGES, NAME_PAGE_SIZE, PAGE_SIZES, SETTLING, STALE_RETRY, Skipped,
-    Upkeep,
+    Zone,
 };
-use crate::engine::copy::{Block, Copy, Happened, Reading, Surprise};
+use crate::engine::api::{Listed, Page, Request, Written};
+use crate::engine::cache::{Block, Happened, Reading, Surprise, ZoneCache};
+use crate::engine::diff::{Operation, OwnerMark, Step};
 use crate::engine::names::{Moment, Name, Record, RecordId};
-use crate::engine::request::{Listed, Page, Request, Written};
-use crate::engine::zone::{Mark, Operation, Step};
 
 /// A list that is being read.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ pub(super) enum Recent {
     Deleted(RecordId),
 }
 
-impl Upkeep {
+impl Zone {
     pub(super) fn remember_written(&mut self, sent: &[Operation], written: &Written, now: Moment) {
         self.recent.retain(|(at, _)| now.since(*at) < SETTLING);
         let patched = sent.iter().filter_map(|operation| match (&operation.step, &operation.before) {
@@ -123,7 +123,13 @@ impl Upkeep {
     }
 
     /// Takes in a page of a list.
-    pub fn listed(&mut self, page: Page<Listed>, mark: &Mark, refresh: Duration, now: Moment) -> Progress {
+    pub fn listed(
+        &mut self,
+        page: Page<Listed>,
+        mark: &OwnerMark,
+        refresh: Duration,
+        now: Moment,
+    ) -> Progress {
         let Some(mut listing) = self.listing.take() else {
             return Progress::More;
         };
@@ -187,7 +193,7 @@ impl Upkeep {
         Progress::Contradictory(why)
     }
 
-    fn matters(&self, entry: &Listed, mark: &Mark) -> bool {
+    fn matters(&self, entry: &Listed, mark: &OwnerMark) -> bool {
         match entry {
             Listed::Address(record) => {
                 self.names.contains(&record.name) || record.mark() == Some(mark.as_str())
@@ -212,7 +218,7 @@ impl Upkeep {
     }
 
     /// The list is whole: it becomes the copy, unless it cannot be believed yet.
-    fn accept(&mut self, listing: Listing, mark: &Mark, refresh: Duration, now: Moment) -> Progress {
+    fn accept(&mut self, listing: Listing, mark: &OwnerMark, refresh: Duration, now: Moment) -> Progress {
         self.recent.retain(|(at, _)| now.since(*at) < SETTLING);
         let Listing { began, refresh: is_refresh, again, doomed, entries, parts, servers, .. } = listing;
         let delegates = |entry: &Listed| matches!(entry, Listed::Delegation(..));
@@ -221,13 +227,13 @@ impl Upkeep {
             return Progress::More;
         }
         let whole = parts == [Part::Whole];
-        let nothing = Copy::default();
+        let nothing = ZoneCache::default();
         let before = self.copy.as_ref().unwrap_or(&nothing);
         let leftovers = leftovers(&entries, &self.names, mark);
         // Each change of address postpones the refresh, and must not postpone the adoption for ever.
         let adopts = is_refresh || now >= self.adopt_at;
         let reading = Reading { mark, apex: self.name.as_ref(), adopts };
-        let (mut copy, surprises) = Copy::listed(self.names.clone(), entries, before, reading);
+        let (mut copy, surprises) = ZoneCache::listed(self.names.clone(), entries, before, reading);
         if !whole && !servers {
             // Delegations of names above were not asked for.
             for (at, block) in &before.blocks {
@@ -288,7 +294,7 @@ fn contradiction(
 }
 
 /// Records with our mark under names that are not kept.
-fn leftovers(entries: &[Listed], names: &BTreeSet<Name>, mark: &Mark) -> Vec<Record> {
+fn leftovers(entries: &[Listed], names: &BTreeSet<Name>, mark: &OwnerMark) -> Vec<Record> {
     let left = entries.iter().filter_map(|entry| match entry {
         Listed::Address(record) => Some(record),
         _ => None,
@@ -301,7 +307,7 @@ fn leftovers(entries: &[Listed], names: &BTreeSet<Name>, mark: &Mark) -> Vec<Rec
 
 impl Recent {
     /// Whether a list shows what was before.
-    fn is_denied_by(&self, copy: &Copy) -> bool {
+    fn is_denied_by(&self, copy: &ZoneCache) -> bool {
         match self {
             Recent::Patched(id, old) => copy.records.get(id).is_some_and(|record| record.content == *old),
             Recent::Posted(id) => !copy.records.contains_key(id),

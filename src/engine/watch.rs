@@ -11,8 +11,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::flaps::Flaps;
+use super::limiter::{Backoff, CLOCK_RETRY};
 use super::names::{Family, Moment};
-use super::pace::{Backoff, CLOCK_RETRY};
 use super::ranges::NotPublic;
 use super::settings::Source;
 
@@ -32,7 +32,7 @@ pub struct SourceId {
 
 /// Why a source gave no address that can be believed. Never a reason to change anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unheard {
+pub enum LookError {
     /// This host has no route for the family at all.
     NoRoute,
     /// Name look-up, connection or transfer failed; the words of the failing part.
@@ -63,34 +63,34 @@ pub enum Unheard {
     NotPublic(IpAddr, NotPublic),
 }
 
-impl fmt::Display for Unheard {
+impl fmt::Display for LookError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unheard::NoRoute => f.write_str("no route to the internet for this family"),
-            Unheard::Unreachable(why) => write!(f, "not reachable: {why}"),
-            Unheard::TimedOut => f.write_str("no answer in time"),
-            Unheard::Certificate(why) => write!(f, "its certificate is not accepted: {why}"),
-            Unheard::Clock(why) => {
+            LookError::NoRoute => f.write_str("no route to the internet for this family"),
+            LookError::Unreachable(why) => write!(f, "not reachable: {why}"),
+            LookError::TimedOut => f.write_str("no answer in time"),
+            LookError::Certificate(why) => write!(f, "its certificate is not accepted: {why}"),
+            LookError::Clock(why) => {
                 write!(f, "its certificate is not valid at this host's time; is the clock right? ({why})")
             }
-            Unheard::Status(status) => write!(f, "answered with HTTP status {status}"),
-            Unheard::Redirect(status) => {
+            LookError::Status(status) => write!(f, "answered with HTTP status {status}"),
+            LookError::Redirect(status) => {
                 write!(f, "answered with a redirect (HTTP {status}), which is not followed")
             }
-            Unheard::TooLong => f.write_str("answered with more than 4 KiB"),
-            Unheard::NotAnAddress(excerpt) => write!(f, "did not answer with one address: {excerpt}"),
-            Unheard::WrongFamily(address) => {
+            LookError::TooLong => f.write_str("answered with more than 4 KiB"),
+            LookError::NotAnAddress(excerpt) => write!(f, "did not answer with one address: {excerpt}"),
+            LookError::WrongFamily(address) => {
                 write!(f, "answered with an address of the other family: {address}")
             }
-            Unheard::WrongHost(host) => {
+            LookError::WrongHost(host) => {
                 write!(f, "the answer is for another host, {host}: the connection is intercepted")
             }
-            Unheard::Warp(address) => write!(
+            LookError::Warp(address) => write!(
                 f,
                 "the connection goes through Cloudflare WARP or Gateway, so {address} is not this host's"
             ),
-            Unheard::Local(why) => f.write_str(why),
-            Unheard::NotPublic(address, why) => write!(f, "{address} is not published: {why}"),
+            LookError::Local(why) => f.write_str(why),
+            LookError::NotPublic(address, why) => write!(f, "{address} is not published: {why}"),
         }
     }
 }
@@ -135,7 +135,7 @@ pub struct Heard {
     /// The source's label.
     pub source: Box<str>,
     /// What it said.
-    pub answer: Result<IpAddr, Unheard>,
+    pub answer: Result<IpAddr, LookError>,
 }
 
 /// The address that is believed.
@@ -161,7 +161,7 @@ pub struct Holds {
 /// The watch over one family's address.
 #[derive(Clone, Debug)]
 pub struct Watch {
-    sources: Vec<Sentinel>,
+    sources: Vec<SourceState>,
     need: usize,
     every: Duration,
     believed: Option<Believed>,
@@ -180,7 +180,7 @@ pub struct Watch {
 
 /// A source, and how it has been lately.
 #[derive(Clone, Debug)]
-struct Sentinel {
+struct SourceState {
     source: Source,
     trouble: Backoff,
     cooling: Option<Moment>,
@@ -190,7 +190,7 @@ struct Sentinel {
 #[derive(Clone, Debug, Default)]
 struct Round {
     asking: Option<usize>,
-    answers: BTreeMap<usize, Result<IpAddr, Unheard>>,
+    answers: BTreeMap<usize, Result<IpAddr, LookError>>,
     suspicious: bool,
 }
 
@@ -198,7 +198,7 @@ impl Watch {
     /// A watch that looks for the first time at `first`, perhaps with a belief from before.
     #[must_use]
     pub fn new(sources: &[Source], agree: usize, every: Duration, first: Moment) -> Watch {
-        let sentinel = |source: &Source| Sentinel {
+        let sentinel = |source: &Source| SourceState {
             source: source.clone(),
             trouble: Backoff::between(Duration::from_secs(60), Duration::from_secs(3600)),
             cooling: None,
@@ -348,9 +348,9 @@ impl Watch {
     pub fn heard(
         &mut self,
         index: usize,
-        answer: Result<IpAddr, Unheard>,
+        answer: Result<IpAddr, LookError>,
         now: Moment,
-        dice: &mut fastrand::Rng,
+        rng: &mut fastrand::Rng,
     ) -> Option<Outcome> {
         let round = self.round.as_mut()?;
         if round.asking != Some(index) {
@@ -365,18 +365,18 @@ impl Watch {
                 self.holds.tunnelled &= !sentinel.source.trace;
             }
             // It did answer, and it is the one that will say when the tunnel is gone.
-            Err(Unheard::Warp(_)) => {
+            Err(LookError::Warp(_)) => {
                 sentinel.trouble.reset();
                 sentinel.cooling = None;
                 sentinel.source.trace = true;
                 self.holds.tunnelled = true;
             }
-            Err(_) => sentinel.cooling = Some(now + sentinel.trouble.next(dice)),
+            Err(_) => sentinel.cooling = Some(now + sentinel.trouble.next(rng)),
         }
         let says = answer.as_ref().ok().copied();
         round.answers.insert(index, answer);
         let outcome = self.weigh(index, says, now)?;
-        self.conclude(&outcome, now, dice);
+        self.conclude(&outcome, now, rng);
         Some(outcome)
     }
 
@@ -459,12 +459,12 @@ impl Watch {
     }
 
     /// Ends the look.
-    fn conclude(&mut self, outcome: &Outcome, now: Moment, dice: &mut fastrand::Rng) {
+    fn conclude(&mut self, outcome: &Outcome, now: Moment, rng: &mut fastrand::Rng) {
         let Some(round) = self.round.take() else {
             return;
         };
         self.concluded = true;
-        self.no_route = round.answers.values().all(|answer| *answer == Err(Unheard::NoRoute));
+        self.no_route = round.answers.values().all(|answer| *answer == Err(LookError::NoRoute));
         let heard = round.answers.iter().filter_map(|(index, answer)| {
             let label = self.sources.get(*index)?.source.label.clone();
             Some((label, *answer.as_ref().ok()?))
@@ -489,7 +489,7 @@ impl Watch {
             Outcome::Held { .. } | Outcome::Tunnelled(_) => self.misses = 0,
             Outcome::Unconfirmed(_) | Outcome::Silence(_) => self.misses += 1,
         }
-        let of_the_clock = round.answers.values().any(|answer| matches!(answer, Err(Unheard::Clock(_))));
+        let of_the_clock = round.answers.values().any(|answer| matches!(answer, Err(LookError::Clock(_))));
         let wait = match self.misses.checked_sub(1) {
             Some(miss) if of_the_clock => SOON.get(miss).copied().unwrap_or(CLOCK_RETRY).min(CLOCK_RETRY),
             Some(miss) => SOON.get(miss).copied().unwrap_or(self.every),
@@ -497,7 +497,7 @@ impl Watch {
         };
         let wait = wait.min(self.every);
         // A tenth of jitter, never later than the period says.
-        self.next_at = now + wait.mul_f64(1.0 - dice.f64() / 10.0);
+        self.next_at = now + wait.mul_f64(1.0 - rng.f64() / 10.0);
         // A hold ends when it said that it would.
         if let Some(until) = self.hold_until().filter(|until| *until > now) {
             self.next_at = self.next_at.min(until);

@@ -7,12 +7,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::account::Account;
-use super::address::Watch;
-use super::alerts::Topic;
+use super::alerts::AlertKey;
+use super::api::{Batch, Patch, Post};
+use super::diff::{Goal, Operation, Step};
 use super::names::{Family, Key, Moment, Name, Record, Ttl, ZoneId};
-use super::request::{Batch, Patch, Post};
 use super::settings::AccountName;
-use super::zone::{Goal, Operation, Step};
+use super::watch::Watch;
 use super::{Engine, Mode};
 
 /// So long a record may be behind or unknown before that is an illness.
@@ -107,7 +107,7 @@ pub struct Status {
     /// What is kept, sorted by name and type.
     pub records: Vec<RecordStatus>,
     /// What is wrong, each thing once.
-    pub troubles: Vec<TroubleStatus>,
+    pub troubles: Vec<ProblemStatus>,
     /// For each account.
     pub budgets: BTreeMap<AccountName, BudgetStatus>,
     /// When a source is asked next.
@@ -119,7 +119,7 @@ pub struct Status {
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TroubleStatus {
+pub struct ProblemStatus {
     /// What, with the remedy.
     pub text: String,
     /// Since when.
@@ -272,7 +272,7 @@ impl Engine {
     }
 
     fn state_of(&self, key: &Key, account: &Account) -> RecordState {
-        if self.bulletin.wrong(&Topic::Place(self.account_of(key), key.name.clone())).is_some() {
+        if self.alerts.wrong(&AlertKey::Place(self.account_of(key), key.name.clone())).is_some() {
             return RecordState::Blocked;
         }
         let Some(zone) = account.zone_of(&key.name).filter(|zone| zone.is_believed()) else {
@@ -298,24 +298,24 @@ impl Engine {
     /// Why a record is not current; of one that is, what is odd about it.
     fn why(&self, key: &Key, account: &Account, state: RecordState) -> Option<String> {
         let name = self.account_of(key);
-        let wrong = |topic: Topic| self.bulletin.wrong(&topic).map(ToString::to_string);
+        let wrong = |topic: AlertKey| self.alerts.wrong(&topic).map(ToString::to_string);
         let zone = account.zone_of(&key.name);
         let api = || {
             let zone = zone.map(|zone| zone.id().clone());
             let of_zone = zone.into_iter().flat_map(|id| {
                 [
-                    Topic::Permission(name.clone(), id.clone()),
-                    Topic::Listing(name.clone(), id.clone()),
-                    Topic::Wait(name.clone(), Some(id)),
+                    AlertKey::Permission(name.clone(), id.clone()),
+                    AlertKey::Listing(name.clone(), id.clone()),
+                    AlertKey::Wait(name.clone(), Some(id)),
                 ]
             });
             let of_all = [
-                Topic::Credential(name.clone()),
-                Topic::Throttled(name.clone()),
-                Topic::Budget(name.clone()),
-                Topic::Wait(name.clone(), None),
-                Topic::Api(name.clone()),
-                Topic::Search(name.clone()),
+                AlertKey::Credential(name.clone()),
+                AlertKey::Throttled(name.clone()),
+                AlertKey::Budget(name.clone()),
+                AlertKey::Wait(name.clone(), None),
+                AlertKey::Api(name.clone()),
+                AlertKey::Search(name.clone()),
             ];
             of_zone.chain(of_all).find_map(wrong)
         };
@@ -329,9 +329,9 @@ impl Engine {
                 let obstacle = difference.obstacles.get(key).map(ToString::to_string);
                 obstacle.or_else(|| zone.parked().get(key).map(|parked| parked.told(key)))
             }
-            (RecordState::Blocked, None) => wrong(Topic::Place(name.clone(), key.name.clone())),
+            (RecordState::Blocked, None) => wrong(AlertKey::Place(name.clone(), key.name.clone())),
             (RecordState::Behind, _) => {
-                wrong(Topic::Fight(key.clone())).or_else(|| wrong(Topic::Deletes)).or_else(api)
+                wrong(AlertKey::Fight(key.clone())).or_else(|| wrong(AlertKey::Deletes)).or_else(api)
             }
             (RecordState::Unknown, None) => api().or_else(|| Some("its zone is not known yet".to_owned())),
             (RecordState::Unknown, Some(zone)) if !zone.is_believed() => {
@@ -376,10 +376,10 @@ impl Engine {
             };
             let held = || {
                 let credential = self.credential(&self.account_of(key), account);
-                credential.is_some_and(|credential| credential.pace.held_until(now).is_some())
+                credential.is_some_and(|credential| credential.limiter.held_until(now).is_some())
             };
             let out = (account.is_out_since(*since) || held())
-                && self.bulletin.wrong(&Topic::Address(key.family)).is_none();
+                && self.alerts.wrong(&AlertKey::Address(key.family)).is_none();
             let why = || {
                 let why = self.why(key, account, *state);
                 format!("{key}: {}", why.unwrap_or_else(|| "it is not yet as it should be".to_owned()))
@@ -389,34 +389,36 @@ impl Engine {
     }
 
     /// What is wrong, each thing once.
-    fn troubles(&self, now: Moment) -> Vec<TroubleStatus> {
-        let next = |topic: &Topic| match topic {
-            Topic::Address(_) | Topic::Tunnel(_) | Topic::Flaps(_) => self.next_try_at(topic),
-            Topic::Credential(name) => self.accounts.get(name).and_then(|account| account.waits_until().0),
-            Topic::Api(name) => self.accounts.get(name).and_then(|account| account.waits_until().1),
-            Topic::Search(name) | Topic::Place(name, _) => {
+    fn troubles(&self, now: Moment) -> Vec<ProblemStatus> {
+        let next = |topic: &AlertKey| match topic {
+            AlertKey::Address(_) | AlertKey::Tunnel(_) | AlertKey::Flaps(_) => self.next_try_at(topic),
+            AlertKey::Credential(name) => self.accounts.get(name).and_then(|account| account.waits_until().0),
+            AlertKey::Api(name) => self.accounts.get(name).and_then(|account| account.waits_until().1),
+            AlertKey::Search(name) | AlertKey::Place(name, _) => {
                 self.accounts.get(name).and_then(|account| account.waits_until().2)
             }
-            Topic::Wait(name, held) => self.credential(name, self.accounts.get(name)?)?.held_until(held, now),
-            Topic::Throttled(name) | Topic::Budget(name) => {
+            AlertKey::Wait(name, held) => {
+                self.credential(name, self.accounts.get(name)?)?.held_until(held, now)
+            }
+            AlertKey::Throttled(name) | AlertKey::Budget(name) => {
                 let account = self.accounts.get(name)?;
                 self.due(name, account, now).map(|due| due.at)
             }
-            Topic::Permission(name, id) | Topic::Listing(name, id) | Topic::Zone(name, id) => {
+            AlertKey::Permission(name, id) | AlertKey::Listing(name, id) | AlertKey::Zone(name, id) => {
                 let zone = self.accounts.get(name)?.zones().find(|zone| zone.id() == id)?;
                 zone.waits_until()
             }
-            Topic::Record(key) => {
+            AlertKey::Record(key) => {
                 let zone = self.accounts.get(&self.account_of(key))?.zone_of(&key.name)?;
                 zone.parked().get(key).map(|parked| parked.due)
             }
-            Topic::Fight(key) => {
+            AlertKey::Fight(key) => {
                 self.accounts.get(&self.account_of(key))?.zone_of(&key.name)?.fights_until(key, now)
             }
-            Topic::Deletes => None,
+            AlertKey::Deletes => None,
         };
-        let all = self.bulletin.all();
-        all.map(|(topic, trouble, since, tries)| TroubleStatus {
+        let all = self.alerts.all();
+        all.map(|(topic, trouble, since, tries)| ProblemStatus {
             text: trouble.to_string(),
             since,
             tries,

@@ -3,16 +3,16 @@
 //! Deliberately unknown: which operation of a refused batch is the guilty one, which is `refusals`.
 
 use super::listing::Part;
-use super::{PAGE_SIZES, Reaction, Upkeep};
+use super::{PAGE_SIZES, Reaction, Zone};
+use crate::engine::diff::{Operation, OwnerMark, Step};
 use crate::engine::failure::{Class, Failure};
 use crate::engine::names::{Key, Moment};
-use crate::engine::zone::{Mark, Operation, Step};
 
 /// CopyWrong replies in a row that count as a refusal of the content.
 const MOST_WRONG_COPIES: u8 = 3;
 
-impl Upkeep {
-    /// After a list and [`Upkeep::compare`]: what had been done of a write that got no usable answer.
+impl Zone {
+    /// After a list and [`Zone::compare`]: what had been done of a write that got no usable answer.
     pub fn take_found(&mut self) -> Vec<Operation> {
         let mut found = std::mem::take(&mut self.unanswered);
         let Some(copy) = &self.copy else { return Vec::new() };
@@ -32,30 +32,30 @@ impl Upkeep {
     pub fn failed(
         &mut self,
         failure: &Failure,
-        mark: &Mark,
+        mark: &OwnerMark,
         now: Moment,
-        dice: &mut fastrand::Rng,
+        rng: &mut fastrand::Rng,
     ) -> Reaction {
         self.served = self.turn;
         let sent = std::mem::take(&mut self.sending);
         if sent.is_empty() {
-            return self.failed_to_read(failure, now, dice);
+            return self.failed_to_read(failure, now, rng);
         }
         match failure.class {
-            Class::Content => self.content_refused(&sent, (failure, mark), now, dice),
+            Class::Content => self.content_refused(&sent, (failure, mark), now, rng),
             Class::CopyWrong if self.wrong_copies + 1 >= MOST_WRONG_COPIES => {
                 self.doubt();
-                self.content_refused(&sent, (failure, mark), now, dice)
+                self.content_refused(&sent, (failure, mark), now, rng)
             }
             Class::CopyWrong => {
                 self.wrong_copies += 1;
                 self.doubt();
                 if self.wrong_copies > 1 {
-                    self.retry_at = Some(now + self.retry.next(dice));
+                    self.retry_at = Some(now + self.retry.next(rng));
                 }
                 Reaction::None
             }
-            Class::Zone => self.zone_refused(failure, now, dice),
+            Class::Zone => self.zone_refused(failure, now, rng),
             Class::Unsure | Class::NotSent => {
                 if failure.class == Class::Unsure {
                     self.doubt();
@@ -66,7 +66,7 @@ impl Upkeep {
                     self.limit = (sent.len() / 2).max(1);
                     self.lost = Some((sent.len(), now));
                 }
-                self.write_at = Some(now + self.write_retry.next(dice));
+                self.write_at = Some(now + self.write_retry.next(rng));
                 Reaction::None
             }
             // These hold the whole credential, not the zone.
@@ -74,12 +74,12 @@ impl Upkeep {
         }
     }
 
-    fn failed_to_read(&mut self, failure: &Failure, now: Moment, dice: &mut fastrand::Rng) -> Reaction {
+    fn failed_to_read(&mut self, failure: &Failure, now: Moment, rng: &mut fastrand::Rng) -> Reaction {
         let listing = self.listing.take();
         match failure.class {
             Class::Credential | Class::Throttled | Class::Clock => return Reaction::None,
             Class::Zone | Class::Content | Class::CopyWrong => {
-                return self.zone_refused(failure, now, dice);
+                return self.zone_refused(failure, now, rng);
             }
             Class::NotSent | Class::Unsure => {}
         }
@@ -87,14 +87,14 @@ impl Upkeep {
         if whole && failure.incomplete && self.page_size + 1 < PAGE_SIZES.len() {
             self.page_size += 1;
         }
-        self.retry_at = Some(now + self.retry.next(dice));
+        self.retry_at = Some(now + self.retry.next(rng));
         Reaction::None
     }
 
     /// The zone is refused as a whole.
-    pub fn zone_refused(&mut self, failure: &Failure, now: Moment, dice: &mut fastrand::Rng) -> Reaction {
+    pub fn zone_refused(&mut self, failure: &Failure, now: Moment, rng: &mut fastrand::Rng) -> Reaction {
         self.refused = Some(failure.clone());
-        self.retry_at = Some(now + self.refusals.next(dice));
+        self.retry_at = Some(now + self.refusals.next(rng));
         Reaction::Refused
     }
 }
