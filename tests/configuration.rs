@@ -961,14 +961,20 @@ proptest! {
     fn a_secret_in_the_file_is_never_shown(
         key in proptest::sample::select(vec!["token", "tokn", "global-key", "global_key", "api-token", "api_key", "key", "password", "\"token\"", "cloudflare.token"]),
         sign in proptest::sample::select(vec![" = ", "=", ": ", " "]),
-        quotes in proptest::sample::select(vec![("\"", "\""), ("'", "'"), ("", ""), ("\"", ""), ("{ value = \"", "\" }"), ("[\"", "\"]"), ("{ \"", "\" }")]),
+        quotes in proptest::sample::select(vec![("\"", "\""), ("'", "'"), ("", ""), ("\"", ""), ("{ value = \"", "\" }"), ("[\"", "\"]"), ("{ \"", "\" }"), ("\"\"\"\n", "\"\"\""), ("'''\n", ""), ("[\n'", "'\n]")]),
         before in line(),
         after in line(),
     ) {
-        let text = format!("[cloudflare]\n{before}\n{key}{sign}{}hunter2{}\n{after}\n", quotes.0, quotes.1);
-        if let Err(mistakes) = parse(&text) {
-            let shown = format!("{}{mistakes:?}", mistakes.render(Ink::Coloured));
-            prop_assert!(!shown.contains("hunter2"), "{text}\n{shown}");
+        let value = format!("{}hunter2{}", quotes.0, quotes.1);
+        for text in [
+            format!("[cloudflare]\n{before}\n{key}{sign}{value}\n{after}\n"),
+            // In the table of secrets, also under a key that there is not.
+            format!("[cloudflare]\nvalu{sign}{value}\n{after}\n"),
+        ] {
+            if let Err(mistakes) = parse(&text) {
+                let shown = format!("{}{mistakes:?}", mistakes.render(Ink::Coloured));
+                prop_assert!(!shown.contains("hunter2"), "{text}\n{shown}");
+            }
         }
     }
 
