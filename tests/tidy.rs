@@ -50,7 +50,7 @@ const SAYS_NOTHING: [&str; 8] = ["util", "helper", "common", "manager", "service
 
 /// The longest file, in lines; those that are longer today may not grow.
 const LONGEST: usize = 700;
-const LONGER: [(&str, usize); 2] = [("src/engine/mod.rs", 900), ("src/daemon/mod.rs", 900)];
+const LONGER: [(&str, usize); 2] = [("src/engine/machine.rs", 900), ("src/daemon/mod.rs", 900)];
 
 /// A file of the source, without its comments.
 struct Source {

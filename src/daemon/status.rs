@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::daemon::clock::Both;
 use crate::engine::names::{Family, Moment};
 use crate::engine::settings::AccountName;
-use crate::engine::{AddressStatus, BudgetStatus, ProblemStatus, RecordState, RecordStatus, Status};
+use crate::engine::{AddressStatus, ProblemStatus, RecordState, RecordStatus, Status, Usage};
 
 /// The number of the form of every JSON document: a change that would break a reader raises it.
 pub const FORMAT: u32 = 1;
@@ -252,7 +252,7 @@ impl Trouble {
 }
 
 impl Account {
-    fn of(name: &AccountName, spent: &BudgetStatus, clocks: Both) -> Account {
+    fn of(name: &AccountName, spent: &Usage, clocks: Both) -> Account {
         Account {
             name: name.label().to_owned(),
             budget: Budget {
@@ -304,7 +304,7 @@ mod tests {
             since: why.map(|_| at(3_000)),
             why: why.map(str::to_owned),
         };
-        let budget = |requests, mean_millis| BudgetStatus {
+        let budget = |requests, mean_millis| Usage {
             limit: 300,
             left: 298,
             resets_at: Some(at(60_000)),

@@ -16,7 +16,6 @@ use super::failure::{Class, Failure};
 use super::limiter::{Backoff, CLOCK_RETRY, Persist};
 use super::names::{Moment, Name, ZoneId};
 use super::settings::{self, ZoneHint};
-use super::view::BudgetStatus;
 use super::zone::{Job, Writing, Zone};
 
 /// How often missing zones are looked for again.
@@ -608,9 +607,9 @@ impl Account {
 
     /// How the requests fared.
     #[must_use]
-    pub fn budget(&self, credential: Option<&Credential>, now: Moment) -> BudgetStatus {
+    pub fn budget(&self, credential: Option<&Credential>, now: Moment) -> Usage {
         let answered = self.tally.requests.saturating_sub(u64::from(self.in_flight.is_some()));
-        BudgetStatus {
+        Usage {
             limit: self.settings.budget.requests,
             left: credential.map_or(self.settings.budget.requests, |it| it.limiter.left(now)),
             resets_at: credential.and_then(|it| it.limiter.resets_at(now)),
@@ -620,6 +619,25 @@ impl Account {
             mean_millis: self.tally.millis.checked_div(answered).unwrap_or(0),
         }
     }
+}
+
+/// What was spent of a budget, and how requests fared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Requests in a window.
+    pub limit: u32,
+    /// Requests left in the window that ends now.
+    pub left: u32,
+    /// When the oldest request leaves the window.
+    pub resets_at: Option<Moment>,
+    /// Requests since the start.
+    pub requests: u64,
+    /// Those that were answered with 429.
+    pub throttled: u64,
+    /// Those that failed otherwise.
+    pub failed: u64,
+    /// Milliseconds that an answer took on average.
+    pub mean_millis: u64,
 }
 
 /// What an answer means for the credential as a whole.

@@ -80,9 +80,9 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
+    use crate::engine::RecordState;
     use crate::engine::names::{Family, Key, Moment, Name, Ttl};
     use crate::engine::settings::CredentialId;
-    use crate::engine::view::RecordState;
     use crate::engine::watch::SourceId;
     use crate::engine::{Command, Engine, Event, Mode, Start};
 

@@ -1,4 +1,4 @@
-//! A zone's upkeep against a pretended Cloudflare: how many requests it takes, and to what end.
+//! Keeping a zone, against a pretended Cloudflare: how many requests it takes, and to what end.
 
 use std::net::IpAddr;
 

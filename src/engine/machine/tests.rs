@@ -9,10 +9,15 @@ mod refusals;
 mod waiting;
 
 use super::*;
-use api::{Found, Listed, Page, Written, ZoneInfo};
-use failure::{ApiError, Class, Failure};
-use names::{Name, Record, RecordId, Ttl};
-use settings::{Account as AccountSettings, Beside, Budget, Options, Source, Wanted, ZoneHint};
+use crate::engine::api::Batch;
+use crate::engine::api::{Found, Listed, Page, Written, ZoneInfo};
+use crate::engine::failure::{ApiError, Class, Failure};
+use crate::engine::names::{Name, Record, RecordId, Ttl};
+use crate::engine::notice::Severity;
+use crate::engine::settings::{
+    Account as AccountSettings, Beside, Budget, Options, Source, Wanted, ZoneHint,
+};
+use crate::engine::{Verdict, limiter, names};
 
 const EVERY: Duration = Duration::from_secs(300);
 const REFRESH: Duration = Duration::from_secs(6 * 3600);
@@ -179,7 +184,7 @@ impl Rig {
                 assert!(self.asked.len() < 5_000, "it asks and asks: {:?}", self.asked.last());
             }
             let notices = self.engine.take_notices();
-            let aloud = |notice: &&Notice| notice.severity() > notice::Severity::Detail;
+            let aloud = |notice: &&Notice| notice.severity() > Severity::Detail;
             self.said_aloud += notices.iter().filter(aloud).count();
             self.said.extend(notices.iter().map(ToString::to_string));
             match self.engine.wake_at(self.now).filter(|at| *at < end) {
@@ -256,7 +261,7 @@ impl Rig {
         }
     }
 
-    fn write(&mut self, zone: &ZoneId, batch: &api::Batch) -> Written {
+    fn write(&mut self, zone: &ZoneId, batch: &Batch) -> Written {
         let mut written = Written { deleted: batch.deletes.clone(), ..Written::default() };
         for id in &batch.deletes {
             self.records.remove(id);

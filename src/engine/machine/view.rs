@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::account::Account;
-use super::alerts::AlertKey;
-use super::api::{Batch, Patch, Post};
-use super::diff::{Goal, Operation, Step};
-use super::names::{Family, Key, Moment, Name, Record, Ttl, ZoneId};
-use super::settings::AccountName;
-use super::watch::Watch;
 use super::{Engine, Mode};
+use crate::engine::account::{Account, Usage};
+use crate::engine::alerts::AlertKey;
+use crate::engine::api::{Batch, Patch, Post};
+use crate::engine::diff::{Goal, Operation, Step};
+use crate::engine::names::{Family, Key, Moment, Name, Record, Ttl, ZoneId};
+use crate::engine::settings::AccountName;
+use crate::engine::watch::Watch;
 
 /// So long a record may be behind or unknown before that is an illness.
 const ILL_AFTER: Duration = Duration::from_secs(600);
@@ -109,7 +109,7 @@ pub struct Status {
     /// What is wrong, each thing once.
     pub troubles: Vec<ProblemStatus>,
     /// For each account.
-    pub budgets: BTreeMap<AccountName, BudgetStatus>,
+    pub budgets: BTreeMap<AccountName, Usage>,
     /// When a source is asked next.
     pub next_look_at: Option<Moment>,
     /// Why this host's records are ill, if they are: one has been behind, blocked or unknown for ten
@@ -169,25 +169,6 @@ pub enum RecordState {
     Blocked,
     /// The zone or the address is not known yet.
     Unknown,
-}
-
-/// What was spent of a budget, and how requests fared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BudgetStatus {
-    /// Requests in a window.
-    pub limit: u32,
-    /// Requests left in the window that ends now.
-    pub left: u32,
-    /// When the oldest request leaves the window.
-    pub resets_at: Option<Moment>,
-    /// Requests since the start.
-    pub requests: u64,
-    /// Those that were answered with 429.
-    pub throttled: u64,
-    /// Those that failed otherwise.
-    pub failed: u64,
-    /// Milliseconds that an answer took on average.
-    pub mean_millis: u64,
 }
 
 impl Engine {

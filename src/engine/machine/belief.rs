@@ -1,18 +1,19 @@
 //! What the looks come to: what is believed from now on, what is said of it, and which families this
 //! host does not have.
 //!
-//! Deliberately unknown: how a look goes, which is `address`; and what is done with an address.
+//! Deliberately unknown: how a look goes, which is `watch`; and what is done with an address.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::alerts::AlertKey;
-use super::names::{Family, Moment};
-use super::notice::{Notice, Problem};
-use super::settings::Tunnel;
-use super::watch::{self, LookError, Outcome, SourceId, Watch};
-use super::zone::Zone;
-use super::{Engine, ranges};
+use super::Engine;
+use crate::engine::alerts::AlertKey;
+use crate::engine::names::{Family, Moment};
+use crate::engine::notice::{Notice, Problem};
+use crate::engine::ranges;
+use crate::engine::settings::Tunnel;
+use crate::engine::watch::{self, LookError, Outcome, SourceId, Watch};
+use crate::engine::zone::Zone;
 
 impl Engine {
     pub(super) fn heard(&mut self, source: SourceId, answer: Result<IpAddr, LookError>, now: Moment) {
@@ -200,7 +201,7 @@ impl Engine {
     /// The one address that all our records of a family hold, by what Cloudflare has said. `None`: there
     /// are several, or none, or it is not known.
     fn published(&self, family: Family) -> Option<IpAddr> {
-        let zones = || self.accounts.values().flat_map(super::account::Account::zones);
+        let zones = || self.accounts.values().flat_map(crate::engine::account::Account::zones);
         if !zones().all(Zone::is_believed) {
             return None;
         }

@@ -5,13 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::cache::{Block, Claim, ZoneCache};
-use super::credential::{Credential, CredentialMemory};
-use super::names::{Family, Key, Moment, Name, Record, RecordId, ZoneId};
-use super::settings::{AccountName, Budget, CredentialId, Settings};
-use super::watch::{Believed, Holds};
-use super::zone::Zone;
 use super::{Engine, credential_of, unknown};
+use crate::engine::cache::{Block, Claim, ZoneCache};
+use crate::engine::credential::{Credential, CredentialMemory};
+use crate::engine::names::{Family, Key, Moment, Name, Record, RecordId, ZoneId};
+use crate::engine::settings::{AccountName, Budget, CredentialId, Settings};
+use crate::engine::watch::{Believed, Holds};
+use crate::engine::zone::Zone;
 
 /// What is remembered across a restart. All moments are on the clock of `now`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

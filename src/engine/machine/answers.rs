@@ -1,23 +1,23 @@
 //! What the answers of Cloudflare come to: for the credential, the zone and its records, and what is said of
 //! it.
 //!
-//! Deliberately unknown: how a zone is kept, which is `upkeep`; and how anything is worded.
+//! Deliberately unknown: how a zone is kept, which is `zone`; and how anything is worded.
 
 use std::collections::BTreeSet;
 
 use super::Engine;
-use super::account::{Effect, InFlight, Location};
-use super::alerts::AlertKey;
-use super::api::{self, Answer, Found};
-use super::cache::{Happened, Surprise};
-use super::credential::Ticket;
-use super::diff::{self, Operation};
-use super::failure::{Class, Failure};
-use super::names::{Key, Moment, ZoneId};
-use super::notice::{Notice, Problem};
-use super::settings::AccountName;
-use super::zone::{Parked, Progress, Reaction, Zone};
 use super::{Command, REREAD_EVERY, credential_of};
+use crate::engine::account::{Effect, InFlight, Location};
+use crate::engine::alerts::AlertKey;
+use crate::engine::api::{self, Answer, Found};
+use crate::engine::cache::{Happened, Surprise};
+use crate::engine::credential::Ticket;
+use crate::engine::diff::{self, Operation};
+use crate::engine::failure::{Class, Failure};
+use crate::engine::names::{Key, Moment, ZoneId};
+use crate::engine::notice::{Notice, Problem};
+use crate::engine::settings::AccountName;
+use crate::engine::zone::{Parked, Progress, Reaction, Zone};
 
 impl Engine {
     pub(super) fn answered(&mut self, ticket: Ticket, mut answer: Answer, now: Moment) {
@@ -85,8 +85,8 @@ impl Engine {
             }
             (Found::Zone(zone), Some(id)) => {
                 self.tell_odd(name, &zone, now);
-                if let Some(upkeep) = self.accounts.get_mut(name).and_then(|account| account.zone(id)) {
-                    upkeep.is_called(&zone);
+                if let Some(kept) = self.accounts.get_mut(name).and_then(|account| account.zone(id)) {
+                    kept.is_called(&zone);
                 }
                 self.assign(now);
                 self.unsaved = true;
