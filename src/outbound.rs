@@ -250,7 +250,6 @@ pub enum Sent {
 }
 
 /// What an error of a client means. Says nothing of the URL, a header or a body.
-#[must_use]
 pub fn trouble(error: &reqwest::Error) -> (Trouble, Sent) {
     if error.is_builder() {
         return (Trouble::Setup(root_cause(error)), Sent::Never);
@@ -300,7 +299,7 @@ fn of_tls(error: &rustls::Error) -> Trouble {
 
 /// The first of the month in which this version was made. A host's clock that is before it, or
 /// decades after it, is wrong. Seconds since 1970.
-const MADE: u64 = 1_793_491_200;
+pub const BUILT_AT: u64 = 1_793_491_200;
 const TWENTY_YEARS: u64 = 20 * 365 * 86_400;
 /// A server that shows a certificate which expired longer ago is rarer than a clock that is ahead. Seconds.
 const HALF_A_YEAR: u64 = 180 * 86_400;
@@ -322,7 +321,7 @@ fn of_certificate(error: &CertificateError, now: SystemTime) -> Trouble {
     let long_ago = limit.is_some_and(|limit| now.saturating_sub(limit) > HALF_A_YEAR);
     let limit = limit.map_or_else(|| "another date".to_owned(), date);
     let why = format!("{words} {limit}, and here it is {}", date(now));
-    if early || long_ago || !(MADE..MADE + TWENTY_YEARS).contains(&now) {
+    if early || long_ago || !(BUILT_AT..BUILT_AT + TWENTY_YEARS).contains(&now) {
         Trouble::Clock(why)
     } else {
         Trouble::Certificate(format!("{why}; is the clock right?"))
@@ -410,7 +409,6 @@ const LONGEST_SECRET: usize = 1024;
 
 /// The beginning of a foreign text on one line: at most `most` printable characters, runs of
 /// everything else shown as one blank, known secrets as `***`.
-#[must_use]
 pub fn excerpt(text: &[u8], most: usize) -> String {
     // Four bytes a character; a little more, because blanks are merged and secrets are replaced.
     let text = &text[..text.len().min(most.saturating_mul(8).saturating_add(LONGEST_SECRET))];

@@ -89,7 +89,6 @@ pub async fn run<W: AsRef<str>>(words: &[W], limits: Limits) -> Result<Zeroizing
 }
 
 /// Why a program could not be started, and what helps where a system's sandbox forbids it.
-#[must_use]
 pub fn why_not_run(error: &io::Error) -> String {
     let by_systemd = || std::env::var_os("NOTIFY_SOCKET").is_some();
     if error.kind() == io::ErrorKind::PermissionDenied && by_systemd() {

@@ -24,6 +24,7 @@ use crate::engine::settings::{AccountName, Source, Wanted};
 use crate::engine::watch::{self, LookError};
 use crate::engine::zone::Reason;
 use crate::engine::{Engine, Mode};
+use crate::outbound::BUILT_AT;
 use report::{Mark, Report};
 
 /// Options of `check`.
@@ -41,8 +42,6 @@ pub struct Options {
     sandbox: bool,
 }
 
-/// This version was written after this instant (2026-11-01): a clock that shows less is wrong.
-const WRITTEN_AFTER: Duration = Duration::from_secs(1_793_491_200);
 /// A clock that differs by more from the `Date` of an answer is wrong.
 const MOST_SKEW: Duration = Duration::from_secs(5 * 60);
 
@@ -170,15 +169,13 @@ async fn secrets(report: &mut Report, config: &Config, origin: Secrets) -> Optio
 /// The clock, by the date of an answer; where none came, by what is known without.
 fn clock(report: &mut Report, now: SystemTime, seen: &Seen) {
     let shows = humantime::format_rfc3339_seconds(now);
-    let dated = seen.dated.and_then(|seconds| u64::try_from(seconds).ok());
-    let dated = dated.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-    let denied = match dated {
+    let denied = match seen.dated {
         Some(dated) => {
             let skew = now.duration_since(dated).unwrap_or_else(|early| early.duration());
             let date = humantime::format_rfc3339_seconds(dated);
             (skew > MOST_SKEW).then(|| format!("the API dates its answers {date}"))
         }
-        None if now < SystemTime::UNIX_EPOCH + WRITTEN_AFTER => {
+        None if now < SystemTime::UNIX_EPOCH + Duration::from_secs(BUILT_AT) => {
             Some("this program was written later, so no certificate is accepted".into())
         }
         None if is_out_of_date(seen) => Some("the certificates that servers show are of another time".into()),
@@ -191,7 +188,7 @@ fn clock(report: &mut Report, now: SystemTime, seen: &Seen) {
             let words = format!("it shows {shows}, but {why}\n{remedy}");
             report.line(Mark::Fail(Exit::Partly), about, &words);
         }
-        None if dated.is_some() => report.line(Mark::Ok, about, &shows.to_string()),
+        None if seen.dated.is_some() => report.line(Mark::Ok, about, &shows.to_string()),
         None => {
             let words = format!("it shows {shows}; no answer came to compare it with");
             report.line(Mark::Warn, about, &words);

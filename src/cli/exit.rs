@@ -27,7 +27,6 @@ pub enum Exit {
 
 impl Exit {
     /// Of two ends the one that counts: 78 before 77 before 75 before 69 before all else.
-    #[must_use]
     pub fn or(self, other: Exit) -> Exit {
         let rank = |exit| match exit {
             Exit::Done => 0,
@@ -43,7 +42,6 @@ impl Exit {
     }
 
     /// The number that the caller sees.
-    #[must_use]
     pub fn number(self) -> u8 {
         match self {
             Exit::Done => 0,

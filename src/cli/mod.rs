@@ -125,7 +125,6 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// Every command and option, for what is made of them: the man page and the completions.
-#[must_use]
 pub fn grammar() -> clap::Command {
     CommandLine::command()
 }

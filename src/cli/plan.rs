@@ -76,7 +76,6 @@ fn tells(notice: &Notice, reasons: &BTreeSet<&str>) -> bool {
 }
 
 /// The plan as people read it.
-#[must_use]
 pub fn text(plan: &Plan, ink: Ink) -> String {
     let mut text = String::new();
     let mut zone = None;
@@ -98,7 +97,6 @@ pub fn text(plan: &Plan, ink: Ink) -> String {
 }
 
 /// Whether `--exit-code` makes a plan that was made an exit with 2.
-#[must_use]
 pub fn exit(plan: &Plan, options: Options, made: Exit) -> Exit {
     match made {
         Exit::Done if options.exit_code && !plan.changes.is_empty() => Exit::Changes,

@@ -44,7 +44,6 @@ pub enum Form {
 
 impl Form {
     /// What `--json` asks for.
-    #[must_use]
     pub fn asked(json: bool) -> Form {
         if json { Form::Json } else { Form::Text }
     }
@@ -81,7 +80,6 @@ pub enum Tone {
 
 impl Ink {
     /// `text` in a colour, or as it is.
-    #[must_use]
     pub fn paint<T: fmt::Display>(self, tone: Tone, text: T) -> String {
         let code = match tone {
             Tone::Good => "32",
@@ -98,7 +96,6 @@ impl Ink {
 }
 
 /// A TTL as the configuration writes it.
-#[must_use]
 pub fn ttl(ttl: Ttl) -> String {
     match ttl {
         Ttl::Auto => "auto".into(),
@@ -107,7 +104,6 @@ pub fn ttl(ttl: Ttl) -> String {
 }
 
 /// `1 request`, `2 requests`.
-#[must_use]
 pub fn count(number: usize, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {what}{plural}")

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::Url;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -49,7 +49,7 @@ pub struct Client {
     authorities: Authorities,
     spelling: Spelling,
     http: Mutex<outbound::Client>,
-    dated: OnceLock<i64>,
+    dated: OnceLock<SystemTime>,
     /// A write was left without an answer: something on the way may drop what is sent over a kept
     /// connection, and it is not known what.
     lost_a_write: AtomicBool,
@@ -119,7 +119,6 @@ impl Client {
     }
 
     /// Whether it accepts the certificates of these authorities, and of no others.
-    #[must_use]
     pub fn trusts(&self, authorities: &Authorities) -> bool {
         self.authorities == *authorities
     }
@@ -134,9 +133,8 @@ impl Client {
         }
     }
 
-    /// The `Date` of the first answer, in seconds since 1970: to judge this host's clock by.
-    #[must_use]
-    pub fn dated(&self) -> Option<i64> {
+    /// The `Date` of the first answer, to judge this host's clock by.
+    pub fn dated(&self) -> Option<SystemTime> {
         self.dated.get().copied()
     }
 

@@ -124,7 +124,6 @@ pub enum Warning {
 
 impl Reading {
     /// The warning that the secret's file is mounted alone and has been replaced outside.
-    #[must_use]
     pub fn outdated(&self) -> Option<&Warning> {
         self.warnings.iter().find(|warning| matches!(warning, Warning::Outdated(_)))
     }
@@ -276,7 +275,6 @@ impl Login {
     }
 
     /// The secret's origin.
-    #[must_use]
     pub fn origin(&self) -> &Origin {
         match self {
             Login::Token(origin) | Login::GlobalKey { key: origin, .. } => origin,
@@ -317,7 +315,6 @@ type Fetched = Result<(Zeroizing<Vec<u8>>, Vec<Warning>), Fault>;
 
 impl Origin {
     /// The environment variable, if the secret is in one.
-    #[must_use]
     pub fn variable(&self) -> Option<&str> {
         match self {
             Origin::Env(name) => Some(name),
@@ -326,7 +323,6 @@ impl Origin {
     }
 
     /// Whether nothing is started and nobody waited for to read it.
-    #[must_use]
     pub fn is_at_hand(&self) -> bool {
         match self {
             Origin::Env(_) | Origin::Credential(_) => true,
@@ -370,7 +366,6 @@ impl Origin {
 }
 
 /// The value of an environment variable without the quotation marks around it, which `docker --env-file` keeps.
-#[must_use]
 pub fn unquoted(value: &[u8]) -> &[u8] {
     match value.trim_ascii() {
         [first @ (b'"' | b'\''), inner @ .., last] if first == last => inner,

@@ -22,14 +22,12 @@ impl fmt::Debug for HashKey {
 
 impl HashKey {
     /// A new one from the system's entropy; `None` where it has none.
-    #[must_use]
     pub fn random() -> Option<HashKey> {
         let mut key = [0; 16];
         SystemRandom::new().fill(&mut key).ok().map(|()| HashKey(key))
     }
 
     /// The key in these 32 hexadecimal digits.
-    #[must_use]
     pub fn from_hex(text: &str) -> Option<HashKey> {
         let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let key = is_hex.then(|| u128::from_str_radix(text, 16).ok()).flatten()?;
@@ -37,7 +35,6 @@ impl HashKey {
     }
 
     /// As 32 hexadecimal digits.
-    #[must_use]
     pub fn to_hex(self) -> String {
         format!("{:032x}", u128::from_be_bytes(self.0))
     }
@@ -45,7 +42,6 @@ impl HashKey {
 
 impl Credential {
     /// Which credential this is: the same for the same secret (and e-mail address) and key.
-    #[must_use]
     pub fn id(&self, key: HashKey) -> CredentialId {
         let mut hash = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &key.0));
         if let Credential::GlobalKey { email, .. } = self {

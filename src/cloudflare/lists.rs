@@ -5,69 +5,56 @@
 //! what is on it is no answer. Figures that are absent contradict nothing. Deliberately unknown:
 //! what an entry is, and whether several pages fit together, which is the engine's to say.
 
-use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::Deserialize;
 
-use super::shapes::{self, Atom, Fields, Object};
+use super::shapes::{Envelope, Lenient};
 use crate::engine::api::Page;
 
-/// The raw form of an entry of a list. Its `id` is one of its fields.
-pub trait Entry<'a>: Fields<'a> {
-    /// What it becomes.
-    type Item;
+/// The identifier of an entry, and what it is; `None` for one that does not matter here.
+pub type Entry<T> = (Option<String>, Option<T>);
 
-    /// `None` for an entry that does not matter here.
-    fn read(self) -> Option<Self::Item>;
-}
-
-/// Reads a page of a list; `page` is the one that was asked for.
+/// Reads a page of a list; `asked` is the number of the one that was asked for.
 ///
 /// # Errors
 /// What is wrong with it, to be shown.
-pub fn page<'a, E: Entry<'a>>(body: &'a [u8], page: u32) -> Result<Page<E::Item>, String> {
-    let (list, paging) = shapes::result::<Option<List<'a, E>>>(body)?;
+pub fn page<T>(
+    envelope: &Envelope<'_>,
+    asked: u32,
+    read: impl Fn(Lenient<'_>) -> Entry<T>,
+) -> Result<Page<T>, String> {
+    let list: Option<Vec<Lenient<'_>>> = envelope.result.strict()?;
     let list = list.ok_or("the list is missing from the answer")?;
-    if let Some(contradiction) = paging.contradiction(page, list.entries) {
+    let entries = u32::try_from(list.len()).unwrap_or(u32::MAX);
+    let paging: Paging<'_> = envelope.paging.object();
+    if let Some(contradiction) = paging.contradiction(asked, entries) {
         return Err(format!("the list contradicts itself: {contradiction}"));
     }
-    let mut ids = list.ids.clone();
-    ids.sort_unstable();
-    if ids.windows(2).any(|two| two[0] == two[1]) {
+    let (mut ids, mut items) = (Vec::new(), Vec::new());
+    for (id, item) in list.into_iter().map(read) {
+        ids.extend(id.map(hash));
+        items.extend(item);
+    }
+    let mut sorted = ids.clone();
+    sorted.sort_unstable();
+    if sorted.windows(2).any(|two| two[0] == two[1]) {
         return Err("the list contradicts itself: an entry stands twice on one page".to_owned());
     }
-    Ok(Page {
-        items: list.items,
-        entries: list.entries,
-        total: paging.total(page, list.entries),
-        per_page: paging.per_page.number(),
-        ids: list.ids,
-    })
+    let total = paging.total(asked, entries);
+    Ok(Page { items, entries, total, per_page: paging.per_page.number(), ids })
 }
 
 /// `result_info`.
-#[derive(Default)]
-pub struct Paging<'a> {
-    page: Atom<'a>,
-    per_page: Atom<'a>,
-    count: Atom<'a>,
-    total_count: Atom<'a>,
-    total_pages: Atom<'a>,
-}
-
-impl<'a> Fields<'a> for Paging<'a> {
-    fn field(&mut self, name: &str) -> Option<&mut Atom<'a>> {
-        Some(match name {
-            "page" => &mut self.page,
-            "per_page" => &mut self.per_page,
-            "count" => &mut self.count,
-            "total_count" => &mut self.total_count,
-            "total_pages" => &mut self.total_pages,
-            _ => return None,
-        })
-    }
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Paging<'a> {
+    #[serde(borrow)]
+    page: Lenient<'a>,
+    per_page: Lenient<'a>,
+    count: Lenient<'a>,
+    total_count: Lenient<'a>,
+    total_pages: Lenient<'a>,
 }
 
 impl Paging<'_> {
@@ -111,41 +98,8 @@ impl Paging<'_> {
     }
 }
 
-/// A list of which only some entries are kept.
-struct List<'a, E: Entry<'a>> {
-    items: Vec<E::Item>,
-    entries: u32,
-    ids: Vec<u64>,
-}
-
-impl<'de: 'a, 'a, E: Entry<'a>> Deserialize<'de> for List<'a, E> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries<'a, E>(PhantomData<(&'a (), E)>);
-
-        impl<'de: 'a, 'a, E: Entry<'a>> Visitor<'de> for Entries<'a, E> {
-            type Value = List<'a, E>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut list = List { items: Vec::new(), entries: 0, ids: Vec::new() };
-                while let Some(Object { fields: mut raw, .. }) = seq.next_element::<Object<'a, E>>()? {
-                    list.entries = list.entries.saturating_add(1);
-                    let id = raw.field("id").and_then(|id| id.text());
-                    list.ids.extend(id.map(hash));
-                    list.items.extend(raw.read());
-                }
-                Ok(list)
-            }
-        }
-        deserializer.deserialize_seq(Entries(PhantomData))
-    }
-}
-
 /// The same in each process and at each time, since its keys are fixed.
-fn hash(id: &str) -> u64 {
+fn hash(id: String) -> u64 {
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
     hasher.finish()

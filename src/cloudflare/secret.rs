@@ -161,7 +161,6 @@ impl Secret {
     }
 
     /// What is odd about it.
-    #[must_use]
     pub fn oddities(&self, kind: Kind) -> Vec<Odd> {
         let short = self.0.len() < LEAST_CHARACTERS;
         let unlike = kind == Kind::GlobalKey && !short && !looks_like_key(&self.0);

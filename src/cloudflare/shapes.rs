@@ -5,38 +5,75 @@
 //! such, since they may stand in the way. Strict about what a write is answered with. Deliberately
 //! unknown: HTTP, what a refusal means.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
 use serde_json::error::Category;
+use serde_json::value::RawValue;
 
 use super::excerpt;
-use super::lists::{Entry, Paging};
 use crate::engine::api::{Listed, TokenStatus, Written, ZoneInfo};
 use crate::engine::failure::ApiError;
 use crate::engine::names::{AccountId, Family, Name, Record, RecordId, Ttl, ZoneId};
-
-/// Methods of a visitor for JSON that says nothing here.
-macro_rules! says_nothing {
-    ($($method:ident: $kind:ty),+) => {
-        $(fn $method<E>(self, _: $kind) -> Result<Self::Value, E> {
-            Ok(Self::Value::default())
-        })+
-    };
-}
 
 /// Errors of one answer that are kept.
 const MOST_ERRORS: usize = 20;
 /// Characters of an error's message that are kept.
 const MOST_MESSAGE: usize = 300;
-/// Fields of an object inside an entry that are kept.
-const MOST_FIELDS: usize = 16;
+
+/// A JSON value of an answer, read when it matters. One that is absent, null or of another kind than
+/// expected says nothing, instead of spoiling the whole answer.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Lenient<'a>(#[serde(borrow)] Option<&'a RawValue>);
+
+impl<'a> Lenient<'a> {
+    fn read<T: Deserialize<'a>>(self) -> Option<T> {
+        serde_json::from_str(self.0?.get()).ok()
+    }
+
+    /// The value, or `None` where it is absent or null.
+    ///
+    /// # Errors
+    /// It is of another kind.
+    pub fn strict<T: Deserialize<'a>>(self) -> Result<Option<T>, &'static str> {
+        serde_json::from_str(self.0.map_or("null", RawValue::get))
+            .map_err(|_| "its result does not have the form that Cloudflare documents")
+    }
+
+    /// The text, if it is one.
+    pub fn text(self) -> Option<String> {
+        self.read()
+    }
+
+    /// The number, also one that is written as a text.
+    pub fn number(self) -> Option<u32> {
+        self.read().or_else(|| self.text()?.parse().ok())
+    }
+
+    fn flag(self) -> Option<bool> {
+        self.read()
+    }
+
+    /// The texts of an array.
+    fn texts(self) -> Option<Vec<Box<str>>> {
+        let all: Vec<Lenient<'_>> = self.read()?;
+        Some(all.into_iter().filter_map(Lenient::text).map(Into::into).collect())
+    }
+
+    fn is_object(self) -> bool {
+        self.0.is_some_and(|raw| raw.get().starts_with('{'))
+    }
+
+    /// The fields of an object. Anything else reads as one without fields; serde alone would take the
+    /// items of an array for fields.
+    pub fn object<T: Default + Deserialize<'a>>(self) -> T {
+        self.read().filter(|_| self.is_object()).unwrap_or_default()
+    }
+}
 
 /// What every answer has around its result.
-pub struct Envelope {
+pub struct Envelope<'a> {
     /// Whether Cloudflare says that it did what was asked.
     pub success: bool,
     /// All errors, those inside `error_chain` included, outermost first.
@@ -45,6 +82,10 @@ pub struct Envelope {
     pub words: String,
     /// Where Cloudflare explains the error.
     pub link: Option<String>,
+    /// What was asked for.
+    pub result: Lenient<'a>,
+    /// What it says of the pages of a list.
+    pub paging: Lenient<'a>,
 }
 
 /// Why a body is no envelope.
@@ -72,23 +113,21 @@ pub struct Problem {
 }
 
 /// Reads the envelope; the result is only stepped over.
-pub fn envelope(body: &[u8]) -> Result<Envelope, NoEnvelope> {
-    #[derive(serde::Deserialize)]
+pub fn envelope(body: &[u8]) -> Result<Envelope<'_>, NoEnvelope> {
+    #[derive(Default, Deserialize)]
     #[serde(default)]
-    #[derive(Default)]
     struct Raw<'a> {
         #[serde(borrow)]
-        success: Atom<'a>,
-        errors: Errors,
-        error: Errors,
-        message: Errors,
-        messages: Errors,
-        #[serde(borrow)]
-        title: Atom<'a>,
-        #[serde(borrow)]
-        error_code: Atom<'a>,
-        #[serde(borrow)]
-        retry_after: Atom<'a>,
+        success: Lenient<'a>,
+        errors: Lenient<'a>,
+        error: Lenient<'a>,
+        message: Lenient<'a>,
+        messages: Lenient<'a>,
+        title: Lenient<'a>,
+        error_code: Lenient<'a>,
+        retry_after: Lenient<'a>,
+        result: Lenient<'a>,
+        result_info: Lenient<'a>,
     }
     let raw: Raw<'_> = serde_json::from_slice(body).map_err(|error| match error.classify() {
         Category::Eof if begins_as_json(body) => NoEnvelope::CutOff,
@@ -96,189 +135,101 @@ pub fn envelope(body: &[u8]) -> Result<Envelope, NoEnvelope> {
         _ => NoEnvelope::NoJson,
     })?;
     let elsewhere = [raw.error, raw.message, raw.messages].into_iter();
-    let words = elsewhere.map(|errors| errors.words()).find(|words| !words.is_empty()).unwrap_or_default();
-    let success = match (raw.success, raw.title.text()) {
-        (Atom::Flag(success), _) => success,
-        _ if !raw.errors.all.is_empty() => false,
+    let words = elsewhere.map(|raw| Errors::of(raw).words()).find(|words| !words.is_empty());
+    let words = words.unwrap_or_default();
+    let Errors { all: errors, link } = Errors::of(raw.errors);
+    let success = match (raw.success.flag(), raw.title.text()) {
+        (Some(success), _) => success,
+        _ if !errors.is_empty() => false,
         (_, Some(title)) => {
             return Err(NoEnvelope::Problem(Problem {
-                title: excerpt::clean(title, MOST_MESSAGE),
+                title: excerpt::clean(&title, MOST_MESSAGE),
                 code: raw.error_code.number(),
                 retry_after: raw.retry_after.number(),
             }));
         }
         _ => return Err(NoEnvelope::OtherJson(words)),
     };
-    Ok(Envelope { success, errors: raw.errors.all, words, link: raw.errors.link })
+    Ok(Envelope { success, errors, words, link, result: raw.result, paging: raw.result_info })
 }
 
 fn begins_as_json(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'{')
 }
 
-/// Reads the result of an answer, and what it says of the pages of a list.
-///
-/// # Errors
-/// What is wrong with it, to be shown.
-pub fn result<'a, T: Default + Deserialize<'a>>(body: &'a [u8]) -> Result<(T, Paging<'a>), String> {
-    #[derive(Default, serde::Deserialize)]
-    #[serde(default)]
-    struct Raw<'a, T> {
-        result: T,
-        #[serde(borrow)]
-        result_info: Object<'a, Paging<'a>>,
-    }
-    let raw: Raw<'a, T> = serde_json::from_slice(body)
-        .map_err(|_| "its result does not have the form that Cloudflare documents")?;
-    Ok((raw.result, raw.result_info.fields))
-}
-
-/// Fields of a JSON object that are kept.
-pub trait Fields<'a>: Default {
-    /// Where the field of this name goes; `None` for one that is not kept.
-    fn field(&mut self, name: &str) -> Option<&mut Atom<'a>>;
-}
-
-/// A JSON object of which some fields are kept. JSON of any other kind reads as one without fields,
-/// and of two fields of one name the last one counts.
-#[derive(Default)]
-pub struct Object<'a, T> {
-    /// The fields.
-    pub fields: T,
-    borrowed: PhantomData<&'a ()>,
-}
-
-impl<'de: 'a, 'a, T: Fields<'a>> Deserialize<'de> for Object<'a, T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyObject(Object { fields: T::default(), borrowed: PhantomData }))
-    }
-}
-
-struct AnyObject<'a, T>(Object<'a, T>);
-
-impl<'de: 'a, 'a, T: Fields<'a>> Visitor<'de> for AnyObject<'a, T> {
-    type Value = Object<'a, T>;
-
-    says_nothing!(visit_bool: bool, visit_u64: u64, visit_i64: i64, visit_f64: f64, visit_str: &str);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_unit<E>(self) -> Result<Object<'a, T>, E> {
-        Ok(self.0)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Object<'a, T>, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(self.0)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Object<'a, T>, A::Error> {
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match self.0.fields.field(&key) {
-                Some(field) => *field = map.next_value()?,
-                None => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(self.0)
-    }
-}
-
 /// A record of any type.
-#[derive(Default)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub struct RawRecord<'a> {
-    id: Atom<'a>,
-    kind: Atom<'a>,
-    name: Atom<'a>,
-    content: Atom<'a>,
-    ttl: Atom<'a>,
-    proxied: Atom<'a>,
-    comment: Atom<'a>,
-    tags: Atom<'a>,
-    meta: Atom<'a>,
+    /// Its identifier.
+    #[serde(borrow)]
+    pub id: Lenient<'a>,
+    #[serde(rename = "type")]
+    kind: Lenient<'a>,
+    name: Lenient<'a>,
+    content: Lenient<'a>,
+    ttl: Lenient<'a>,
+    proxied: Lenient<'a>,
+    comment: Lenient<'a>,
+    tags: Lenient<'a>,
+    meta: Lenient<'a>,
 }
 
-impl<'a> Fields<'a> for RawRecord<'a> {
-    fn field(&mut self, name: &str) -> Option<&mut Atom<'a>> {
-        Some(match name {
-            "id" => &mut self.id,
-            "type" => &mut self.kind,
-            "name" => &mut self.name,
-            "content" => &mut self.content,
-            "ttl" => &mut self.ttl,
-            "proxied" => &mut self.proxied,
-            "comment" => &mut self.comment,
-            "tags" => &mut self.tags,
-            "meta" => &mut self.meta,
-            _ => return None,
-        })
-    }
+/// What may say that a record is a Cloudflare product's. There is no list of these fields; they were seen.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Meta<'a> {
+    #[serde(borrow)]
+    read_only: Lenient<'a>,
+    product: Lenient<'a>,
+    managed_by: Lenient<'a>,
+    origin_worker_id: Lenient<'a>,
+    managed_by_argo_tunnel: Lenient<'a>,
+    managed_by_apps: Lenient<'a>,
+    email_routing: Lenient<'a>,
 }
 
-impl<'a> Entry<'a> for RawRecord<'a> {
-    type Item = Listed;
-
-    fn read(self) -> Option<Listed> {
+impl RawRecord<'_> {
+    /// The record, unless it is of a type that does not matter here.
+    pub fn listed(&self) -> Option<Listed> {
         let kind = self.kind.text().unwrap_or_default();
-        let family = Family::of_record_type(kind);
+        let family = Family::of_record_type(&kind);
         let is = |known: &str| kind.eq_ignore_ascii_case(known);
         if !(family.is_some() || is("CNAME") || is("NS") || kind.is_empty()) {
             return None;
         }
-        let name = Name::parse(self.name.text()?).ok()?;
+        let name = Name::parse(&self.name.text()?).ok()?;
         if is("CNAME") {
             return Some(Listed::Alias(name));
         }
         if is("NS") {
-            let server = self.content.text().map(|server| excerpt::clean(server, MOST_MESSAGE));
+            let server = self.content.text().map(|server| excerpt::clean(&server, MOST_MESSAGE));
             let server = server.filter(|server| !server.is_empty());
             return Some(Listed::Delegation(name, server.map_or("another server".into(), Into::into)));
         }
-        let read_only = self.meta.member("read_only").and_then(Atom::flag) == Some(true);
-        let product = product(&self.meta);
-        let id = self.id.text().and_then(RecordId::parse);
-        Some(match (family.and_then(|family| self.address(family).ok()), read_only) {
-            (Some(record), true) => Listed::Managed(record, product),
-            (Some(record), false) => Listed::Address(record),
-            (None, _) => Listed::Unreadable(name, id.map_or("".into(), |id| id.as_str().into())),
+        let Some(record) = family.and_then(|family| self.address(family).ok()) else {
+            let id = self.id.text().and_then(|id| RecordId::parse(&id));
+            return Some(Listed::Unreadable(name, id.map_or("".into(), |id| id.as_str().into())));
+        };
+        let meta: Meta<'_> = self.meta.object();
+        Some(match meta.read_only.flag() {
+            Some(true) => Listed::Managed(record, meta.manager()),
+            _ => Listed::Address(record),
         })
     }
-}
 
-/// The Cloudflare product that manages a record, as far as its `meta` says. There is no list of the
-/// names in it; these were seen.
-fn product(meta: &Atom<'_>) -> Option<Box<str>> {
-    const SEEN: [(&str, &str); 4] = [
-        ("origin_worker_id", "Workers"),
-        ("managed_by_argo_tunnel", "Cloudflare Tunnel"),
-        ("managed_by_apps", "Cloudflare Apps"),
-        ("email_routing", "Email Routing"),
-    ];
-    let says = |key| match meta.member(key) {
-        Some(Atom::Text(text)) => !text.is_empty(),
-        Some(Atom::Flag(flag)) => *flag,
-        _ => false,
-    };
-    let named = ["product", "managed_by"].into_iter().find_map(|key| meta.member(key)?.text());
-    let named = named.map(|name| excerpt::clean(name, 40)).filter(|name| !name.is_empty());
-    let seen = || SEEN.into_iter().find(|(key, _)| says(key)).map(|(_, product)| product.into());
-    named.map(Into::into).or_else(seen)
-}
-
-impl RawRecord<'_> {
     /// The A or AAAA record that a write must answer with.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn written(self) -> Result<Record, &'static str> {
-        let kind = self.kind.text().and_then(Family::of_record_type);
-        self.address(kind.ok_or("a record is of another type than was written")?)
+    pub fn written(&self) -> Result<Record, &'static str> {
+        let family = self.kind.text().and_then(|kind| Family::of_record_type(&kind));
+        self.address(family.ok_or("a record is of another type than was written")?)
     }
 
-    fn address(self, family: Family) -> Result<Record, &'static str> {
-        let id = self.id.text().and_then(RecordId::parse);
-        let name = self.name.text().and_then(|name| Name::parse(name).ok());
+    fn address(&self, family: Family) -> Result<Record, &'static str> {
+        let id = self.id.text().and_then(|id| RecordId::parse(&id));
+        let name = self.name.text().and_then(|name| Name::parse(&name).ok());
         let content = self.content.text().unwrap_or_default();
         let content = match family {
             Family::V4 => content.parse::<Ipv4Addr>().map(IpAddr::V4),
@@ -296,76 +247,95 @@ impl RawRecord<'_> {
     }
 }
 
-/// A zone.
-#[derive(Default)]
-pub struct RawZone<'a> {
-    id: Atom<'a>,
-    name: Atom<'a>,
-    account: Atom<'a>,
-    status: Atom<'a>,
-    kind: Atom<'a>,
-    plan: Atom<'a>,
-    paused: Atom<'a>,
-    permissions: Atom<'a>,
-}
-
-impl<'a> Fields<'a> for RawZone<'a> {
-    fn field(&mut self, name: &str) -> Option<&mut Atom<'a>> {
-        Some(match name {
-            "id" => &mut self.id,
-            "name" => &mut self.name,
-            "account" => &mut self.account,
-            "status" => &mut self.status,
-            "type" => &mut self.kind,
-            "plan" => &mut self.plan,
-            "paused" => &mut self.paused,
-            "permissions" => &mut self.permissions,
-            _ => return None,
-        })
+impl Meta<'_> {
+    /// The Cloudflare product that manages the record, as far as it says so.
+    fn manager(&self) -> Option<Box<str>> {
+        let named = [self.product, self.managed_by].into_iter().find_map(Lenient::text);
+        let named = named.map(|name| excerpt::clean(&name, 40)).filter(|name| !name.is_empty());
+        let says = |field: Lenient<'_>| {
+            field.flag() == Some(true) || field.text().is_some_and(|text| !text.is_empty())
+        };
+        let seen = [
+            (self.origin_worker_id, "Workers"),
+            (self.managed_by_argo_tunnel, "Cloudflare Tunnel"),
+            (self.managed_by_apps, "Cloudflare Apps"),
+            (self.email_routing, "Email Routing"),
+        ];
+        let seen = || seen.into_iter().find(|(field, _)| says(*field)).map(|(_, product)| product.into());
+        named.map(Into::into).or_else(seen)
     }
 }
 
-impl<'a> Entry<'a> for RawZone<'a> {
-    type Item = ZoneInfo;
+/// A zone.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct RawZone<'a> {
+    /// Its identifier.
+    #[serde(borrow)]
+    pub id: Lenient<'a>,
+    name: Lenient<'a>,
+    account: Lenient<'a>,
+    status: Lenient<'a>,
+    #[serde(rename = "type")]
+    kind: Lenient<'a>,
+    plan: Lenient<'a>,
+    paused: Lenient<'a>,
+    permissions: Lenient<'a>,
+}
 
-    fn read(self) -> Option<ZoneInfo> {
-        let word = |text: &str| excerpt::clean(text, 40).into();
-        let or_unknown = |atom: &Atom<'_>| atom.text().map_or("unknown".into(), word);
+/// What is read of the objects inside a zone.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Inside<'a> {
+    /// Of the account.
+    #[serde(borrow)]
+    id: Lenient<'a>,
+    /// Of the plan.
+    legacy_id: Lenient<'a>,
+}
+
+impl RawZone<'_> {
+    /// The zone, if it has a proper identifier and name.
+    pub fn zone(&self) -> Option<ZoneInfo> {
+        let word = |raw: Lenient<'_>| raw.text().map(|text| excerpt::clean(&text, 40).into());
+        let or_unknown = |raw| word(raw).unwrap_or_else(|| "unknown".into());
+        let account: Inside<'_> = self.account.object();
+        let plan: Inside<'_> = self.plan.object();
         Some(ZoneInfo {
-            id: self.id.text().and_then(ZoneId::parse)?,
-            name: Name::parse(self.name.text()?).ok()?,
-            status: or_unknown(&self.status),
-            kind: or_unknown(&self.kind),
-            plan: self.plan.member("legacy_id").and_then(Atom::text).map(word),
+            id: self.id.text().and_then(|id| ZoneId::parse(&id))?,
+            name: Name::parse(&self.name.text()?).ok()?,
+            status: or_unknown(self.status),
+            kind: or_unknown(self.kind),
+            plan: word(plan.legacy_id),
             paused: self.paused.flag().unwrap_or(false),
-            account: self.account.member("id").and_then(Atom::text).and_then(AccountId::parse),
+            account: account.id.text().and_then(|id| AccountId::parse(&id)),
             permissions: self.permissions.texts(),
         })
     }
 }
 
 /// What a batch did.
-#[derive(serde::Deserialize)]
+#[derive(Deserialize)]
 pub struct RawWritten<'a> {
     #[serde(default, borrow)]
-    deletes: Option<Vec<Object<'a, RawRecord<'a>>>>,
+    deletes: Option<Vec<Lenient<'a>>>,
     #[serde(default, borrow)]
-    patches: Option<Vec<Object<'a, RawRecord<'a>>>>,
+    patches: Option<Vec<Lenient<'a>>>,
     #[serde(default, borrow)]
-    posts: Option<Vec<Object<'a, RawRecord<'a>>>>,
+    posts: Option<Vec<Lenient<'a>>>,
 }
 
 impl RawWritten<'_> {
     /// # Errors
     /// What is wrong with one of the records.
     pub fn read(self) -> Result<Written, &'static str> {
-        let id = |raw: Object<'_, RawRecord<'_>>| {
-            let id = raw.fields.id.text().and_then(RecordId::parse);
+        let id = |raw: Lenient<'_>| {
+            let id = raw.object::<RawRecord<'_>>().id.text().and_then(|id| RecordId::parse(&id));
             id.ok_or("a deleted record has no proper id")
         };
-        let all = |raw: Option<Vec<Object<'_, RawRecord<'_>>>>| {
+        let all = |raw: Option<Vec<Lenient<'_>>>| {
             let records = raw.unwrap_or_default().into_iter();
-            records.map(|raw| raw.fields.written()).collect::<Result<_, _>>()
+            records.map(|raw| raw.object::<RawRecord<'_>>().written()).collect::<Result<_, _>>()
         };
         let deletes = self.deletes.unwrap_or_default().into_iter();
         Ok(Written {
@@ -377,148 +347,23 @@ impl RawWritten<'_> {
 }
 
 /// What verification says of a token.
-#[derive(Default)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub struct RawToken<'a> {
-    status: Atom<'a>,
-    expires_on: Atom<'a>,
-}
-
-impl<'a> Fields<'a> for RawToken<'a> {
-    fn field(&mut self, name: &str) -> Option<&mut Atom<'a>> {
-        match name {
-            "status" => Some(&mut self.status),
-            "expires_on" => Some(&mut self.expires_on),
-            _ => None,
-        }
-    }
+    #[serde(borrow)]
+    status: Lenient<'a>,
+    expires_on: Lenient<'a>,
 }
 
 impl RawToken<'_> {
     /// # Errors
     /// The answer has no status.
-    pub fn read(self) -> Result<TokenStatus, &'static str> {
-        let short = |text: &str| excerpt::clean(text, 40).into();
+    pub fn read(&self) -> Result<TokenStatus, &'static str> {
+        let short = |raw: Lenient<'_>| raw.text().map(|text| excerpt::clean(&text, 40).into());
         Ok(TokenStatus {
-            status: short(self.status.text().ok_or("the token has no status")?),
-            expires_on: self.expires_on.text().map(short),
+            status: short(self.status).ok_or("the token has no status")?,
+            expires_on: short(self.expires_on),
         })
-    }
-}
-
-/// A JSON value, as far as it can matter: a field that turns out to be of another kind than
-/// expected reads as absent instead of spoiling the whole answer.
-#[derive(Default)]
-pub enum Atom<'a> {
-    /// A text.
-    Text(Cow<'a, str>),
-    /// A whole number.
-    Number(u64),
-    /// `true` or `false`.
-    Flag(bool),
-    /// The texts of an array.
-    Texts(Vec<Box<str>>),
-    /// The first fields of an object.
-    Members(Vec<(Cow<'a, str>, Atom<'a>)>),
-    /// Anything else, and nothing.
-    #[default]
-    Other,
-}
-
-impl<'a> Atom<'a> {
-    /// The text, if it is one.
-    pub fn text(&self) -> Option<&str> {
-        match self {
-            Atom::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The number, also one that is written as a text.
-    pub fn number(&self) -> Option<u32> {
-        match self {
-            Atom::Number(number) => u32::try_from(*number).ok(),
-            Atom::Text(text) => text.parse().ok(),
-            _ => None,
-        }
-    }
-
-    fn flag(&self) -> Option<bool> {
-        match self {
-            Atom::Flag(flag) => Some(*flag),
-            _ => None,
-        }
-    }
-
-    fn texts(self) -> Option<Vec<Box<str>>> {
-        match self {
-            Atom::Texts(texts) => Some(texts),
-            _ => None,
-        }
-    }
-
-    fn member(&self, name: &str) -> Option<&Atom<'a>> {
-        match self {
-            Atom::Members(all) => all.iter().find(|(known, _)| known == name).map(|(_, value)| value),
-            _ => None,
-        }
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Atom<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyAtom)
-    }
-}
-
-struct AnyAtom;
-
-impl<'de> Visitor<'de> for AnyAtom {
-    type Value = Atom<'de>;
-
-    says_nothing!(visit_i64: i64, visit_f64: f64);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_bool<E>(self, flag: bool) -> Result<Atom<'de>, E> {
-        Ok(Atom::Flag(flag))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Atom<'de>, E> {
-        Ok(Atom::Number(number))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Atom<'de>, E> {
-        Ok(Atom::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Atom<'de>, E> {
-        Ok(Atom::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_unit<E>(self) -> Result<Atom<'de>, E> {
-        Ok(Atom::Other)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Atom<'de>, A::Error> {
-        let mut texts = Vec::new();
-        while let Some(atom) = seq.next_element::<Atom<'de>>()? {
-            if let Atom::Text(text) = atom {
-                texts.push(text.into());
-            }
-        }
-        Ok(Atom::Texts(texts))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Atom<'de>, A::Error> {
-        let mut members = Vec::new();
-        while let Some((key, value)) = map.next_entry()? {
-            if members.len() < MOST_FIELDS {
-                members.push((key, value));
-            }
-        }
-        Ok(Atom::Members(members))
     }
 }
 
@@ -531,75 +376,51 @@ struct Errors {
     link: Option<String>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawError<'a> {
+    #[serde(borrow)]
+    code: Lenient<'a>,
+    message: Lenient<'a>,
+    documentation_url: Lenient<'a>,
+    error_chain: Lenient<'a>,
+}
+
 impl Errors {
-    fn add(&mut self, more: Errors) {
-        let room = MOST_ERRORS.saturating_sub(self.all.len());
-        self.all.extend(more.all.into_iter().take(room));
-        self.link = self.link.take().or(more.link);
+    fn of(raw: Lenient<'_>) -> Errors {
+        let mut errors = Errors::default();
+        errors.add(raw);
+        errors
+    }
+
+    fn add(&mut self, raw: Lenient<'_>) {
+        for entry in raw.read().unwrap_or_else(|| vec![raw]) {
+            // Each level below this one has an error of its own, which ends the recursion.
+            if self.all.len() == MOST_ERRORS {
+                return;
+            }
+            if let Some(text) = entry.text() {
+                self.push(0, &text);
+            } else if entry.is_object() {
+                let error: RawError<'_> = entry.object();
+                let message = error.message.text();
+                let code = error.code.number().map_or(0, i64::from);
+                self.push(code, message.as_deref().unwrap_or("no message"));
+                let link = error.documentation_url.text().filter(|link| link.starts_with("https://"));
+                let link = link.map(|link| excerpt::clean(&link, MOST_MESSAGE));
+                self.link = self.link.take().or(link);
+                self.add(error.error_chain);
+            }
+        }
+    }
+
+    fn push(&mut self, code: i64, message: &str) {
+        self.all.push(ApiError { code, message: excerpt::clean(message, MOST_MESSAGE) });
     }
 
     /// All messages, without codes.
     fn words(&self) -> String {
         let words: Vec<_> = self.all.iter().map(|error| error.message.trim_end_matches('.')).collect();
         excerpt::clean(&words.join("; "), MOST_MESSAGE)
-    }
-}
-
-impl<'de> Deserialize<'de> for Errors {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyErrors)
-    }
-}
-
-struct AnyErrors;
-
-impl<'de> Visitor<'de> for AnyErrors {
-    type Value = Errors;
-
-    says_nothing!(visit_bool: bool, visit_u64: u64, visit_i64: i64, visit_f64: f64);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("errors")
-    }
-
-    fn visit_unit<E>(self) -> Result<Errors, E> {
-        Ok(Errors::default())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Errors, E> {
-        let error = ApiError { code: 0, message: excerpt::clean(text, MOST_MESSAGE) };
-        Ok(Errors { all: vec![error], link: None })
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Errors, A::Error> {
-        let mut errors = Errors::default();
-        while let Some(more) = seq.next_element::<Errors>()? {
-            errors.add(more);
-        }
-        Ok(errors)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Errors, A::Error> {
-        let (mut code, mut message, mut link) = (Atom::Other, Atom::Other, Atom::Other);
-        let mut chain = Errors::default();
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match &*key {
-                "code" => code = map.next_value()?,
-                "message" => message = map.next_value()?,
-                "documentation_url" => link = map.next_value()?,
-                "error_chain" => chain = map.next_value()?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        let link = link.text().filter(|link| link.starts_with("https://"));
-        let mut errors = Errors {
-            all: vec![ApiError {
-                code: code.number().map_or(0, i64::from),
-                message: excerpt::clean(message.text().unwrap_or("no message"), MOST_MESSAGE),
-            }],
-            link: link.map(|link| excerpt::clean(link, MOST_MESSAGE)),
-        };
-        errors.add(chain);
-        Ok(errors)
     }
 }

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::lists::Entry as _;
-use super::shapes::{Envelope, NoEnvelope, Object};
+use super::shapes::{Envelope, Lenient, NoEnvelope, RawRecord, RawToken, RawWritten, RawZone};
 use super::{excerpt, headers, lists, shapes, verdict};
 use crate::engine::api::{Answer, Batch, Found, Patch, Post, Request, Written};
 use crate::engine::failure::{ApiError, Class, Failure};
@@ -46,7 +45,6 @@ pub struct HttpAnswer<'a> {
 ///
 /// Names are ASCII letters, digits, `-`, `_`, `.` and `*`, identifiers are hexadecimal: all of it
 /// may stand in a query as it is (RFC 3986, section 3.4), so nothing is percent-encoded.
-#[must_use]
 pub fn encode(request: &Request) -> HttpRequest {
     let get = |path| HttpRequest { method: "GET", path, body: None };
     let only = |key: &str, name: &Option<Name>| {
@@ -78,7 +76,6 @@ pub fn encode(request: &Request) -> HttpRequest {
 /// Turns an answer of HTTP into the engine's.
 ///
 /// Answers that mean nothing are failures like others; no answer whatever makes this panic.
-#[must_use]
 pub fn decode(request: &Request, answer: &HttpAnswer<'_>) -> Answer {
     let envelope = shapes::envelope(answer.body);
     let asked_in_body = match &envelope {
@@ -96,7 +93,7 @@ pub fn decode(request: &Request, answer: &HttpAnswer<'_>) -> Answer {
 fn outcome(
     request: &Request,
     answer: &HttpAnswer<'_>,
-    envelope: Result<Envelope, NoEnvelope>,
+    envelope: Result<Envelope<'_>, NoEnvelope>,
 ) -> Result<Found, Failure> {
     let status = answer.status;
     let success = (200..300).contains(&status);
@@ -109,7 +106,7 @@ fn outcome(
         incomplete: matches!(status, 408 | 504 | 524),
     };
     match envelope {
-        Ok(envelope) if envelope.success && success => found(request, answer.body).map_err(|why| {
+        Ok(envelope) if envelope.success && success => found(request, &envelope).map_err(|why| {
             let detail = format!("the answer cannot be used: {why}");
             fail(verdict::uncertain(request), envelope.errors, detail)
         }),
@@ -168,32 +165,37 @@ fn foreign(request: &Request, answer: &HttpAnswer<'_>, why: NoEnvelope) -> (Clas
 ///
 /// # Errors
 /// Why the answer cannot be used.
-fn found(request: &Request, body: &[u8]) -> Result<Found, String> {
+fn found(request: &Request, envelope: &Envelope<'_>) -> Result<Found, String> {
     Ok(match request {
-        Request::Zones { page, .. } => Found::Zones(lists::page::<shapes::RawZone<'_>>(body, *page)?),
+        Request::Zones { page, .. } => Found::Zones(lists::page(envelope, *page, |entry: Lenient<'_>| {
+            let raw: RawZone<'_> = entry.object();
+            (raw.id.text(), raw.zone())
+        })?),
         Request::Zone(id) => {
-            let (raw, _) = shapes::result::<Object<'_, shapes::RawZone<'_>>>(body)?;
-            let zone = raw.fields.read().ok_or("it has no zone in it")?;
+            let raw: RawZone<'_> = envelope.result.object();
+            let zone = raw.zone().ok_or("it has no zone in it")?;
             if zone.id != *id {
                 return Err("it is about another zone".to_owned());
             }
             Found::Zone(zone)
         }
         Request::Records { page, .. } | Request::NameServers { page, .. } => {
-            Found::Records(lists::page::<shapes::RawRecord<'_>>(body, *page)?)
+            Found::Records(lists::page(envelope, *page, |entry: Lenient<'_>| {
+                let raw: RawRecord<'_> = entry.object();
+                (raw.id.text(), raw.listed())
+            })?)
         }
         Request::Batch { batch, .. } => {
-            let (raw, _) = shapes::result::<Option<shapes::RawWritten<'_>>>(body)?;
-            let raw = raw.ok_or("it says success, but not what was changed")?;
-            let written = raw.read()?;
+            let raw: Option<RawWritten<'_>> = envelope.result.strict()?;
+            let written = raw.ok_or("it says success, but not what was changed")?.read()?;
             if !answers(&written, batch) {
                 return Err("it is not about the changes that were sent".to_owned());
             }
             Found::Written(written)
         }
         Request::Verify(_) => {
-            let (raw, _) = shapes::result::<Object<'_, shapes::RawToken<'_>>>(body)?;
-            Found::Token(raw.fields.read()?)
+            let raw: RawToken<'_> = envelope.result.object();
+            Found::Token(raw.read()?)
         }
     })
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::cloudflare::client::{BadApi, Client};
 use crate::cloudflare::credential::{Access, Credential, Fault, Login, Origin, Reading, SecretError};
@@ -41,7 +41,6 @@ pub enum Locked {
 
 impl Locked {
     /// Whether a later try may help although nobody changes anything.
-    #[must_use]
     pub fn is_passing(&self) -> bool {
         matches!(self, Locked::Secret(_, SecretError { fault: Fault::Short(_), .. }))
     }
@@ -145,20 +144,17 @@ impl Accounts {
     }
 
     /// The account of this name.
-    #[must_use]
     pub fn get(&self, name: &AccountName) -> Option<&Account> {
         self.0.get(name)
     }
 
     /// Which credential an account has; as good as unknown without a key, or an account.
-    #[must_use]
     pub fn credential_id(&self, name: &AccountName, key: Option<HashKey>) -> CredentialId {
         let account = self.get(name).zip(key);
         account.map(|(account, key)| account.credential.id(key)).unwrap_or_default()
     }
 
     /// How each account is reached.
-    #[must_use]
     pub fn accesses(&self) -> BTreeMap<AccountName, Access> {
         let accesses = self.0.iter();
         accesses.map(|(name, account)| (name.clone(), account.access.clone())).collect()
@@ -199,9 +195,8 @@ impl Accounts {
         }
     }
 
-    /// The `Date` of an answer, in seconds since 1970, if there was one.
-    #[must_use]
-    pub fn dated(&self) -> Option<i64> {
+    /// The `Date` of an answer, if there was one.
+    pub fn dated(&self) -> Option<SystemTime> {
         self.0.values().find_map(|account| account.client.dated())
     }
 
@@ -213,7 +208,6 @@ impl Accounts {
 
 impl Account {
     /// What proves who we are, and where it is read.
-    #[must_use]
     pub fn login(&self) -> Login {
         self.access.login.clone()
     }

@@ -15,7 +15,6 @@ use tokio::net::unix::pipe;
 use crate::engine::names::Moment;
 
 /// The present instant on the engine's clock.
-#[must_use]
 pub fn now() -> Moment {
     let time = clock_gettime(ClockId::Boottime);
     Moment::from_millis(time.tv_sec * 1000 + time.tv_nsec / 1_000_000)
@@ -30,25 +29,21 @@ pub struct Both {
 
 impl Both {
     /// Reads both clocks.
-    #[must_use]
     pub fn read() -> Both {
         Both { wall: SystemTime::now(), moment: now() }
     }
 
     /// Two clocks that show these instants at the same time.
-    #[must_use]
     pub fn at(wall: SystemTime, moment: Moment) -> Both {
         Both { wall, moment }
     }
 
     /// The instant that both clocks show.
-    #[must_use]
     pub fn moment(self) -> Moment {
         self.moment
     }
 
     /// When `moment` is, on the wall. An instant before 1970 is 1970.
-    #[must_use]
     pub fn to_wall(self, moment: Moment) -> SystemTime {
         let wall = if moment <= self.moment {
             self.wall.checked_sub(self.moment.since(moment))
@@ -59,7 +54,6 @@ impl Both {
     }
 
     /// The instant at which the wall clock shows `wall`: in the future by `ahead` at most.
-    #[must_use]
     pub fn to_moment(self, wall: SystemTime, ahead: Duration) -> Moment {
         match wall.duration_since(self.wall) {
             Ok(to_come) => self.moment + to_come.min(ahead),
@@ -79,7 +73,6 @@ pub struct Alarm {
 
 impl Alarm {
     /// An alarm that is not set. Must be called within the runtime.
-    #[must_use]
     pub fn new() -> Alarm {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Boottime, flags)

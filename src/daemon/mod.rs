@@ -25,7 +25,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::UnixStream;
 use tokio::task::{JoinError, JoinSet};
@@ -123,8 +123,8 @@ pub struct Seen {
     pub heard: Vec<(SourceId, Result<IpAddr, LookError>)>,
     /// What Cloudflare said.
     pub answers: Vec<(AccountName, Request, Answer)>,
-    /// The `Date` of one of its answers, in seconds since 1970.
-    pub dated: Option<i64>,
+    /// The `Date` of one of its answers.
+    pub dated: Option<SystemTime>,
 }
 
 /// Why the loop did not begin, or broke off.
@@ -614,7 +614,6 @@ fn tell_authorities(config: &Config) {
 }
 
 /// A number that differs from start to start: for jitter, never for secrets.
-#[must_use]
 pub fn seed() -> u64 {
     // The standard library seeds its hashers from the system's entropy.
     let mut hasher = std::hash::RandomState::new().build_hasher();

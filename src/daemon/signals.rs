@@ -79,7 +79,6 @@ impl Signals {
     }
 
     /// Whether SIGHUP arrives here; else it was ignored at the start.
-    #[must_use]
     pub fn heed_hangups(&self) -> bool {
         self.hangup.is_some()
     }

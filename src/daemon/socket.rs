@@ -35,7 +35,6 @@ pub const USUAL_PLACE: &str = "/run/stayput/stayput.sock";
 /// The places that are named, the first of which a daemon takes: what the configuration says,
 /// `$STAYPUT_SOCKET`, and `stayput.sock` in the first folder of `$RUNTIME_DIRECTORY` and in
 /// `$XDG_RUNTIME_DIR`. [`USUAL_PLACE`] follows without being named.
-#[must_use]
 pub fn places(stated: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let folder = |name: &str| {
@@ -54,7 +53,6 @@ pub fn places(stated: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsStrin
 }
 
 /// Where a daemon of this user listens: the first of `places`; without any, root has the usual place.
-#[must_use]
 pub fn place(places: Vec<PathBuf>) -> Option<PathBuf> {
     let usual = || rustix::process::geteuid().is_root().then(|| PathBuf::from(USUAL_PLACE));
     places.into_iter().next().or_else(usual)

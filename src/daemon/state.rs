@@ -144,7 +144,6 @@ pub struct Opened {
 
 /// Where the state belongs: `$STATE_DIRECTORY/state.json` (the first folder of several), else
 /// `$STAYPUT_STATE` (a folder for it, or the file itself), else nowhere.
-#[must_use]
 pub fn place(directory: Option<&OsStr>, file: Option<&OsStr>) -> Option<PathBuf> {
     let set = |value: &&OsStr| !value.is_empty();
     if let Some(folders) = directory.filter(set) {
@@ -156,7 +155,6 @@ pub fn place(directory: Option<&OsStr>, file: Option<&OsStr>) -> Option<PathBuf>
 }
 
 /// Opens, locks and reads the state file.
-#[must_use]
 pub fn open(path: PathBuf, clocks: Both) -> Opened {
     match std::fs::symlink_metadata(&path) {
         Ok(there) if there.is_symlink() => return nothing_but(None, Trouble::Link(path)),
@@ -193,7 +191,6 @@ pub fn open(path: PathBuf, clocks: Both) -> Opened {
 
 /// Reads the state file and leaves it alone: a running daemon may hold it. What cannot be read is
 /// simply not known.
-#[must_use]
 pub fn look(path: &Path, clocks: Both) -> Opened {
     let is_file = std::fs::symlink_metadata(path).is_ok_and(|there| there.is_file());
     let file = is_file.then(|| open_itself(path).ok()).flatten();

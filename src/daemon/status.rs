@@ -168,7 +168,6 @@ impl TryFrom<String> for Stamp {
 impl Document {
     /// What the engine knows. Every instant is dated by the wall clock of now: a clock that was set since
     /// makes no age wrong.
-    #[must_use]
     pub fn of(status: Status, since: Moment, clocks: Both) -> Document {
         let stamp = |moment| Stamp(clocks.to_wall(moment));
         let told = told(&status.troubles);
@@ -190,7 +189,6 @@ impl Document {
 }
 
 /// Whether all is well, in one line.
-#[must_use]
 pub fn health(status: &Status) -> String {
     match &status.ill {
         None => HEALTHY.to_owned(),

@@ -39,7 +39,6 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// Reads what the manager wants from the environment.
-    #[must_use]
     pub fn from_environment(now: Moment) -> Supervisor {
         // Below 20 ms the limit is a mistake, and beating it would be a busy loop.
         let beat = sd_notify::watchdog_enabled()
@@ -79,7 +78,6 @@ impl Supervisor {
     }
 
     /// Whether anybody listens.
-    #[must_use]
     pub fn is_there(&self) -> bool {
         self.socket.is_some()
     }
@@ -104,7 +102,6 @@ impl Supervisor {
     }
 
     /// When [`Supervisor::beat`] is due next; `None`: it need not be called.
-    #[must_use]
     pub fn beat_at(&self) -> Option<Moment> {
         self.next_beat.into_iter().chain(self.offer_at).min()
     }
@@ -160,7 +157,6 @@ fn send(socket: &OsStr, text: &str) -> io::Result<()> {
 }
 
 /// What is published, how it is, and what comes next, in one line.
-#[must_use]
 pub fn line(status: &Status, clocks: Both) -> String {
     let mut parts: Vec<String> = Vec::new();
     for (family, address) in &status.addresses {

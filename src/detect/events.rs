@@ -64,7 +64,6 @@ pub struct News {
 }
 
 /// The families that the host does not have. None, if the kernel cannot be asked.
-#[must_use]
 pub fn missing() -> BTreeSet<Family> {
     picture().map(|picture| picture.missing(&BTreeSet::new())).unwrap_or_default()
 }
@@ -80,7 +79,6 @@ enum Reopen {
 impl Events {
     /// Begins to listen. Must be called within the runtime. It never fails: what cannot be had is said
     /// once in the log, as a detail, and done without.
-    #[must_use]
     pub fn listen() -> Events {
         let mut events = Events {
             socket: None,
@@ -108,7 +106,6 @@ impl Events {
     }
 
     /// The families that the host does not have, as last told.
-    #[must_use]
     pub fn missing(&self) -> &BTreeSet<Family> {
         &self.missing
     }

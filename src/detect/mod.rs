@@ -68,7 +68,6 @@ impl BuiltIn {
 
 impl Source {
     /// The built-in source for this family; `None` where it has none.
-    #[must_use]
     pub fn built_in(which: BuiltIn, family: Family) -> Option<Source> {
         let (name, url) = match (which, family) {
             (BuiltIn::Cloudflare, _) => ("cloudflare", "https://api.cloudflare.com/cdn-cgi/trace"),
@@ -81,14 +80,12 @@ impl Source {
     }
 
     /// A program that prints an address.
-    #[must_use]
     pub fn command(words: Vec<Box<str>>) -> Source {
         let program = words.first().map_or("", |program| program);
         Source::Command { label: format!("command {program}").into(), words }
     }
 
     /// How the source is called in messages and in the state: without what may be secret.
-    #[must_use]
     pub fn label(&self) -> Box<str> {
         match self {
             Source::Url { label, .. } | Source::Command { label, .. } => label.clone(),
@@ -98,7 +95,6 @@ impl Source {
     }
 
     /// Whether it is a Cloudflare trace, by its path.
-    #[must_use]
     pub fn is_trace(&self) -> bool {
         let Source::Url { url, .. } = self else { return false };
         let path = url.split(['?', '#']).next().unwrap_or_default();
@@ -106,7 +102,6 @@ impl Source {
     }
 
     /// The source, with a number in its label if one of the others has the same.
-    #[must_use]
     pub fn told_apart_from(mut self, others: &[Source]) -> Source {
         let first = self.label();
         for number in 2..others.len() + 2 {
@@ -121,7 +116,6 @@ impl Source {
     }
 
     /// Whether it is asked without leaving this host, so that no route is needed.
-    #[must_use]
     pub fn is_on_this_host(&self) -> bool {
         let Source::Url { url, .. } = self else { return true };
         let url = reqwest::Url::parse(url).ok();
@@ -131,7 +125,6 @@ impl Source {
     }
 
     /// Who runs it. What is said on this host stands for itself.
-    #[must_use]
     pub fn operator(&self) -> Box<str> {
         match self {
             Source::Url { operator, .. } => operator.clone(),
@@ -168,7 +161,6 @@ const LONGEST_ANSWER: usize = 4096;
 
 impl Detector {
     /// A detector that has asked nobody yet. Costs nothing until it is used.
-    #[must_use]
     pub fn new(authorities: &Authorities) -> Detector {
         Detector { limits: Limits::default(), web: https::Clients::new(authorities) }
     }

@@ -90,7 +90,6 @@ impl Authorities {
     }
 
     /// How many there are beside the built-in ones.
-    #[must_use]
     pub fn added(&self) -> usize {
         self.added.len()
     }

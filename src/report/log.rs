@@ -127,7 +127,6 @@ pub fn tell(notice: &Notice) {
 
 impl Color {
     /// Whether colours are to be used on `stream`.
-    #[must_use]
     pub fn on(self, stream: &impl IsTerminal) -> bool {
         let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
         let dumb = || std::env::var_os("TERM").is_some_and(|term| term == "dumb");

@@ -48,8 +48,8 @@ fn at(seconds: u64) -> SystemTime {
 
 #[test]
 fn a_clock_is_judged_by_the_date_of_an_answer() {
-    let now = WRITTEN_AFTER.as_secs() + 86_400;
-    let seen = || Seen { dated: i64::try_from(now).ok(), ..Seen::default() };
+    let now = BUILT_AT + 86_400;
+    let seen = || Seen { dated: Some(at(now)), ..Seen::default() };
     let year = 365 * 86_400;
     for wrong in [0, now - 6 * year, now - 301, now + 301, now + 5 * year] {
         let (text, exit) = said(|report| clock(report, at(wrong), &seen()));
@@ -67,7 +67,7 @@ fn a_clock_is_judged_by_the_date_of_an_answer() {
 fn without_a_dated_answer_a_clock_is_wrong_or_not_known_to_be_right() {
     let (text, exit) = said(|report| clock(report, at(0), &Seen::default()));
     assert!(text.starts_with("FAIL  clock") && exit == Exit::Partly, "{text}");
-    let later = at(WRITTEN_AFTER.as_secs());
+    let later = at(BUILT_AT);
     let (text, exit) = said(|report| clock(report, later, &Seen::default()));
     assert!(text.starts_with("warn  clock") && text.contains("no answer came"), "{text}");
     assert_eq!(exit, Exit::Done);

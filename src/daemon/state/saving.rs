@@ -74,25 +74,21 @@ impl Saver {
     }
 
     /// The number of the newest snapshot, whose save may still run.
-    #[must_use]
     pub fn newest(&self) -> u64 {
         self.begun
     }
 
     /// The number that the next snapshot will have.
-    #[must_use]
     pub fn next(&self) -> u64 {
         self.begun + 1
     }
 
     /// Whether the save of this snapshot has ended. If it failed, there is no state that would be believed.
-    #[must_use]
     pub fn has_ended(&self, snapshot: u64) -> bool {
         snapshot <= self.ended
     }
 
     /// Since when a save runs.
-    #[must_use]
     pub fn saving_since(&self) -> Option<Moment> {
         self.running.as_ref().map(|running| running.since)
     }

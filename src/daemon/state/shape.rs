@@ -153,7 +153,6 @@ struct Place {
 }
 
 /// The text of the file.
-#[must_use]
 pub fn write(kept: &Kept, clocks: Both) -> Vec<u8> {
     let snapshot = &kept.snapshot;
     let state = State {
