@@ -191,6 +191,12 @@ fn build(way: &Way, tls: rustls::ClientConfig, names: Names) -> Result<reqwest::
     client.build().map_err(|error| Trouble::Setup(root_cause(&error)))
 }
 
+/// Whether the host of a URL is this one, so that nobody on the way can read what is sent.
+pub fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// What went wrong on the way to an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {

@@ -42,7 +42,21 @@ const MAY_KNOW: [(&str, &[&str]); 11] = [
     ),
     ("sandbox", &["engine::names", "engine::ranges", "engine::settings"]),
     ("daemon", &["engine", "detect", "cloudflare", "report", "config", "mask", "outbound::Authorities"]),
-    ("cli", &["engine", "detect", "cloudflare", "report", "config", "daemon", "sandbox", "mask", "outbound", "process"]),
+    (
+        "cli",
+        &[
+            "engine",
+            "detect",
+            "cloudflare",
+            "report",
+            "config",
+            "daemon",
+            "sandbox",
+            "mask",
+            "outbound",
+            "process",
+        ],
+    ),
 ];
 
 /// Names that say nothing.

@@ -11,15 +11,15 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::cli::exit::Exit;
-use crate::cli::show::{self, Form};
+use crate::cli::show::Form;
 use crate::cli::{Everywhere, loading};
 use crate::cloudflare::client::Client;
 use crate::config::Config;
-use crate::daemon::{Audience, Job, Memory, Outcome, Secrets, Seen, accounts};
+use crate::daemon::{Audience, Job, Outcome, Secrets, Seen, accounts};
 use crate::engine::api::{Found, Request, ZoneInfo};
 use crate::engine::failure::Class;
 use crate::engine::names::{Key, Name, Ttl, ZoneId};
-use crate::engine::notice::{Notice, Problem, Severity};
+use crate::engine::notice::{Notice, Problem, Severity, count};
 use crate::engine::settings::{AccountName, Source, Wanted};
 use crate::engine::watch::{self, LookError};
 use crate::engine::zone::Reason;
@@ -58,21 +58,12 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
         configuration(&mut report, &job.config);
         return work(report, Job { audience: Audience::Caller, ..job }).await;
     }
-    let config = loading::load(everywhere, form)?;
-    configuration(&mut report, &config);
+    let job = loading::job(everywhere, Mode::Plan, form)?;
+    configuration(&mut report, &job.config);
     if options.offline {
         return report.end(Exit::Done);
     }
-    let job = Job {
-        mode: Mode::Plan,
-        audience: Audience::Caller,
-        reread: loading::reread(everywhere),
-        config,
-        memory: Memory::None,
-        secrets: Secrets::Real,
-        socket: None,
-    };
-    work(report, job).await
+    work(report, Job { audience: Audience::Caller, ..job }).await
 }
 
 /// What the configuration says is tried, as far as reading goes.
@@ -104,9 +95,9 @@ fn configuration(report: &mut Report, config: &Config) {
     let names: BTreeSet<&Name> = settings.records.keys().map(|key| &key.name).collect();
     let words = format!(
         "{} ({}), {}",
-        show::count(names.len(), "name"),
-        show::count(settings.records.len(), "record"),
-        show::count(settings.accounts.len(), "account")
+        count(names.len(), "name"),
+        count(settings.records.len(), "record"),
+        count(settings.accounts.len(), "account")
     );
     report.line(Mark::Ok, (STEP, "names"), &words);
     for warning in &config.warnings {
@@ -296,7 +287,7 @@ fn beyond_the_plan(report: &mut Report, zone: &ZoneInfo, records: &[(&Key, &Want
         let others: BTreeSet<&Name> = names.filter(|name| *name != first).collect();
         let and = match others.len() {
             0 => String::new(),
-            others => format!(" and {}", show::count(others, "other name")),
+            others => format!(" and {}", count(others, "other name")),
         };
         let words =
             format!("{first}{and}: {} is a zone of the {plan} plan, which has {what}\n{remedy}", zone.name);

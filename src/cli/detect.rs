@@ -19,6 +19,7 @@ use crate::detect::{Detector, events};
 #[cfg(feature = "sandbox")]
 use crate::engine::Mode;
 use crate::engine::names::Family;
+use crate::engine::notice::count;
 use crate::engine::ranges;
 use crate::engine::settings::Tunnel;
 use crate::engine::watch::{self, LookError};
@@ -145,17 +146,8 @@ impl Finding {
         if self.is_tunnelled() {
             return None;
         }
-        let mut sayers: BTreeMap<IpAddr, BTreeSet<&str>> = BTreeMap::new();
-        for said in &self.said {
-            if let Ok(address) = said.answer {
-                let operators = sayers.entry(address).or_default();
-                operators.insert(&said.operator);
-                if operators.len() >= self.needed {
-                    return Some(address);
-                }
-            }
-        }
-        None
+        let mut heard = self.said.iter().filter_map(|said| said.answer.clone().ok());
+        heard.find(|address| self.operators_of(*address) >= self.needed)
     }
 
     fn operators_of(&self, address: IpAddr) -> usize {
@@ -165,9 +157,9 @@ impl Finding {
 
     /// Why that is believed, or why nothing is.
     fn why(&self) -> String {
-        let need = show::count(self.needed, "operator");
+        let need = count(self.needed, "operator");
         if let Some(address) = self.believed() {
-            let say = show::count(self.operators_of(address), "operator");
+            let say = count(self.operators_of(address), "operator");
             let verb = if self.operators_of(address) == 1 { "says" } else { "say" };
             return format!("{say} {verb} so, {} needed", self.needed);
         }
@@ -226,14 +218,8 @@ fn text(findings: &[Finding], ink: Ink) -> String {
 #[derive(Serialize)]
 struct Document {
     format: u32,
-    families: Families,
-}
-
-/// `None`: the family is off.
-#[derive(Serialize)]
-struct Families {
-    ipv4: Option<Found>,
-    ipv6: Option<Found>,
+    /// `None`: the family is off.
+    families: BTreeMap<&'static str, Option<Found>>,
 }
 
 #[derive(Serialize)]
@@ -255,7 +241,8 @@ struct Answered {
 impl Document {
     fn of(findings: &[Finding]) -> Document {
         let found = |family| findings.iter().find(|finding| finding.family == family).map(Found::of);
-        Document { format: FORMAT, families: Families { ipv4: found(Family::V4), ipv6: found(Family::V6) } }
+        let families = Family::ALL.map(|family| (family.key(), found(family)));
+        Document { format: FORMAT, families: families.into() }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::cli::exit::Exit;
 use crate::cli::show::{self, Form};
 use crate::config::{self, Config, Environment, Ink, Location, Mistakes};
 use crate::daemon::status::FORMAT;
-use crate::daemon::{self, Broken, Job, Memory, Outcome, socket, state};
+use crate::daemon::{self, Audience, Broken, Job, Memory, Outcome, Secrets, socket, state};
 use crate::engine::Mode;
 use crate::process;
 use crate::report::log::Color;
@@ -88,7 +88,7 @@ fn tell(mistakes: Vec<Value>) -> Exit {
 pub fn load(everywhere: &Everywhere, form: Form) -> Result<Config, Exit> {
     read(everywhere).map_err(|mistakes| match form {
         Form::Text => {
-            let ink = if everywhere.color().on(&std::io::stderr()) { Ink::Coloured } else { Ink::Plain };
+            let ink = Ink::on(everywhere.color, &std::io::stderr());
             show::aside(&mistakes.render(ink));
             Exit::Configuration
         }
@@ -98,8 +98,25 @@ pub fn load(everywhere: &Everywhere, form: Form) -> Result<Config, Exit> {
 
 /// As [`read`], for a running daemon that is told to read again.
 pub fn reread(everywhere: &Everywhere) -> Box<dyn Fn() -> Result<Config, String>> {
-    let everywhere = Everywhere { color: super::When::Never, ..everywhere.clone() };
+    let everywhere = Everywhere { color: Color::Never, ..everywhere.clone() };
     Box::new(move || read_with(&everywhere, config::reread_file).map_err(|mistakes| mistakes.to_string()))
+}
+
+/// The loop over the configuration that the command line and the environment name: what it says goes to the
+/// log, and nothing is remembered.
+///
+/// # Errors
+/// As [`load`].
+pub fn job(everywhere: &Everywhere, mode: Mode, form: Form) -> Result<Job, Exit> {
+    Ok(Job {
+        mode,
+        audience: Audience::Log,
+        config: load(everywhere, form)?,
+        reread: reread(everywhere),
+        memory: Memory::None,
+        secrets: Secrets::Real,
+        socket: None,
+    })
 }
 
 /// The state file, if the environment names one.
@@ -190,10 +207,10 @@ pub fn is_watched() -> bool {
     std::io::IsTerminal::is_terminal(&std::io::stderr())
 }
 
-impl show::Ink {
+impl Ink {
     /// The ink for a stream.
-    pub fn on(color: Color, stream: &impl std::io::IsTerminal) -> show::Ink {
-        if color.on(stream) { show::Ink::Colored } else { show::Ink::Plain }
+    pub fn on(color: Color, stream: &impl std::io::IsTerminal) -> Ink {
+        if color.on(stream) { Ink::Coloured } else { Ink::Plain }
     }
 }
 

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use crate::report::log;
 use exit::Exit;
@@ -51,10 +51,10 @@ struct Everywhere {
     quiet: bool,
     /// How the log is written
     #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
-    log_format: LogFormat,
+    log_format: log::Format,
     /// When colours are used
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
-    color: When,
+    color: log::Color,
 }
 
 #[derive(Debug, Subcommand)]
@@ -76,30 +76,6 @@ enum Command {
     /// Serve a simulated Cloudflare on loopback; prints its base URL
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Options),
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum LogFormat {
-    /// journal where standard error is the journal, else text
-    #[default]
-    Auto,
-    /// lines for people
-    Text,
-    /// one JSON object a line
-    Json,
-    /// lines with a priority in front
-    Journal,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum When {
-    /// on a terminal, unless NO_COLOR is set
-    #[default]
-    Auto,
-    /// also into files
-    Always,
-    /// nowhere
-    Never,
 }
 
 /// Runs the command that the arguments name (the first is the program's name).
@@ -166,13 +142,8 @@ fn refuse(error: &clap::Error) -> Exit {
 impl Everywhere {
     fn log_options(&self) -> log::Options {
         log::Options {
-            format: match self.log_format {
-                LogFormat::Auto => log::Format::Auto,
-                LogFormat::Text => log::Format::Text,
-                LogFormat::Json => log::Format::Json,
-                LogFormat::Journal => log::Format::Journal,
-            },
-            color: self.color(),
+            format: self.log_format,
+            color: self.color,
             detail: match (self.quiet, self.verbose) {
                 (true, _) => log::Detail::Quiet,
                 (false, 0) => log::Detail::Normal,
@@ -182,16 +153,8 @@ impl Everywhere {
         }
     }
 
-    fn color(&self) -> log::Color {
-        match self.color {
-            When::Auto => log::Color::Auto,
-            When::Always => log::Color::Always,
-            When::Never => log::Color::Never,
-        }
-    }
-
     /// The ink for results on standard output.
     fn ink(&self) -> show::Ink {
-        show::Ink::on(self.color(), &std::io::stdout())
+        show::Ink::on(self.color, &std::io::stdout())
     }
 }

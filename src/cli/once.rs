@@ -3,7 +3,7 @@
 use crate::cli::exit::Exit;
 use crate::cli::show::Form;
 use crate::cli::{Everywhere, loading};
-use crate::daemon::{Audience, Job, Secrets};
+use crate::daemon::Job;
 use crate::engine::Mode;
 
 /// Options of `once`.
@@ -26,14 +26,6 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
         return Ok(loading::run(job, Form::Text).await?.engine.verdict().into());
     }
     let _ = options;
-    let job = Job {
-        mode: Mode::Once,
-        audience: Audience::Log,
-        config: loading::load(everywhere, Form::Text)?,
-        reread: loading::reread(everywhere),
-        memory: loading::memory(),
-        secrets: Secrets::Real,
-        socket: None,
-    };
+    let job = Job { memory: loading::memory(), ..loading::job(everywhere, Mode::Once, Form::Text)? };
     Ok(loading::run(job, Form::Text).await?.engine.verdict().into())
 }

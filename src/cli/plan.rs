@@ -9,9 +9,9 @@ use crate::cli::exit::Exit;
 use crate::cli::show::{self, Form, Ink, Tone};
 use crate::cli::{Everywhere, loading};
 use crate::daemon::status::FORMAT;
-use crate::daemon::{Audience, Job, Memory, Outcome, Secrets};
+use crate::daemon::{Audience, Job, Memory, Outcome};
 use crate::engine::names::Record;
-use crate::engine::notice::Notice;
+use crate::engine::notice::{Notice, count};
 use crate::engine::{Action, BlockedRecord, Change, Mode, Plan, Shape};
 use crate::report::log;
 
@@ -42,13 +42,9 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
         return make(everywhere, options, job).await;
     }
     let job = Job {
-        mode: Mode::Plan,
         audience: if form == Form::Text { Audience::Reader } else { Audience::Log },
-        config: loading::load(everywhere, form)?,
-        reread: loading::reread(everywhere),
         memory: loading::state_file().map_or(Memory::None, Memory::Looked),
-        secrets: Secrets::Real,
-        socket: None,
+        ..loading::job(everywhere, Mode::Plan, form)?
     };
     make(everywhere, options, job).await
 }
@@ -120,7 +116,7 @@ fn summary(plan: &Plan) -> String {
     if plan.changes.is_empty() && plan.blocked.is_empty() {
         summary.insert_str(0, "nothing to do, ");
     }
-    let requests = show::count(plan.requests, "request");
+    let requests = count(plan.requests, "request");
     let _infallible = write!(summary, "{} unchanged; {requests}", plan.unchanged);
     summary
 }
@@ -439,7 +435,7 @@ left over
 
     #[test]
     fn colour_adds_nothing_but_colour() {
-        let colored = text(&plan(), Ink::Colored);
+        let colored = text(&plan(), Ink::Coloured);
         let mut plain = colored.clone();
         for code in ["32", "33", "31", "1", "2", "0"] {
             plain = plain.replace(&format!("\x1b[{code}m"), "");

@@ -3,7 +3,7 @@
 use crate::cli::exit::Exit;
 use crate::cli::show::Form;
 use crate::cli::{Everywhere, loading};
-use crate::daemon::{Audience, Job, Secrets};
+use crate::daemon::{Audience, Job};
 use crate::engine::Mode;
 
 /// Options of `run`.
@@ -31,15 +31,12 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
         return Ok(Exit::Done);
     }
     let _ = options;
-    let config = loading::load(everywhere, Form::Text)?;
+    let job = loading::job(everywhere, Mode::Daemon, Form::Text)?;
     let job = Job {
-        mode: Mode::Daemon,
         audience: if loading::is_watched() { Audience::Person } else { Audience::Log },
-        socket: loading::socket(&config),
-        config,
-        reread: loading::reread(everywhere),
+        socket: loading::socket(&job.config),
         memory: loading::memory(),
-        secrets: Secrets::Real,
+        ..job
     };
     loading::run(job, Form::Text).await?;
     Ok(Exit::Done)

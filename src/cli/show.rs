@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::cli::exit::Exit;
+pub use crate::config::Ink;
 use crate::engine::names::Ttl;
 use crate::mask;
 
@@ -54,15 +55,6 @@ pub fn aside(text: &str) {
     let _unread = io::stderr().write_all(&mask::hide(text.as_bytes()));
 }
 
-/// Whether a result is coloured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ink {
-    /// Plain text.
-    Plain,
-    /// With the terminal's own colours.
-    Colored,
-}
-
 /// A colour, by what it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
@@ -90,7 +82,7 @@ impl Ink {
         };
         match self {
             Ink::Plain => text.to_string(),
-            Ink::Colored => format!("\x1b[{code}m{text}\x1b[0m"),
+            Ink::Coloured => format!("\x1b[{code}m{text}\x1b[0m"),
         }
     }
 }
@@ -101,10 +93,4 @@ pub fn ttl(ttl: Ttl) -> String {
         Ttl::Auto => "auto".into(),
         Ttl::Seconds(seconds) => humantime::format_duration(Duration::from_secs(seconds.into())).to_string(),
     }
-}
-
-/// `1 request`, `2 requests`.
-pub fn count(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
 }

@@ -14,7 +14,9 @@ use tokio::net::UnixStream;
 use crate::cli::exit::Exit;
 use crate::cli::show::{self, Ink, Tone};
 use crate::cli::{Everywhere, loading};
-use crate::daemon::status::{Account, Address, Document, FORMAT, HEALTHY, Record, Stamp, State, Trouble};
+use crate::daemon::status::{Account, Address, Document, FORMAT, HEALTHY, Record, Stamp, Trouble};
+use crate::engine::RecordState;
+use crate::engine::notice::{count, rounded};
 
 /// Options of `status`.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -175,7 +177,7 @@ struct Look {
 fn page(document: &Document, look: Look) -> String {
     let mut text = String::new();
     let title = look.ink.paint(Tone::Strong, format!("stayput {}", document.version));
-    let _infallible = writeln!(text, "{title}, running for {}", span(age(document.since, look.now)));
+    let _infallible = writeln!(text, "{title}, running for {}", rounded(age(document.since, look.now)));
     write_address(&mut text, ("IPv4", "A"), (document.addresses.ipv4.as_ref(), document), look);
     write_address(&mut text, ("IPv6", "AAAA"), (document.addresses.ipv6.as_ref(), document), look);
     text.push('\n');
@@ -192,7 +194,7 @@ fn page(document: &Document, look: Look) -> String {
         let _infallible = writeln!(text, "{name}{}", spent(account));
     }
     if let Some(next) = document.next_look_at {
-        let _infallible = writeln!(text, "next look in {}", span(age(Stamp(look.now), next.0)));
+        let _infallible = writeln!(text, "next look in {}", rounded(age(Stamp(look.now), next.0)));
     }
     text
 }
@@ -220,10 +222,10 @@ fn write_address(
 
 fn write_record(text: &mut String, record: &Record, (widest, look): (usize, Look)) {
     let (word, tone) = match record.state {
-        State::Current => ("current", Tone::Good),
-        State::Behind => ("behind", Tone::Notable),
-        State::Blocked => ("blocked", Tone::Bad),
-        State::Unknown => ("unknown", Tone::Notable),
+        RecordState::Current => ("current", Tone::Good),
+        RecordState::Behind => ("behind", Tone::Notable),
+        RecordState::Blocked => ("blocked", Tone::Bad),
+        RecordState::Unknown => ("unknown", Tone::Notable),
     };
     let mut content = record.content.map_or_else(|| "-".to_owned(), |content| content.to_string());
     if let Some(wanted) = record.wanted.filter(|wanted| Some(*wanted) != record.content) {
@@ -248,10 +250,10 @@ fn write_trouble(text: &mut String, trouble: &Trouble, look: Look) {
     }
     let mut words = format!("since {}", ago(trouble.since, look.now));
     if trouble.tries > 0 {
-        let _infallible = write!(words, ", tried {}", show::count(trouble.tries as usize, "time"));
+        let _infallible = write!(words, ", tried {}", count(trouble.tries as usize, "time"));
     }
     if let Some(next) = trouble.next_try_at {
-        let _infallible = write!(words, ", next try in {}", span(age(Stamp(look.now), next.0)));
+        let _infallible = write!(words, ", next try in {}", rounded(age(Stamp(look.now), next.0)));
     }
     let _infallible = writeln!(text, "  {}", look.ink.paint(Tone::Faint, words));
 }
@@ -274,19 +276,7 @@ fn age(stamp: Stamp, now: SystemTime) -> Duration {
 }
 
 fn ago(stamp: Stamp, now: SystemTime) -> String {
-    format!("{} ago", span(age(stamp, now)))
-}
-
-/// The two largest units of a time.
-fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
-    }
+    format!("{} ago", rounded(age(stamp, now)))
 }
 
 #[cfg(test)]
@@ -367,7 +357,7 @@ next look in 2 min 55 s
     #[test]
     fn colour_adds_nothing_but_colour() {
         let now = "2026-01-02T03:02:05Z";
-        let coloured = page(&document(), at(Ink::Colored, now));
+        let coloured = page(&document(), at(Ink::Coloured, now));
         assert!(coloured.contains("\x1b[31mblocked\x1b[0m"));
         let mut plain = coloured;
         for code in ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m"] {

@@ -103,7 +103,7 @@ impl Client {
         let host = url.host_str().filter(|_| bare).ok_or(BadApi::NotABase)?;
         match url.scheme() {
             "https" => {}
-            "http" if is_loopback(host) => {}
+            "http" if outbound::is_loopback(host) => {}
             _ => return Err(BadApi::Insecure),
         }
         let spelling = if host == HOST { Spelling::Public } else { Spelling::Local };
@@ -159,10 +159,7 @@ impl Client {
         log_outcome(&http, &exchange, took);
         match exchange {
             Ok(received) => received.judge(request, took, &mask),
-            Err(unanswered) => {
-                let failure = unanswered.judge(request, &mask);
-                Answer { limits: Vec::new(), retry_after: None, took, outcome: Err(failure) }
-            }
+            Err(unanswered) => Answer::failed(unanswered.judge(request, &mask), took),
         }
     }
 
@@ -202,12 +199,6 @@ impl Client {
         log_answer(&received, mask);
         Ok(received)
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    let address = address.parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// No answer came.

@@ -5,9 +5,11 @@
 //! such, since they may stand in the way. Strict about what a write is answered with. Deliberately
 //! unknown: HTTP, what a refusal means.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Deserialize;
+use serde::de::value::MapDeserializer;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
@@ -65,10 +67,14 @@ impl<'a> Lenient<'a> {
         self.0.is_some_and(|raw| raw.get().starts_with('{'))
     }
 
-    /// The fields of an object. Anything else reads as one without fields; serde alone would take the
-    /// items of an array for fields.
+    /// The fields of an object; of two of one name the last one counts. Anything else reads as one without
+    /// fields; serde alone would take the items of an array for fields.
     pub fn object<T: Default + Deserialize<'a>>(self) -> T {
-        self.read().filter(|_| self.is_object()).unwrap_or_default()
+        let last_ones = || {
+            let fields: BTreeMap<String, &RawValue> = self.read()?;
+            T::deserialize(MapDeserializer::new(fields.into_iter())).ok()
+        };
+        self.read().or_else(last_ones).filter(|_| self.is_object()).unwrap_or_default()
     }
 }
 

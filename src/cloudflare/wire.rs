@@ -10,12 +10,9 @@ use serde::Serialize;
 
 use super::shapes::{Envelope, Lenient, NoEnvelope, RawRecord, RawToken, RawWritten, RawZone};
 use super::{excerpt, headers, lists, shapes, verdict};
-use crate::engine::api::{Answer, Batch, Found, Patch, Post, Request, Written};
+use crate::engine::api::{Answer, Batch, Found, Patch, Post, Request, Written, ZONES_PER_PAGE};
 use crate::engine::failure::{ApiError, Class, Failure};
 use crate::engine::names::{Family, Name, RecordId, Ttl};
-
-/// Zones on a page: the most that Cloudflare gives.
-pub const ZONES_PER_PAGE: u32 = 50;
 
 /// A request as HTTP sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -134,7 +134,10 @@ impl Accounts {
             };
             let client = match old.filter(|old| old.client.trusts(authorities)) {
                 Some(old) => Arc::clone(&old.client),
-                None => client(name, access, authorities)?,
+                None => {
+                    let client = Client::new(&access.api, authorities);
+                    Arc::new(client.map_err(|error| Locked::Api(name.clone(), error))?)
+                }
             };
             let trouble = old.map(|old| old.trouble.clone()).unwrap_or_default();
             let account = Account { access: access.clone(), client, credential, trouble };
@@ -261,11 +264,6 @@ impl Trouble {
         self.lasts = true;
         Some(Said::Trouble(words))
     }
-}
-
-fn client(name: &AccountName, access: &Access, authorities: &Authorities) -> Result<Arc<Client>, Locked> {
-    let client = Client::new(&access.api, authorities).map_err(|error| Locked::Api(name.clone(), error))?;
-    Ok(Arc::new(client))
 }
 
 #[cfg(test)]

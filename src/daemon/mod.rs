@@ -39,7 +39,7 @@ use crate::engine::api::{Answer, Request};
 use crate::engine::credential::Ticket;
 use crate::engine::failure::{Class, Failure};
 use crate::engine::names::{Family, Moment};
-use crate::engine::notice::Notice;
+use crate::engine::notice::{Notice, count};
 use crate::engine::settings::{AccountName, CredentialId, OnExit, Settings};
 use crate::engine::watch::{LookError, SourceId};
 use crate::engine::{Command, Engine, Event, Mode, Start};
@@ -401,10 +401,10 @@ impl Loop {
             Work::Request(ticket, account, request, answer) => {
                 self.writing.remove(&ticket);
                 self.asking -= 1;
-                self.engine.handle(Event::Answered(ticket, answer.clone()), now);
                 if self.job.audience == Audience::Caller {
-                    self.seen.answers.push((account, request, answer));
+                    self.seen.answers.push((account, request, answer.clone()));
                 }
+                self.engine.handle(Event::Answered(ticket, answer), now);
             }
             Work::Secret(account, read) => {
                 if self.accounts.renew(&account, read, now) == Renewal::Different {
@@ -506,8 +506,7 @@ impl Loop {
         let Some(account) = self.accounts.get(&name).cloned() else {
             // A reload took it away while the request waited for the disk.
             let gone = Failure::without_answer(Class::NotSent, "its account is gone");
-            let answer =
-                Answer { limits: Vec::new(), retry_after: None, took: Duration::ZERO, outcome: Err(gone) };
+            let answer = Answer::failed(gone, Duration::ZERO);
             return self.engine.handle(Event::Answered(ticket, answer), clock::now());
         };
         if request.writes() {
@@ -517,11 +516,8 @@ impl Loop {
         self.work.spawn(async move {
             let limit = if request.writes() { limit } else { Duration::MAX };
             let asked = account.client.ask(&account.credential, &request);
-            let answer = tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Answer {
-                limits: Vec::new(),
-                retry_after: None,
-                took: limit,
-                outcome: Err(Failure::without_answer(Class::Unsure, "no answer in time")),
+            let answer = tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
+                Answer::failed(Failure::without_answer(Class::Unsure, "no answer in time"), limit)
             });
             Work::Request(ticket, name, request, answer)
         });
@@ -580,8 +576,8 @@ impl Loop {
         }
         self.requests_said = requests;
         let left: u32 = status.budgets.values().map(|budget| budget.left).sum();
-        let plural = if requests == 1 { "" } else { "s" };
-        tracing::info!("cost: {requests} API request{plural} so far, {left} left in this window");
+        let requests = count(requests, "API request");
+        tracing::info!("cost: {requests} so far, {left} left in this window");
     }
 }
 
@@ -597,10 +593,9 @@ fn hand_over(config: &mut Config, accounts: &Accounts, hash_key: Option<HashKey>
 
 /// The first line of a daemon.
 fn beginning(settings: &Settings) -> String {
-    let records = settings.records.len();
-    let plural = if records == 1 { "" } else { "s" };
+    let records = count(settings.records.len(), "record");
     format!(
-        "stayput {} keeps {records} record{plural}; it looks at the address every {}",
+        "stayput {} keeps {records}; it looks at the address every {}",
         env!("CARGO_PKG_VERSION"),
         humantime::format_duration(settings.every)
     )

@@ -3,9 +3,8 @@
 //! Nothing is ever read from it, so nobody can ask for anything else. It never holds up the loop: few
 //! are served at a time, and each only for a while. Deliberately unknown: the document.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::daemon::systemd;
 use crate::mask;
 
 /// How many are served at a time; the others find the connection closed.
@@ -39,8 +39,7 @@ pub fn places(stated: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsStrin
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let folder = |name: &str| {
         let folders = set(name)?;
-        let first = folders.as_bytes().split(|byte| *byte == b':').next()?;
-        let first = Path::new(OsStr::from_bytes(first));
+        let first = systemd::first_folder(&folders);
         first.is_absolute().then(|| first.join("stayput.sock"))
     };
     let places = [

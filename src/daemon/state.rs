@@ -13,7 +13,6 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +20,7 @@ use rustix::fs::{Access, FlockOperation, Mode, OFlags};
 use serde_json::error::Category;
 
 use crate::daemon::clock::Both;
+use crate::daemon::systemd;
 use crate::engine::Snapshot;
 use saving::Saver;
 use shape::Kept;
@@ -147,8 +147,7 @@ pub struct Opened {
 pub fn place(directory: Option<&OsStr>, file: Option<&OsStr>) -> Option<PathBuf> {
     let set = |value: &&OsStr| !value.is_empty();
     if let Some(folders) = directory.filter(set) {
-        let first = folders.as_bytes().split(|byte| *byte == b':').next()?;
-        return Some(Path::new(OsStr::from_bytes(first)).join("state.json"));
+        return Some(systemd::first_folder(folders).join("state.json"));
     }
     let path = file.filter(set).map(PathBuf::from)?;
     Some(if path.is_dir() { path.join("state.json") } else { path })

@@ -70,7 +70,8 @@ pub struct Record {
     #[serde(rename = "type")]
     pub kind: String,
     /// How it is.
-    pub state: State,
+    #[serde(with = "State")]
+    pub state: RecordState,
     /// The address in the zone, if it is known.
     pub content: Option<IpAddr>,
     /// The address that is wanted there, if it is known.
@@ -83,9 +84,9 @@ pub struct Record {
 }
 
 /// How a name and type is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "RecordState", rename_all = "snake_case")]
+enum State {
     /// As it should be.
     Current,
     /// What is wanted is known and not there yet.
@@ -228,7 +229,7 @@ impl Record {
         Record {
             name: record.key.name.to_string(),
             kind: record.key.family.record_type().to_owned(),
-            state: record.state.into(),
+            state: record.state,
             content: record.content,
             wanted: record.wanted,
             since: record.since.map(|since| Stamp(clocks.to_wall(since))),
@@ -265,17 +266,6 @@ impl Account {
                 mean_ms: spent.mean_millis,
             },
             token_expires_at: None,
-        }
-    }
-}
-
-impl From<RecordState> for State {
-    fn from(state: RecordState) -> State {
-        match state {
-            RecordState::Current => State::Current,
-            RecordState::Behind => State::Behind,
-            RecordState::Blocked => State::Blocked,
-            RecordState::Unknown => State::Unknown,
         }
     }
 }

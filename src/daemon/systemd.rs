@@ -10,9 +10,10 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
 use std::time::Duration;
 
-use sd_notify::NotifyState;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::daemon::clock::Both;
 use crate::engine::names::Moment;
@@ -41,9 +42,7 @@ impl Supervisor {
     /// Reads what the manager wants from the environment.
     pub fn from_environment(now: Moment) -> Supervisor {
         // Below 20 ms the limit is a mistake, and beating it would be a busy loop.
-        let beat = sd_notify::watchdog_enabled()
-            .map(|limit| limit / 2)
-            .filter(|beat| *beat >= Duration::from_millis(10));
+        let beat = watchdog().map(|limit| limit / 2).filter(|beat| *beat >= Duration::from_millis(10));
         Supervisor::at(std::env::var_os("NOTIFY_SOCKET"), beat, now)
     }
 
@@ -60,21 +59,20 @@ impl Supervisor {
 
     /// The loop runs: start-up, or a reload, is over.
     pub fn ready(&mut self, now: Moment) {
-        self.tell(&[NotifyState::Ready], now);
+        self.tell("READY=1\n".to_owned(), now);
     }
 
     /// A reload begins; [`Supervisor::ready`] ends it.
     pub fn reloading(&mut self, now: Moment) {
         // systemd 253 and later time out a reload that does not say when it began.
-        match NotifyState::monotonic_usec_now() {
-            Ok(began) => self.tell(&[NotifyState::Reloading, began], now),
-            Err(_) => self.tell(&[NotifyState::Reloading], now),
-        }
+        let began = clock_gettime(ClockId::Monotonic);
+        let micros = began.tv_sec * 1_000_000 + began.tv_nsec / 1_000;
+        self.tell(format!("RELOADING=1\nMONOTONIC_USEC={micros}\n"), now);
     }
 
     /// The daemon is about to end.
     pub fn stopping(&mut self, now: Moment) {
-        self.tell(&[NotifyState::Stopping], now);
+        self.tell("STOPPING=1\n".to_owned(), now);
     }
 
     /// Whether anybody listens.
@@ -84,7 +82,7 @@ impl Supervisor {
 
     /// The one line that `systemctl status` shows. Told only when it differs from the last.
     pub fn status(&mut self, line: &str) {
-        if line != self.status && self.offer(&text(&[NotifyState::Status(line)])) {
+        if line != self.status && self.offer(&format!("STATUS={line}\n")) {
             line.clone_into(&mut self.status);
         }
     }
@@ -92,7 +90,7 @@ impl Supervisor {
     /// Tells the watchdog that the loop turns, if it is time, and what was not taken before.
     pub fn beat(&mut self, now: Moment) {
         if self.next_beat.is_some_and(|due| due <= now) {
-            let taken = self.offer(&text(&[NotifyState::Watchdog]));
+            let taken = self.offer("WATCHDOG=1\n");
             let pause = if taken { self.beat } else { self.beat.map(|beat| beat.min(PAUSE)) };
             self.next_beat = pause.map(|pause| now + pause);
         }
@@ -106,11 +104,11 @@ impl Supervisor {
         self.next_beat.into_iter().chain(self.offer_at).min()
     }
 
-    fn tell(&mut self, states: &[NotifyState<'_>], now: Moment) {
+    fn tell(&mut self, text: String, now: Moment) {
         if self.untold.len() == MOST_UNTOLD {
             self.untold.pop_front();
         }
-        self.untold.push_back(text(states));
+        self.untold.push_back(text);
         self.offer_untold(now);
     }
 
@@ -140,11 +138,21 @@ impl Supervisor {
     }
 }
 
-fn text(states: &[NotifyState<'_>]) -> String {
-    states.iter().map(|state| format!("{state}\n")).collect()
+/// The watchdog's limit, if there is one and it is meant for this process.
+fn watchdog() -> Option<Duration> {
+    let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+    let is_ours = std::env::var_os("WATCHDOG_PID").is_none()
+        || number("WATCHDOG_PID") == Some(std::process::id().into());
+    number("WATCHDOG_USEC").filter(|_| is_ours).map(Duration::from_micros)
 }
 
-/// Sends a datagram without waiting. The library's own sending waits for a manager that does not read.
+/// The first of the folders in a variable such as `$STATE_DIRECTORY`, which systemd parts with colons.
+pub fn first_folder(folders: &OsStr) -> &Path {
+    let first = folders.as_bytes().split(|byte| *byte == b':').next();
+    Path::new(OsStr::from_bytes(first.unwrap_or_default()))
+}
+
+/// Sends a datagram without waiting for a manager that does not read.
 fn send(socket: &OsStr, text: &str) -> io::Result<()> {
     let address = match socket.as_bytes().strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name)?,

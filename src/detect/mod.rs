@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::engine::names::Family;
 use crate::engine::watch::LookError;
-use crate::outbound::{Authorities, excerpt};
+use crate::outbound::{self, Authorities, excerpt};
 
 /// A source of addresses of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,8 +120,7 @@ impl Source {
         let Source::Url { url, .. } = self else { return true };
         let url = reqwest::Url::parse(url).ok();
         let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        outbound::is_loopback(host)
     }
 
     /// Who runs it. What is said on this host stands for itself.

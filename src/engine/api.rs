@@ -8,6 +8,10 @@ use std::time::Duration;
 use super::failure::Failure;
 use super::names::{AccountId, Name, Record, RecordId, Ttl, ZoneId};
 
+/// Zones on a page: the most that Cloudflare allows.
+/// Source: the API's OpenAPI document, `GET /zones`, `per_page`.
+pub const ZONES_PER_PAGE: u32 = 50;
+
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -138,6 +142,13 @@ pub struct Answer {
     pub took: Duration,
     /// What was asked for, or why not.
     pub outcome: Result<Found, Failure>,
+}
+
+impl Answer {
+    /// No answer, but a failure.
+    pub fn failed(failure: Failure, took: Duration) -> Answer {
+        Answer { limits: Vec::new(), retry_after: None, took, outcome: Err(failure) }
+    }
 }
 
 /// One item of the `Ratelimit` header, with the item of `Ratelimit-Policy` of the same name.

@@ -6,13 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::api::{Page, Request, ZoneInfo};
+use super::api::{Page, Request, ZONES_PER_PAGE, ZoneInfo};
 use super::names::{Name, ZoneId};
 use super::settings::ZoneHint;
 
-/// Zones on a page: the most that Cloudflare allows.
-/// Source: the API's OpenAPI document, `GET /zones`, `per_page`.
-const PER_PAGE: u32 = 50;
 /// More pages than this are not read, whatever the counts in the answers say.
 const MOST_PAGES: u32 = 100;
 
@@ -80,7 +77,7 @@ impl Discovery {
             return Some(Request::Zones { page: 1, name: None });
         }
         let pages_left = match self.total {
-            Some(total) => total.div_ceil(PER_PAGE).min(MOST_PAGES).saturating_sub(self.pages),
+            Some(total) => total.div_ceil(ZONES_PER_PAGE).min(MOST_PAGES).saturating_sub(self.pages),
             None => 1,
         };
         let by_name = u32::try_from(open.len()).unwrap_or(u32::MAX);
@@ -118,9 +115,9 @@ impl Discovery {
         }
         self.pages = page;
         self.total = answer.total;
-        let all_read = self.total.is_some_and(|total| page.saturating_mul(PER_PAGE) >= total);
+        let all_read = self.total.is_some_and(|total| page.saturating_mul(ZONES_PER_PAGE) >= total);
         // A page that is not full is the last one, whatever the counts say.
-        self.complete = all_read || answer.entries < PER_PAGE || page >= MOST_PAGES;
+        self.complete = all_read || answer.entries < ZONES_PER_PAGE || page >= MOST_PAGES;
     }
 
     /// Whether a zone is none of those of its name that the credential sees.
@@ -177,7 +174,7 @@ mod tests {
             let Request::Zones { page, name } = request else { panic!("asks for zones only") };
             let matching: Vec<ZoneInfo> =
                 zones.iter().filter(|z| name.as_ref().is_none_or(|n| z.name == *n)).cloned().collect();
-            let skip = usize::try_from((page - 1) * PER_PAGE).unwrap();
+            let skip = usize::try_from((page - 1) * ZONES_PER_PAGE).unwrap();
             let items: Vec<ZoneInfo> = matching.iter().skip(skip).take(50).cloned().collect();
             let entries = u32::try_from(items.len()).unwrap();
             let total = Some(u32::try_from(matching.len()).unwrap());

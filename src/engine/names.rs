@@ -30,6 +30,14 @@ impl Family {
         }
     }
 
+    /// Its key in configurations and documents.
+    pub fn key(self) -> &'static str {
+        match self {
+            Family::V4 => "ipv4",
+            Family::V6 => "ipv6",
+        }
+    }
+
     /// The family whose records are of type `text`, if it is `A` or `AAAA` (in any case).
     #[must_use]
     pub fn of_record_type(text: &str) -> Option<Family> {

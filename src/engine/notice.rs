@@ -353,7 +353,7 @@ impl fmt::Display for Notice {
                 f,
                 "this host has no {family}: its {} records are left alone; if that is meant, {} = [] under [address] says so, and a container may need host networking for {family}",
                 family.record_type(),
-                key_of(*family)
+                family.key()
             ),
             Notice::Written { zone, operations } => {
                 written(f, zone, operations)?;
@@ -443,7 +443,7 @@ impl fmt::Display for Problem {
                 write!(
                     f,
                     " (in a container, {family} may need host networking; to do without, set {} = [] under [address])",
-                    key_of(*family)
+                    family.key()
                 )
             }
             Problem::Silence { family, keeps, heard, .. } => {
@@ -632,13 +632,6 @@ fn kept(keeps: Option<IpAddr>) -> String {
     }
 }
 
-fn key_of(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "ipv4",
-        Family::V6 => "ipv6",
-    }
-}
-
 fn each(f: &mut fmt::Formatter<'_>, heard: &[Heard]) -> fmt::Result {
     for (index, Heard { source, answer }) in heard.iter().enumerate() {
         f.write_str(if index > 0 { "; " } else { ": " })?;
@@ -650,7 +643,8 @@ fn each(f: &mut fmt::Formatter<'_>, heard: &[Heard]) -> fmt::Result {
     Ok(())
 }
 
-fn count(number: impl TryInto<u64>, noun: &str) -> String {
+/// `1 request`, `2 requests`.
+pub(crate) fn count(number: impl TryInto<u64>, noun: &str) -> String {
     match number.try_into().unwrap_or(u64::MAX) {
         1 => format!("1 {noun}"),
         number => format!("{number} {noun}s"),
@@ -658,7 +652,7 @@ fn count(number: impl TryInto<u64>, noun: &str) -> String {
 }
 
 /// A span as a person says it: two units at most.
-fn rounded(span: Duration) -> String {
+pub(crate) fn rounded(span: Duration) -> String {
     let seconds = span.as_secs();
     let parts = [
         (seconds / 86_400, "d"),

@@ -12,6 +12,7 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use clap::ValueEnum;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -30,29 +31,29 @@ const PATIENCE_NANOS: i64 = 100_000_000;
 /// What a pipe that says that it has room takes without waiting: `PIPE_BUF` of Linux.
 const ROOM: usize = 4096;
 
-/// How the log is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How the log is written. The words of each are those of the help.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Journal where standard error is the journal, else text.
+    /// journal where standard error is the journal, else text
     #[default]
     Auto,
-    /// Lines for people.
+    /// lines for people
     Text,
-    /// One JSON object a line.
+    /// one JSON object a line
     Json,
-    /// Lines with a priority in front, as the journal reads them.
+    /// lines with a priority in front
     Journal,
 }
 
-/// Whether colours are used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// When colours are used. The words of each are those of the help.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
-    /// On a terminal, unless `NO_COLOR` is set.
+    /// on a terminal, unless NO_COLOR is set
     #[default]
     Auto,
-    /// Also into a file.
+    /// also into files
     Always,
-    /// Nowhere.
+    /// nowhere
     Never,
 }
 

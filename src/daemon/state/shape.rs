@@ -59,7 +59,8 @@ pub(super) struct Address {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
-    family: Type,
+    #[serde(with = "Type")]
+    family: Family,
     tunnelled: bool,
     left: BTreeMap<IpAddr, u64>,
     returned_at: Option<u64>,
@@ -69,11 +70,13 @@ struct Line {
 }
 
 /// A family, by the type of its records.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Family")]
 enum Type {
-    A,
+    #[serde(rename = "A")]
+    V4,
     #[serde(rename = "AAAA")]
-    Aaaa,
+    V6,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -132,11 +135,12 @@ pub(super) struct Entry {
 #[serde(deny_unknown_fields)]
 struct Obstacle {
     name: String,
-    by: By,
+    #[serde(with = "By")]
+    by: Block,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(remote = "Block", rename_all = "snake_case")]
 enum By {
     Alias,
     Delegated(Box<str>),
@@ -149,7 +153,8 @@ enum By {
 #[serde(deny_unknown_fields)]
 struct Place {
     name: String,
-    r#type: Type,
+    #[serde(with = "Type")]
+    r#type: Family,
 }
 
 /// The text of the file.
@@ -241,7 +246,7 @@ impl Line {
         let stamp = |moment| stamp(moment, clocks);
         let flaps = &holds.flaps;
         Line {
-            family: Type::of(family),
+            family,
             tunnelled: holds.tunnelled,
             left: flaps.left.iter().map(|(address, at)| (*address, stamp(*at))).collect(),
             returned_at: flaps.returned_at.map(stamp),
@@ -260,23 +265,7 @@ impl Line {
             holds: self.holds,
             flapped_at: self.flapped_at.map(moment),
         };
-        (self.family.meaning(), Holds { flaps, tunnelled: self.tunnelled })
-    }
-}
-
-impl Type {
-    fn of(family: Family) -> Type {
-        match family {
-            Family::V4 => Type::A,
-            Family::V6 => Type::Aaaa,
-        }
-    }
-
-    fn meaning(self) -> Family {
-        match self {
-            Type::A => Family::V4,
-            Type::Aaaa => Family::V6,
-        }
+        (self.family, Holds { flaps, tunnelled: self.tunnelled })
     }
 }
 
@@ -391,33 +380,21 @@ pub(super) fn records(entries: Vec<Entry>) -> Result<Vec<Record>, String> {
 
 impl Obstacle {
     fn of((name, block): &(Name, Block)) -> Obstacle {
-        let by = match block {
-            Block::Alias => By::Alias,
-            Block::Delegated(server) => By::Delegated(server.clone()),
-            Block::Managed(product) => By::Managed(product.clone()),
-            Block::Unreadable(id) => By::Unreadable(id.clone()),
-        };
-        Obstacle { name: name.to_string(), by }
+        Obstacle { name: name.to_string(), by: block.clone() }
     }
 
     fn meaning(self) -> Result<(Name, Block), String> {
-        let block = match self.by {
-            By::Alias => Block::Alias,
-            By::Delegated(server) => Block::Delegated(server),
-            By::Managed(product) => Block::Managed(product),
-            By::Unreadable(id) => Block::Unreadable(id),
-        };
-        Ok((name(&self.name)?, block))
+        Ok((name(&self.name)?, self.by))
     }
 }
 
 impl Place {
     fn of(key: &Key) -> Place {
-        Place { name: key.name.to_string(), r#type: Type::of(key.family) }
+        Place { name: key.name.to_string(), r#type: key.family }
     }
 
     fn meaning(self) -> Result<Key, String> {
-        Ok(Key { name: name(&self.name)?, family: self.r#type.meaning() })
+        Ok(Key { name: name(&self.name)?, family: self.r#type })
     }
 }
 
