@@ -33,7 +33,7 @@ pub fn page<T>(
     }
     let (mut ids, mut items) = (Vec::new(), Vec::new());
     for (id, item) in list.into_iter().map(read) {
-        ids.extend(id.map(hash));
+        ids.extend(id.as_deref().map(hash));
         items.extend(item);
     }
     let mut sorted = ids.clone();
@@ -99,7 +99,7 @@ impl Paging<'_> {
 }
 
 /// The same in each process and at each time, since its keys are fixed.
-fn hash(id: String) -> u64 {
+fn hash(id: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
     hasher.finish()
