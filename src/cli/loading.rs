@@ -202,11 +202,6 @@ fn exit_of(broken: &Broken, mode: Mode) -> Exit {
     }
 }
 
-/// Whether a person follows the log.
-pub fn is_watched() -> bool {
-    std::io::IsTerminal::is_terminal(&std::io::stderr())
-}
-
 impl Ink {
     /// The ink for a stream.
     pub fn on(color: Color, stream: &impl std::io::IsTerminal) -> Ink {

@@ -1,5 +1,7 @@
 //! `stayput run`: the daemon.
 
+use std::io::IsTerminal as _;
+
 use crate::cli::exit::Exit;
 use crate::cli::show::Form;
 use crate::cli::{Everywhere, loading};
@@ -33,7 +35,7 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
     let _ = options;
     let job = loading::job(everywhere, Mode::Daemon, Form::Text)?;
     let job = Job {
-        audience: if loading::is_watched() { Audience::Person } else { Audience::Log },
+        audience: if std::io::stderr().is_terminal() { Audience::Person } else { Audience::Log },
         socket: loading::socket(&job.config),
         memory: loading::memory(),
         ..job

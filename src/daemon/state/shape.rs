@@ -100,21 +100,21 @@ struct Hold {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Zone {
-    account: String,
-    id: String,
-    name: Option<String>,
+pub(super) struct Zone {
+    pub(super) account: String,
+    pub(super) id: String,
+    pub(super) name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    plan: Option<Box<str>>,
-    names: Vec<String>,
-    listed_at: Option<u64>,
-    records: Vec<Entry>,
-    blocks: Vec<Obstacle>,
-    marked: Vec<String>,
-    adopted: Vec<String>,
-    foreign: Vec<String>,
-    released: Vec<String>,
-    leaving: Vec<Place>,
+    pub(super) plan: Option<Box<str>>,
+    pub(super) names: Vec<String>,
+    pub(super) listed_at: Option<u64>,
+    pub(super) records: Vec<Entry>,
+    pub(super) blocks: Vec<Obstacle>,
+    pub(super) marked: Vec<String>,
+    pub(super) adopted: Vec<String>,
+    pub(super) foreign: Vec<String>,
+    pub(super) released: Vec<String>,
+    pub(super) leaving: Vec<Place>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -133,10 +133,10 @@ pub(super) struct Entry {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Obstacle {
-    name: String,
+pub(super) struct Obstacle {
+    pub(super) name: String,
     #[serde(with = "By")]
-    by: Block,
+    pub(super) by: Block,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -151,7 +151,7 @@ enum By {
 /// A name and type.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Place {
+pub(super) struct Place {
     name: String,
     #[serde(with = "Type")]
     r#type: Family,
@@ -325,7 +325,7 @@ impl Zone {
         }
     }
 
-    fn meaning(self, clocks: Both) -> Result<ZoneMemory, String> {
+    pub(super) fn meaning(self, clocks: Both) -> Result<ZoneMemory, String> {
         let ids = |ids: Vec<String>| ids.iter().map(|id| record_id(id)).collect::<Result<Vec<_>, _>>();
         let claims =
             |all: Vec<String>, claim| Ok::<_, String>(ids(all)?.into_iter().map(move |id| (id, claim)));
@@ -363,7 +363,7 @@ impl Entry {
     }
 }
 
-pub(super) fn records(entries: Vec<Entry>) -> Result<Vec<Record>, String> {
+fn records(entries: Vec<Entry>) -> Result<Vec<Record>, String> {
     let record = |entry: Entry| {
         Ok(Record {
             id: record_id(&entry.id)?,
@@ -398,19 +398,19 @@ impl Place {
     }
 }
 
-pub(super) fn name(text: &str) -> Result<Name, String> {
+fn name(text: &str) -> Result<Name, String> {
     Name::parse(text).map_err(|error| error.to_string())
 }
 
-pub(super) fn names(texts: &[String]) -> Result<Vec<Name>, String> {
+fn names(texts: &[String]) -> Result<Vec<Name>, String> {
     texts.iter().map(|text| name(text)).collect()
 }
 
-pub(super) fn zone_id(text: &str) -> Result<ZoneId, String> {
+fn zone_id(text: &str) -> Result<ZoneId, String> {
     ZoneId::parse(text).ok_or_else(|| "a zone's id is none".into())
 }
 
-pub(super) fn record_id(text: &str) -> Result<RecordId, String> {
+fn record_id(text: &str) -> Result<RecordId, String> {
     RecordId::parse(text).ok_or_else(|| "a record's id is none".into())
 }
 
@@ -419,7 +419,7 @@ fn stamp(moment: Moment, clocks: Both) -> u64 {
     since.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
 }
 
-pub(super) fn moment(stamp: u64, clocks: Both) -> Moment {
+fn moment(stamp: u64, clocks: Both) -> Moment {
     until_at_most(stamp, Duration::ZERO, clocks)
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::shape::{self, Address, Entry, Kept};
 use crate::daemon::clock::Both;
-use crate::engine::cache::{Block, Claim};
+use crate::engine::cache::Block;
 use crate::engine::credential::CredentialMemory;
 use crate::engine::settings::AccountName;
 use crate::engine::{Snapshot, ZoneMemory};
@@ -54,22 +54,23 @@ pub(super) fn read(bytes: &[u8], clocks: Both) -> Result<Kept, String> {
 
 impl Zone {
     fn meaning(self, clocks: Both) -> Result<ZoneMemory, String> {
-        let aliases = shape::names(&self.aliases)?;
-        let adopted = self.adopted.iter().map(|id| Ok((shape::record_id(id)?, Claim::Adopted)));
-        Ok(ZoneMemory {
-            account: AccountName(self.account.into()),
-            id: shape::zone_id(&self.id)?,
-            name: self.name.as_deref().map(shape::name).transpose()?,
-            names: shape::names(&self.names)?,
-            listed_at: self.listed_at.map(|stamp| shape::moment(stamp, clocks)),
-            records: shape::records(self.records)?,
-            blocks: aliases.into_iter().map(|name| (name, Block::Alias)).collect(),
-            ours: adopted.collect::<Result<_, String>>()?,
+        let alias = |name| shape::Obstacle { name, by: Block::Alias };
+        let zone = shape::Zone {
+            account: self.account,
+            id: self.id,
+            name: self.name,
+            plan: None,
+            names: self.names,
+            listed_at: self.listed_at,
+            records: self.records,
+            blocks: self.aliases.into_iter().map(alias).collect(),
+            marked: Vec::new(),
+            adopted: self.adopted,
             foreign: Vec::new(),
             released: Vec::new(),
             leaving: Vec::new(),
-            plan: None,
-        })
+        };
+        zone.meaning(clocks)
     }
 }
 
@@ -81,6 +82,7 @@ mod tests {
 
     use super::*;
     use crate::engine::RecordState;
+    use crate::engine::cache::Claim;
     use crate::engine::names::{Family, Key, Moment, Name, Ttl};
     use crate::engine::settings::CredentialId;
     use crate::engine::watch::SourceId;
