@@ -56,7 +56,7 @@ fn not_public_v4(address: Ipv4Addr) -> Option<NotPublic> {
     if let Some(range) = SPECIAL_V4.iter().find(|(range, _)| within(range)) {
         return Some(NotPublic::Range(range.0.text, range.1));
     }
-    let range = CLOUDFLARE_V4.iter().find(|range| within(range))?;
+    let range = CLOUDFLARE_V4.iter().chain(&RESOLVERS_V4).find(|range| within(range))?;
     Some(NotPublic::Cloudflare(range.text))
 }
 
@@ -162,10 +162,15 @@ const SPECIAL_V6: [(V6, &str); 22] = [
     (v6("ff00::/8", [0xff00, 0, 0, 0], 8), "multicast (RFC 4291)"), // space, 2006-02
 ];
 
+/// Cloudflare's own ranges as its `GET /ips` lists them: IPv4, IPv6.
+pub fn cloudflare() -> (Vec<&'static str>, Vec<&'static str>) {
+    let v4 = CLOUDFLARE_V4.iter().map(|range| range.text).collect();
+    (v4, CLOUDFLARE_V6.iter().map(|range| range.text).collect())
+}
+
 /// As published by Cloudflare in 2026; they change about once in years. WARP's exits are not among
-/// them. The last two, of the resolvers 1.1.1.1 and 1.0.0.1, are not on that list but in APNIC's registry
-/// (August 2011); their IPv6 addresses are within the ranges below.
-const CLOUDFLARE_V4: [V4; 17] = [
+/// them.
+const CLOUDFLARE_V4: [V4; 15] = [
     v4("173.245.48.0/20", [173, 245, 48, 0], 20),
     v4("103.21.244.0/22", [103, 21, 244, 0], 22),
     v4("103.22.200.0/22", [103, 22, 200, 0], 22),
@@ -181,9 +186,11 @@ const CLOUDFLARE_V4: [V4; 17] = [
     v4("104.24.0.0/14", [104, 24, 0, 0], 14),
     v4("172.64.0.0/13", [172, 64, 0, 0], 13),
     v4("131.0.72.0/22", [131, 0, 72, 0], 22),
-    v4("1.0.0.0/24", [1, 0, 0, 0], 24),
-    v4("1.1.1.0/24", [1, 1, 1, 0], 24),
 ];
+
+/// Of the resolvers 1.1.1.1 and 1.0.0.1, which are not on that list but in APNIC's registry (August
+/// 2011); their IPv6 addresses are within the ranges below.
+const RESOLVERS_V4: [V4; 2] = [v4("1.0.0.0/24", [1, 0, 0, 0], 24), v4("1.1.1.0/24", [1, 1, 1, 0], 24)];
 
 const CLOUDFLARE_V6: [V6; 7] = [
     v6("2400:cb00::/32", [0x2400, 0xcb00, 0, 0], 32),
@@ -300,7 +307,7 @@ mod tests {
 
     #[test]
     fn the_text_of_each_range_is_what_its_numbers_say() {
-        let v4 = SPECIAL_V4.iter().map(|(range, _)| range).chain(&CLOUDFLARE_V4);
+        let v4 = SPECIAL_V4.iter().map(|(range, _)| range).chain(&CLOUDFLARE_V4).chain(&RESOLVERS_V4);
         let v6 = SPECIAL_V6.iter().map(|(range, _)| range).chain(&CLOUDFLARE_V6);
         for range in v4 {
             assert_eq!(range.text, format!("{}/{}", range.first, range.length));

@@ -8,22 +8,20 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::auth::{Access, Caller, Place, Visitor};
-use super::echo::{CLOUDFLARE_V4, CLOUDFLARE_V6};
 use super::edits::missing;
-use super::faults::{Falsehood, Fault, RetryAfter};
+use super::faults::{Falsehood, Fault};
 use super::listing::{select_records, select_zones};
 use super::query::{PageSize, Paging, Query};
 use super::records::bad_body;
-use super::reply::{Fate, Refusal, Reply, Stamp, Success};
+use super::reply::{Fate, Refusal, Reply, Success};
 use super::world::{HttpRequest, Kind, World};
-use super::zones::Zone;
+use crate::engine::ranges;
 
-/// The way of a request through the API.
 impl World {
     pub(super) fn api(&mut self, request: &HttpRequest<'_>, below: &str) -> Reply {
         let (path, query) = Query::split(below);
-        let route = Route::of(path);
-        let kind = route.as_ref().and_then(|route| route.kind(request.method)).unwrap_or(Kind::Unroutable);
+        let route = self.route(request, path);
+        let kind = route.as_ref().map_or(Kind::Unroutable, |route| route.kind);
         let written = if kind.writes() { request.body.len() } else { 0 };
         let lost = self.faults.pick(|fault| match fault {
             Fault::Offline => Some(Fate::Unreachable),
@@ -36,14 +34,11 @@ impl World {
             return Reply::nothing(fate);
         }
         let mut trail = Trail { caller: "stranger".to_owned(), limits: None, retry_after: None };
-        let reply = match self.edge(request) {
+        let reply = match self.edge() {
             Some(reply) => reply,
             None => {
-                let reply = match self.serve(request, route, &query, &mut trail) {
-                    Ok(success) => success.into_reply(),
-                    Err(refusal) => refusal.into_reply(),
-                };
-                self.dress(reply, &trail)
+                let outcome = route.and_then(|route| self.serve(request, &route, &query, &mut trail));
+                self.dress(outcome.map_or_else(Refusal::into_reply, Success::into_reply), &trail)
             }
         };
         self.log(request, kind, &trail.caller, reply.status);
@@ -52,10 +47,7 @@ impl World {
     }
 
     /// What the edge answers by itself, before anything is looked at.
-    fn edge(&mut self, request: &HttpRequest<'_>) -> Option<Reply> {
-        if self.quirks.refuses_missing_agent && request.header("user-agent").is_none() {
-            return Some(Reply::text(403, "error code: 1010"));
-        }
+    fn edge(&mut self) -> Option<Reply> {
         self.faults.pick(|fault| match fault {
             Fault::Html(status) => Some(Reply::new(
                 *status,
@@ -73,37 +65,43 @@ impl World {
                 Some(Reply::text(status, format!("error code: {code}")))
             }
             Fault::Problem(status, seconds) => Some(problem(*status, *seconds)),
-            Fault::Redirect => Some(
-                Reply::text(302, "").with("location", "https://elsewhere.example.net/client/v4/"),
-            ),
+            Fault::Redirect => {
+                let elsewhere = "https://elsewhere.example.net/client/v4/";
+                Some(Reply::text(302, "").with("location", elsewhere))
+            }
             _ => None,
         })
     }
 
-    /// Routing, then authentication, then the rate limit, then permission, then the work.
+    /// What a request asks for; `path` is below the base URL.
+    fn route<'a>(&self, request: &HttpRequest<'_>, path: &'a str) -> Result<Route<'a>, Refusal> {
+        let Some((methods, zone, id)) = resource(path) else {
+            let path = request.path.split('?').next().unwrap_or("");
+            let message = format!("Could not route to {path}, perhaps your object identifier is invalid?");
+            let refusal = Refusal::new(self.quirks.unroutable_status, 7003, message);
+            return Err(refusal.and(7000, "No route for that URI"));
+        };
+        let known = methods.iter().find(|(method, _)| *method == request.method);
+        let (_, kind) = known.ok_or_else(|| {
+            Refusal::new(400, 7001, format!("Method {} not available for that URI.", request.method))
+        })?;
+        Ok(Route { kind: *kind, zone, id })
+    }
+
+    /// Authentication, then the rate limit, then permission, then the work.
     fn serve(
         &mut self,
         request: &HttpRequest<'_>,
-        route: Option<Route<'_>>,
+        route: &Route<'_>,
         query: &Query,
         trail: &mut Trail,
     ) -> Result<Success, Refusal> {
-        let path = request.path.split('?').next().unwrap_or("");
-        let Some(route) = route else {
-            let message = format!("Could not route to {path}, perhaps your object identifier is invalid?");
-            let status = self.quirks.unroutable_status;
-            return Err(Refusal::new(status, 7003, message).and(7000, "No route for that URI"));
-        };
-        let Some(kind) = route.kind(request.method) else {
-            let message = format!("Method {} not available for that URI.", request.method);
-            return Err(Refusal::new(400, 7001, message));
-        };
-        if kind == Kind::Ips {
+        if route.kind == Kind::Ips {
             self.count_request("stranger", trail)?;
             return Ok(ips());
         }
         let visitor = Visitor {
-            headers: request.headers,
+            request,
             place: route.place(),
             from: self.addresses.get(request.over),
             now: self.now,
@@ -112,20 +110,30 @@ impl World {
         let caller = match self.doors.admit(&visitor, &self.quirks) {
             Ok(caller) => caller,
             Err(refusal) => {
-                let requests = u32::from(self.quirks.failures_count);
-                let allowance = self.doors.spend("stranger", requests, self.limit, self.now);
+                let allowance = self.doors.spend("stranger", 1, self.limit, self.now);
                 trail.limits = Some((allowance.left, allowance.reset));
                 return Err(refusal);
             }
         };
         trail.caller.clone_from(&caller.label);
         self.count_request(&caller.bucket, trail)?;
-        self.unfair(&route, trail)?;
-        if let Route::Verify(account) = route {
-            return self.doors.verify(&visitor, account, self.epoch);
+        self.unfair(route, trail)?;
+        match route.kind {
+            Kind::VerifyToken => self.doors.verify(&caller, route.id, (self.epoch, self.now)),
+            Kind::ListZones => self.list_zones(&caller, query),
+            Kind::GetZone => self
+                .zones
+                .iter()
+                .find(|zone| zone.id == route.zone && caller.sees(zone))
+                .filter(|_| caller.reads_zones(&self.quirks))
+                .map(|zone| Success::of(zone.to_json(&caller.permissions())))
+                .ok_or_else(|| self.no_such_zone(no_access())),
+            kind => {
+                let body = self.read_body(request, kind)?;
+                self.check_access(route, &caller)?;
+                self.work_on_records(route, query, &body)
+            }
         }
-        let body = self.read_body(request, kind)?;
-        self.work(&route, &caller, query, (kind, &body))
     }
 
     /// Counts a request, and refuses it if there were too many.
@@ -141,26 +149,26 @@ impl World {
 
     /// Refusals that the caller has not deserved.
     fn unfair(&mut self, route: &Route<'_>, trail: &mut Trail) -> Result<(), Refusal> {
-        let stamp = self.stamp();
-        let zone = route.records_of().and_then(|id| self.zone(id)).map(|zone| zone.name.clone());
         let throttle = self.faults.pick(|fault| match fault {
             Fault::Throttle(retry_after) => Some(retry_after.clone()),
             _ => None,
         });
         if let Some(retry_after) = throttle {
-            trail.retry_after = match retry_after {
-                RetryAfter::Absent => None,
-                RetryAfter::Date => Some(Stamp(stamp.0 + 60_000_000).http_date()),
-                RetryAfter::Text(text) => Some(text),
+            trail.retry_after = match &*retry_after {
+                "none" => None,
+                "date" => Some(self.stamp().after(Duration::from_secs(60)).http_date()),
+                _ => Some(retry_after),
             };
             return Err(throttled());
         }
+        let zone = match route.place() {
+            Place::Records => self.zone(route.zone).map(|zone| zone.name.clone()),
+            _ => None,
+        };
         let refusal = self.faults.pick(|fault| match fault {
-            Fault::Spurious403 => Some(Refusal::new(403, 10_000, "Authentication error")),
-            Fault::RefuseSearch => matches!(route, Route::Zones).then(no_access),
-            Fault::RefuseZone(name) => {
-                (zone.as_ref() == Some(name)).then(|| Refusal::new(403, 10_000, "Authentication error"))
-            }
+            Fault::Spurious403 => Some(not_allowed()),
+            Fault::RefuseSearch => (route.kind == Kind::ListZones).then(no_access),
+            Fault::RefuseZone(name) => (zone.as_ref() == Some(name)).then(not_allowed),
             Fault::Unsuccessful => Some(Refusal::new(200, 1105, "Temporarily unavailable")),
             _ => None,
         });
@@ -171,9 +179,8 @@ impl World {
         if !kind.writes() || kind == Kind::DeleteRecord {
             return Ok(Value::Null);
         }
-        let kind = request.header("content-type").unwrap_or("");
-        let bare = kind.split(';').next().unwrap_or("").trim();
-        if bare.eq_ignore_ascii_case("application/json") {
+        let given = request.header("content-type").and_then(|given| given.split(';').next());
+        if given.is_some_and(|given| given.trim().eq_ignore_ascii_case("application/json")) {
             return serde_json::from_slice(request.body).map_err(|_| bad_body());
         }
         if self.quirks.content_type_at_gateway {
@@ -182,50 +189,25 @@ impl World {
             let outer = (6003, "Invalid request headers");
             return Err(Refusal::chained(400, outer, (6105, message)));
         }
-        let message = "Content-type must be application/json.";
-        Err(Refusal::new(400, 9207, message))
+        Err(Refusal::new(400, 9207, "Content-type must be application/json."))
     }
 
-    fn work(
-        &mut self,
-        route: &Route<'_>,
-        caller: &Caller,
-        query: &Query,
-        (kind, body): (Kind, &Value),
-    ) -> Result<Success, Refusal> {
-        match route {
-            Route::Zones => self.list_zones(caller, query),
-            Route::Zone(id) => self
-                .zones
-                .iter()
-                .find(|zone| zone.id == **id && caller.sees(zone))
-                .filter(|_| caller.reads_zones(&self.quirks))
-                .map(|zone| Success::of(zone.to_json(&caller.permissions())))
-                .ok_or_else(|| self.no_such_zone(no_access())),
-            Route::Records(zone) | Route::Record(zone, _) | Route::Batch(zone) => {
-                let access = if kind.writes() { Access::Edit } else { Access::Read };
-                let theirs = |known: &Zone| known.id == **zone && caller.sees(known);
-                let refused = Refusal::new(403, 10_000, "Authentication error");
-                if !self.zones.iter().any(theirs) {
-                    return Err(self.no_such_zone(refused));
-                }
-                if !caller.may(access) {
-                    return Err(refused);
-                }
-                self.work_on_records(route, query, (kind, body))
-            }
-            Route::Verify(_) | Route::Ips => Ok(Success::of(Value::Null)),
+    /// Whether the caller may do this in the zone.
+    fn check_access(&self, route: &Route<'_>, caller: &Caller) -> Result<(), Refusal> {
+        if !self.zones.iter().any(|zone| zone.id == route.zone && caller.sees(zone)) {
+            return Err(self.no_such_zone(not_allowed()));
         }
+        let access = if route.kind.writes() { Access::Edit } else { Access::Read };
+        if caller.may(access) { Ok(()) } else { Err(not_allowed()) }
     }
 
     /// The answer about a zone that the caller does not see.
     fn no_such_zone(&self, refusal: Refusal) -> Refusal {
         match self.quirks.unknown_zone_status {
-            404 => Refusal::new(
-                404,
-                7003,
-                "Could not route to the zone, perhaps your object identifier is invalid?",
-            ),
+            404 => {
+                let message = "Could not route to the zone, perhaps your object identifier is invalid?";
+                Refusal::new(404, 7003, message)
+            }
             status => Refusal { status, ..refusal },
         }
     }
@@ -234,63 +216,43 @@ impl World {
         &mut self,
         route: &Route<'_>,
         query: &Query,
-        (kind, body): (Kind, &Value),
+        body: &Value,
     ) -> Result<Success, Refusal> {
-        let (zone, id) = match route {
-            Route::Record(zone, id) => (*zone, *id),
-            Route::Records(zone) | Route::Batch(zone) => (*zone, ""),
-            _ => ("", ""),
+        let record = match route.kind {
+            Kind::ListRecords => return self.list_records(route.zone, query),
+            Kind::GetRecord => return self.get_record(route.zone, route.id),
+            Kind::Batch => return self.at_desk(route.zone, |desk| desk.batch(body)).map(Success::of),
+            Kind::CreateRecord => self.at_desk(route.zone, |desk| desk.create(body)),
+            Kind::OverwriteRecord => self.at_desk(route.zone, |desk| desk.overwrite(route.id, body)),
+            Kind::PatchRecord => self.at_desk(route.zone, |desk| desk.patch(route.id, body)),
+            _ => {
+                let gone = self.at_desk(route.zone, |desk| desk.delete(route.id))?;
+                return Ok(Success::of(json!({"id": gone.id})));
+            }
         };
-        match kind {
-            Kind::ListRecords => return self.list_records(zone, query),
-            Kind::GetRecord => return self.get_record(zone, id),
-            Kind::Batch => return self.at_desk(zone, |desk| desk.batch(body)).map(Success::of),
-            _ => {}
-        }
-        let record = self.at_desk(zone, |desk| match kind {
-            Kind::CreateRecord => desk.create(body),
-            Kind::OverwriteRecord => desk.overwrite(id, body),
-            Kind::PatchRecord => desk.patch(id, body),
-            _ => desk.delete(id),
-        })?;
-        Ok(Success::of(if kind == Kind::DeleteRecord { json!({"id": record.id}) } else { record.to_json() }))
+        record.map(|record| Success::of(record.to_json()))
     }
 
     fn list_zones(&mut self, caller: &Caller, query: &Query) -> Result<Success, Refusal> {
         if !caller.reads_zones(&self.quirks) {
             return Err(no_access());
         }
-        let paging = Paging::of(
-            query,
-            PageSize { least: 5, most: 50, default: 20, clamps: self.quirks.clamps_page_size },
-        )?;
-        let falsehood = self.falsehood();
+        let size = PageSize { least: 5, most: 50, default: 20, clamps: self.quirks.clamps_page_size };
+        let paging = Paging::of(query, size)?;
+        let wrong = self.wrong_list();
         let visible = self.zones.iter().filter(|zone| caller.sees(zone)).collect();
-        let found = select_zones(visible, query);
-        let (part, info) = paging.cut(&found, falsehood);
         let permissions = caller.permissions();
-        let result = part.iter().map(|zone| zone.to_json(&permissions)).collect();
-        Ok(self.page(falsely(result, falsehood), info))
+        Ok(page(&select_zones(visible, query), paging, wrong, |zone| zone.to_json(&permissions)))
     }
 
     fn list_records(&mut self, zone: &str, query: &Query) -> Result<Success, Refusal> {
-        let paging = Paging::of(
-            query,
-            PageSize {
-                least: 1,
-                most: self.quirks.most_records_per_page,
-                default: 100,
-                clamps: self.quirks.clamps_page_size,
-            },
-        )?;
-        let (age, falsehood) = (self.age_of_list(), self.falsehood());
-        let Some(zone) = self.zone(zone) else {
-            return Ok(self.page(json!([]), json!({})));
-        };
-        let found = select_records(zone.records_before(self.now, age), query);
-        let (part, info) = paging.cut(&found, falsehood);
-        let result = part.iter().map(|record| record.to_json()).collect();
-        Ok(self.page(falsely(result, falsehood), info))
+        let most = self.quirks.most_records_per_page;
+        let size = PageSize { least: 1, most, default: 100, clamps: self.quirks.clamps_page_size };
+        let paging = Paging::of(query, size)?;
+        let (age, wrong) = (self.age_of_list(), self.wrong_list());
+        let records =
+            self.zone(zone).map(|zone| zone.records_before(self.now, age)).ok_or_else(not_allowed)?;
+        Ok(page(&select_records(records, query), paging, wrong, |record| record.to_json()))
     }
 
     fn get_record(&mut self, zone: &str, id: &str) -> Result<Success, Refusal> {
@@ -310,24 +272,17 @@ impl World {
         fault.unwrap_or(self.quirks.stale_list)
     }
 
-    fn falsehood(&mut self) -> Option<Falsehood> {
-        self.faults.pick(|fault| match fault {
+    /// How the next list is wrong: its entries, and the number of pages that it claims.
+    fn wrong_list(&mut self) -> (Option<Falsehood>, Option<u32>) {
+        let falsehood = self.faults.pick(|fault| match fault {
             Fault::FalseList(how) => Some(*how),
             _ => None,
-        })
-    }
-
-    fn page(&mut self, result: Value, mut info: Value) -> Success {
-        let claimed = self.faults.pick(|fault| match fault {
+        });
+        let pages = self.faults.pick(|fault| match fault {
             Fault::TotalPages(pages) => Some(*pages),
             _ => None,
         });
-        if let Some(pages) = claimed {
-            let per_page = info["per_page"].as_u64().unwrap_or(1);
-            info["total_pages"] = pages.into();
-            info["total_count"] = u64::from(pages).saturating_mul(per_page).into();
-        }
-        Success { paging: Some(info), ..Success::of(result) }
+        (falsehood, pages)
     }
 
     /// The headers that every answer has, the edge's own ones included.
@@ -392,70 +347,55 @@ impl World {
     }
 }
 
-/// A path of the API.
-enum Route<'a> {
-    Zones,
-    Zone(&'a str),
-    Records(&'a str),
-    Record(&'a str, &'a str),
-    Batch(&'a str),
-    Verify(Option<&'a str>),
-    Ips,
+/// A request that the API knows.
+struct Route<'a> {
+    kind: Kind,
+    /// Empty: none in the path.
+    zone: &'a str,
+    /// Of a record, or of an account; empty: none in the path.
+    id: &'a str,
 }
 
 impl Route<'_> {
-    /// The route of a path below the base URL, as long as its identifiers have the right form.
-    fn of(path: &str) -> Option<Route<'_>> {
-        let parts: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
-        let id = |text: &str| {
-            let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-            text.len() == 32 && text.bytes().all(hex)
-        };
-        Some(match parts.as_slice() {
-            ["zones"] => Route::Zones,
-            ["zones", zone] if id(zone) => Route::Zone(zone),
-            ["zones", zone, "dns_records"] if id(zone) => Route::Records(zone),
-            ["zones", zone, "dns_records", "batch"] if id(zone) => Route::Batch(zone),
-            ["zones", zone, "dns_records", record] if id(zone) && id(record) => Route::Record(zone, record),
-            ["user", "tokens", "verify"] => Route::Verify(None),
-            ["accounts", account, "tokens", "verify"] if id(account) => Route::Verify(Some(account)),
-            ["ips"] => Route::Ips,
-            _ => return None,
-        })
-    }
-
-    fn kind(&self, method: &str) -> Option<Kind> {
-        Some(match (self, method) {
-            (Route::Zones, "GET") => Kind::ListZones,
-            (Route::Zone(_), "GET") => Kind::GetZone,
-            (Route::Records(_), "GET") => Kind::ListRecords,
-            (Route::Records(_), "POST") => Kind::CreateRecord,
-            (Route::Record(..), "GET") => Kind::GetRecord,
-            (Route::Record(..), "PUT") => Kind::OverwriteRecord,
-            (Route::Record(..), "PATCH") => Kind::PatchRecord,
-            (Route::Record(..), "DELETE") => Kind::DeleteRecord,
-            (Route::Batch(_), "POST") => Kind::Batch,
-            (Route::Verify(_), "GET") => Kind::VerifyToken,
-            (Route::Ips, "GET") => Kind::Ips,
-            _ => return None,
-        })
-    }
-
-    /// The zone whose records it is about.
-    fn records_of(&self) -> Option<&str> {
-        match self {
-            Route::Records(zone) | Route::Record(zone, _) | Route::Batch(zone) => Some(zone),
-            _ => None,
-        }
-    }
-
     fn place(&self) -> Place {
-        match self {
-            Route::Zones | Route::Zone(_) | Route::Ips => Place::Zones,
-            Route::Records(_) | Route::Record(..) | Route::Batch(_) => Place::Records,
-            Route::Verify(_) => Place::Verify,
+        match self.kind {
+            Kind::ListZones | Kind::GetZone | Kind::Ips => Place::Zones,
+            Kind::VerifyToken => Place::Verify,
+            _ => Place::Records,
         }
     }
+}
+
+type Methods = &'static [(&'static str, Kind)];
+
+const ON_RECORDS: Methods = &[("GET", Kind::ListRecords), ("POST", Kind::CreateRecord)];
+const ON_RECORD: Methods = &[
+    ("GET", Kind::GetRecord),
+    ("PUT", Kind::OverwriteRecord),
+    ("PATCH", Kind::PatchRecord),
+    ("DELETE", Kind::DeleteRecord),
+];
+
+/// What may be asked at a path below the base URL, with the zone and the other identifier in it; `None`
+/// if there is nothing, or an identifier has the wrong form.
+fn resource(path: &str) -> Option<(Methods, &str, &str)> {
+    let parts: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    let id = |text: &str| text.len() == 32 && text.bytes().all(hex);
+    let found: (Methods, &str, &str) = match parts.as_slice() {
+        ["zones"] => (&[("GET", Kind::ListZones)], "", ""),
+        ["zones", zone] if id(zone) => (&[("GET", Kind::GetZone)], zone, ""),
+        ["zones", zone, "dns_records"] if id(zone) => (ON_RECORDS, zone, ""),
+        ["zones", zone, "dns_records", "batch"] if id(zone) => (&[("POST", Kind::Batch)], zone, ""),
+        ["zones", zone, "dns_records", record] if id(zone) && id(record) => (ON_RECORD, zone, record),
+        ["user", "tokens", "verify"] => (&[("GET", Kind::VerifyToken)], "", ""),
+        ["accounts", account, "tokens", "verify"] if id(account) => {
+            (&[("GET", Kind::VerifyToken)], "", account)
+        }
+        ["ips"] => (&[("GET", Kind::Ips)], "", ""),
+        _ => return None,
+    };
+    Some(found)
 }
 
 /// What is known of a request when its answer is made: who it is from, and what is left for them.
@@ -469,9 +409,24 @@ fn seconds_up(span: Duration) -> u64 {
     span.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX)
 }
 
-/// A list as a fault has it.
-fn falsely(result: Vec<Value>, how: Option<Falsehood>) -> Value {
-    if how == Some(Falsehood::Null) { Value::Null } else { Value::Array(result) }
+/// A page of a list, as far as faults have it right.
+fn page<T>(
+    found: &[&T],
+    paging: Paging,
+    (falsehood, pages): (Option<Falsehood>, Option<u32>),
+    to_json: impl Fn(&T) -> Value,
+) -> Success {
+    let (part, mut info) = paging.cut(found, falsehood);
+    if let Some(pages) = pages {
+        let per_page = info["per_page"].as_u64().unwrap_or(1);
+        info["total_pages"] = pages.into();
+        info["total_count"] = u64::from(pages).saturating_mul(per_page).into();
+    }
+    let result = match falsehood {
+        Some(Falsehood::Null) => Value::Null,
+        _ => part.iter().map(|entry| to_json(entry)).collect(),
+    };
+    Success { paging: Some(info), ..Success::of(result) }
 }
 
 /// What the edge answers where it could not reach the API (RFC 9457).
@@ -489,18 +444,19 @@ fn problem(status: u16, seconds: u32) -> Reply {
 }
 
 fn throttled() -> Refusal {
-    let message = "Please wait and consider throttling your request speed";
-    Refusal::new(429, 971, message)
+    Refusal::new(429, 971, "Please wait and consider throttling your request speed")
 }
 
 fn no_access() -> Refusal {
     Refusal::new(403, 9109, "Unauthorized to access requested resource")
 }
 
+fn not_allowed() -> Refusal {
+    Refusal::new(403, 10_000, "Authentication error")
+}
+
 fn ips() -> Success {
-    Success::of(json!({
-        "ipv4_cidrs": CLOUDFLARE_V4,
-        "ipv6_cidrs": CLOUDFLARE_V6,
-        "etag": "38f79d050aa027e3be3865e495dcc9bc",
-    }))
+    let (v4, v6) = ranges::cloudflare();
+    let etag = "38f79d050aa027e3be3865e495dcc9bc";
+    Success::of(json!({"ipv4_cidrs": v4, "ipv6_cidrs": v6, "etag": etag}))
 }

@@ -7,10 +7,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::quirks::Quirks;
 use super::reply::{Refusal, Stamp, Success};
+use super::world::HttpRequest;
 use super::zones::Zone;
 
 /// An API token.
@@ -36,7 +37,6 @@ pub struct Token {
 
 impl Token {
     /// A user's token with Zone · DNS · Edit for all zones, as the dashboard's template makes it.
-    #[must_use]
     pub fn editing(value: &str) -> Token {
         Token {
             value: value.to_owned(),
@@ -50,10 +50,12 @@ impl Token {
         }
     }
 
-    /// The identifier that verification tells.
-    #[must_use]
+    /// The identifier that verification tells: made from the secret, so that it is the same in every world.
     pub fn id(&self) -> String {
-        identify(&self.value)
+        let seed = self.value.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        format!("{:032x}", fastrand::Rng::with_seed(seed).u128(..))
     }
 
     fn state_at(&self, now: Duration) -> TokenState {
@@ -62,14 +64,6 @@ impl Token {
             _ => self.state,
         }
     }
-}
-
-/// Made from the text itself, so that it is the same in every world.
-fn identify(secret: &str) -> String {
-    let seed = secret.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{:032x}", fastrand::Rng::with_seed(seed).u128(..))
 }
 
 /// Who owns a token.
@@ -166,69 +160,52 @@ pub(super) struct Caller {
     pub(super) label: String,
     /// Whose rate limit it is.
     pub(super) bucket: String,
-    dns: Access,
-    zone_read: bool,
-    zones: Option<Vec<String>>,
-    account: Option<String>,
+    /// What they may do.
+    token: Token,
 }
 
 impl Caller {
-    fn almighty(label: &str, bucket: &str) -> Caller {
-        Caller {
-            label: label.to_owned(),
-            bucket: bucket.to_owned(),
-            dns: Access::Edit,
-            zone_read: true,
-            zones: None,
-            account: None,
-        }
+    /// `value` is the secret of one who may do everything.
+    fn almighty(label: &str, value: &str) -> Caller {
+        let token = Token { zone_read: true, ..Token::editing(value) };
+        Caller { label: label.to_owned(), bucket: label.to_owned(), token }
     }
 
     fn with_token(token: &Token) -> Caller {
-        let (bucket, account) = match &token.owner {
-            Owner::User(email) => (email.clone(), None),
-            Owner::Account(id) => (token.id(), Some(id.clone())),
+        let bucket = match &token.owner {
+            Owner::User(email) => email.clone(),
+            Owner::Account(_) => token.id(),
         };
-        Caller {
-            label: token.id(),
-            bucket,
-            dns: token.dns,
-            zone_read: token.zone_read,
-            zones: token.zones.clone(),
-            account,
-        }
+        Caller { label: token.id(), bucket, token: token.clone() }
     }
 
     /// Whether the zone is one of theirs.
     pub(super) fn sees(&self, zone: &Zone) -> bool {
-        let listed = |ids: &Vec<String>| ids.contains(&zone.id);
-        let owned = |id: &String| *id == zone.account.id;
-        self.zones.as_ref().is_none_or(listed) && self.account.as_ref().is_none_or(owned)
+        let owned = match &self.token.owner {
+            Owner::User(_) => true,
+            Owner::Account(id) => *id == zone.account.id,
+        };
+        owned && self.token.zones.as_ref().is_none_or(|ids| ids.contains(&zone.id))
     }
 
     /// Whether they may look at zones at all.
     pub(super) fn reads_zones(&self, quirks: &Quirks) -> bool {
-        self.zone_read || quirks.dns_edit_lists_zones && self.dns == Access::Edit
+        self.token.zone_read || quirks.dns_edit_lists_zones && self.may(Access::Edit)
     }
 
     /// Whether they may do this with records.
     pub(super) fn may(&self, access: Access) -> bool {
-        self.dns >= access
+        self.token.dns >= access
     }
 
     /// In the words of a zone's `permissions`.
     pub(super) fn permissions(&self) -> Vec<&'static str> {
-        let mut words = Vec::new();
-        if self.dns == Access::Edit {
-            words.push("#dns_records:edit");
-        }
-        if self.dns >= Access::Read {
-            words.push("#dns_records:read");
-        }
-        if self.zone_read {
-            words.push("#zone:read");
-        }
-        words
+        let words = [
+            (self.may(Access::Edit), "#dns_records:edit"),
+            (self.may(Access::Read), "#dns_records:read"),
+            (self.token.zone_read, "#zone:read"),
+        ];
+        words.into_iter().filter_map(|(may, word)| may.then_some(word)).collect()
     }
 }
 
@@ -240,7 +217,7 @@ enum Credential<'a> {
 
 /// A request at the door.
 pub(super) struct Visitor<'a> {
-    pub(super) headers: &'a [(String, String)],
+    pub(super) request: &'a HttpRequest<'a>,
     pub(super) place: Place,
     /// The address that Cloudflare sees.
     pub(super) from: Option<IpAddr>,
@@ -250,14 +227,10 @@ pub(super) struct Visitor<'a> {
 }
 
 impl Visitor<'_> {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
     fn credential(&self) -> Result<Credential<'_>, Refusal> {
         let bad_header =
             |code, text: &str| Refusal::chained(400, (6003, "Invalid request headers"), (code, text));
-        if let Some(text) = self.header("authorization") {
+        if let Some(text) = self.request.header("authorization") {
             return text
                 .strip_prefix("Bearer ")
                 .filter(|token| has_token_form(token))
@@ -265,18 +238,17 @@ impl Visitor<'_> {
                 .ok_or_else(|| bad_header(6111, "Invalid format for Authorization header"));
         }
         if self.place == Place::Verify {
-            let message = "Missing \"Authorization\" header";
-            return Err(Refusal::new(400, 1001, message));
+            return Err(Refusal::new(400, 1001, "Missing \"Authorization\" header"));
         }
-        let (Some(email), Some(key)) = (self.header("x-auth-email"), self.header("x-auth-key")) else {
+        let headers = (self.request.header("x-auth-email"), self.request.header("x-auth-key"));
+        let (Some(email), Some(key)) = headers else {
             let message = "Missing X-Auth-Key, X-Auth-Email or Authorization headers";
             return Err(Refusal::new(400, 9106, message));
         };
         if !email.contains('@') {
             return Err(bad_header(6102, "Invalid format for X-Auth-Email header"));
         }
-        let is_key = key.starts_with("cfk_") || is_old_key(key);
-        if !is_key {
+        if !(key.starts_with("cfk_") || is_old_key(key)) {
             return Err(bad_header(6103, "Invalid format for X-Auth-Key header"));
         }
         Ok(Credential::Key(email, key))
@@ -342,7 +314,7 @@ impl Doors {
             return Err(visitor.unknown(quirks));
         }
         if self.are_open() {
-            return Ok(Caller::almighty("anyone", "anyone"));
+            return Ok(Caller::almighty("anyone", value));
         }
         let token = self
             .tokens
@@ -370,53 +342,38 @@ impl Doors {
             .as_ref()
             .is_some_and(|known| known.email.eq_ignore_ascii_case(email) && known.key == key);
         if revoked || !(known || self.are_open()) {
-            let message = "Unknown X-Auth-Key or X-Auth-Email";
-            return Err(Refusal::new(403, 9103, message));
+            return Err(Refusal::new(403, 9103, "Unknown X-Auth-Key or X-Auth-Email"));
         }
-        Ok(Caller::almighty(email, email))
+        Ok(Caller::almighty(email, key))
     }
 
-    /// `GET /user/tokens/verify` (`account`: none) and `GET /accounts/{id}/tokens/verify`, once let in.
+    /// `GET /user/tokens/verify` (`account`: empty) and `GET /accounts/{id}/tokens/verify`, once let in.
     pub(super) fn verify(
         &self,
-        visitor: &Visitor<'_>,
-        account: Option<&str>,
-        epoch: Stamp,
+        caller: &Caller,
+        account: &str,
+        (epoch, now): (Stamp, Duration),
     ) -> Result<Success, Refusal> {
-        let value = match visitor.credential()? {
-            Credential::Token(value) => value,
-            Credential::Key(..) => "",
-        };
-        let unknown = || Refusal::new(401, 1000, "Invalid API Token");
-        let token = self.tokens.iter().find(|token| token.value == value);
-        if token.is_none() && !self.are_open() {
-            return Err(unknown());
-        }
+        let token = &caller.token;
         // Each endpoint knows only its own kind of token.
-        let asked = account.map(str::to_owned);
-        let owner = token.map(|token| match &token.owner {
-            Owner::User(_) => None,
-            Owner::Account(id) => Some(id.clone()),
-        });
-        if owner.is_some_and(|owner| owner != asked) {
-            return Err(unknown());
+        let known = match &token.owner {
+            Owner::User(_) => account.is_empty(),
+            Owner::Account(id) => account == id,
+        };
+        if !known && !self.are_open() {
+            return Err(Refusal::new(401, 1000, "Invalid API Token"));
         }
-        let state = token.map_or(TokenState::Active, |token| token.state_at(visitor.now));
-        let (status, message) = match state {
+        let (status, message) = match token.state_at(now) {
             TokenState::Active => ("active", "This API Token is valid and active"),
             TokenState::Disabled => ("disabled", "This API Token is disabled"),
             TokenState::Expired | TokenState::Revoked => ("expired", "This API Token is expired"),
         };
-        let mut result = json!({"id": identify(value), "status": status});
-        if let Some(end) = token.and_then(|token| token.expires) {
-            let micros = i64::try_from(end.as_secs().saturating_mul(1_000_000)).unwrap_or(0);
-            result["expires_on"] = Stamp(epoch.0.saturating_add(micros)).to_string().into();
+        let mut result = json!({"id": token.id(), "status": status});
+        if let Some(end) = token.expires {
+            result["expires_on"] = epoch.after(Duration::from_secs(end.as_secs())).to_string().into();
         }
-        Ok(Success {
-            result,
-            paging: None,
-            messages: json!([{"code": 10_000, "message": message, "type": Value::Null}]),
-        })
+        let messages = json!([{"code": 10_000, "message": message, "type": null}]);
+        Ok(Success { messages, ..Success::of(result) })
     }
 
     /// Counts requests of this user, and says what is left.

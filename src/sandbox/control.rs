@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use super::auth::{Access, Token};
 use super::faults::Armed;
 use super::records::Record;
-use super::reply::Reply;
-use super::world::{HttpRequest, Refused, World};
+use super::reply::{Refusal, Reply};
+use super::world::{HttpRequest, World};
 use super::zones::{NewZone, Plan};
 use crate::engine::names::Family;
 
@@ -30,13 +30,12 @@ pub(super) fn answer(world: &mut World, request: &HttpRequest<'_>) -> Reply {
         ("PUT", ["address", family]) => change_address(world, family, body),
         ("POST", ["tokens"]) => with_object(body, |object| add_token(world, object)),
         ("POST", ["zones"]) => with_object(body, |object| add_zone(world, object)),
-        ("PATCH", ["zones", zone]) => with_object(body, |object| change_zone(world, zone, object)),
         ("DELETE", ["zones", zone]) => remove_zone(world, zone),
         ("POST", ["zones", zone, "records"]) => {
-            with_object(body, |object| told(world.add_record(zone, &Value::Object(object.clone()))))
+            with_object(body, |object| told(world.add_record(zone, object)))
         }
         ("PATCH", ["zones", zone, "records", id]) => {
-            with_object(body, |object| told(world.edit_record(zone, id, &Value::Object(object.clone()))))
+            with_object(body, |object| told(world.edit_record(zone, id, object)))
         }
         ("DELETE", ["zones", zone, "records", id]) => told(world.remove_record(zone, id)),
         _ => Reply::text(404, "There is no such control; see the documentation.\n"),
@@ -65,24 +64,21 @@ fn state(world: &World) -> Value {
         .iter()
         .map(|armed| {
             json!({
-                "name": armed.fault.name(),
+                "name": armed.name,
                 "what": format!("{:?}", armed.fault),
                 "left": armed.left,
                 "percent": armed.percent,
             })
         })
         .collect();
-    let mut kinds = Map::new();
-    for (kind, count) in world.counts() {
-        kinds.insert(format!("{kind:?}"), (*count).into());
-    }
-    let next_change = world.addresses.next_change();
+    let kinds: Map<String, Value> =
+        world.counts().iter().map(|(kind, count)| (format!("{kind:?}"), (*count).into())).collect();
     json!({
         "seconds": world.now().as_secs_f64(),
         "addresses": {
             "ipv4": world.addresses.get(Family::V4),
             "ipv6": world.addresses.get(Family::V6),
-            "next-change": next_change.map(|at| at.as_secs_f64()),
+            "next-change": world.addresses.next_change().map(|at| at.as_secs_f64()),
         },
         "requests": {"total": world.total(), "kinds": kinds},
         "echoes": world.echoes(),
@@ -114,31 +110,29 @@ fn change_address(world: &mut World, family: &str, text: &str) -> Reply {
         "none" => None,
         text => match text.parse() {
             Ok(address) if Family::of(address) == family => Some(address),
-            _ => {
-                return Reply::text(400, format!("Say an {family} address, or none.\n"));
-            }
+            _ => return Reply::text(400, format!("Say an {family} address, or none.\n")),
         },
     };
     world.addresses.change(family, address);
     Reply::text(204, "")
 }
 
-fn with_object(body: &str, act: impl FnOnce(&Map<String, Value>) -> Reply) -> Reply {
+fn with_object(body: &str, act: impl FnOnce(&Value) -> Reply) -> Reply {
     match serde_json::from_str::<Value>(body) {
-        Ok(Value::Object(object)) => act(&object),
+        Ok(object) if object.is_object() => act(&object),
         _ => Reply::text(400, "The body must be a JSON object.\n"),
     }
 }
 
-fn told(outcome: Result<Record, Refused>) -> Reply {
+fn told(outcome: Result<Record, Refusal>) -> Reply {
     match outcome {
         Ok(record) => Reply::json(200, &record.to_json()),
-        Err(Refused(errors)) => Reply::json(400, &json!({"errors": errors})),
+        Err(refusal) => Reply::json(400, &json!({"errors": refusal.errors})),
     }
 }
 
-fn add_zone(world: &mut World, object: &Map<String, Value>) -> Reply {
-    let text = |name: &str| object.get(name).and_then(Value::as_str);
+fn add_zone(world: &mut World, object: &Value) -> Reply {
+    let text = |name: &str| object[name].as_str();
     let Some(name) = text("name") else {
         return Reply::text(400, "A zone needs a name.\n");
     };
@@ -153,28 +147,10 @@ fn add_zone(world: &mut World, object: &Map<String, Value>) -> Reply {
     }
     match text("plan").map_or(Some(new.plan), Plan::named) {
         Some(plan) => new.plan = plan,
-        None => return Reply::text(400, NO_SUCH_PLAN),
+        None => return Reply::text(400, "The plans are free, pro and enterprise.\n"),
     }
     Reply::json(200, &json!({"id": world.add_zone(new)}))
 }
-
-fn change_zone(world: &mut World, zone: &str, object: &Map<String, Value>) -> Reply {
-    let text = |name: &str| object.get(name).and_then(Value::as_str);
-    let Some(zone) = world.zone_mut(zone) else {
-        return Reply::text(404, "There is no such zone.\n");
-    };
-    match text("plan").map_or(Some(zone.plan), Plan::named) {
-        Some(plan) => zone.plan = plan,
-        None => return Reply::text(400, NO_SUCH_PLAN),
-    }
-    if let Some(status) = text("status") {
-        status.clone_into(&mut zone.status);
-    }
-    zone.paused = object.get("paused").and_then(Value::as_bool).unwrap_or(zone.paused);
-    Reply::text(204, "")
-}
-
-const NO_SUCH_PLAN: &str = "The plans are free, pro and enterprise.\n";
 
 fn remove_zone(world: &mut World, zone: &str) -> Reply {
     let id = world.zone(zone).map(|zone| zone.id.clone());
@@ -185,19 +161,19 @@ fn remove_zone(world: &mut World, zone: &str) -> Reply {
 }
 
 /// From the first token on, only known ones are accepted.
-fn add_token(world: &mut World, object: &Map<String, Value>) -> Reply {
-    let Some(value) = object.get("value").and_then(Value::as_str) else {
+fn add_token(world: &mut World, object: &Value) -> Reply {
+    let Some(value) = object["value"].as_str() else {
         return Reply::text(400, "A token needs a value.\n");
     };
     let mut token = Token::editing(value);
-    match object.get("dns").and_then(Value::as_str) {
+    match object["dns"].as_str() {
         None | Some("edit") => {}
         Some("read") => token.dns = Access::Read,
         Some("none") => token.dns = Access::None,
         Some(_) => return Reply::text(400, "dns is edit, read or none.\n"),
     }
-    token.zone_read = object.get("zone-read").and_then(Value::as_bool) == Some(true);
-    if let Some(zones) = object.get("zones").and_then(Value::as_array) {
+    token.zone_read = object["zone-read"] == true;
+    if let Some(zones) = object["zones"].as_array() {
         let ids = zones.iter().filter_map(Value::as_str);
         token.zones = Some(ids.map(str::to_owned).collect());
     }

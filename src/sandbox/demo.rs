@@ -16,7 +16,6 @@ use crate::engine::settings::{Settings, ZoneHint};
 
 impl World {
     /// Three zones with a few records, in which any token may do everything. The addresses stay.
-    #[must_use]
     pub fn example(options: WorldOptions) -> World {
         let mut world = World::new(options);
         for zone in ["example.com", "example.net", "example.org"] {
@@ -31,7 +30,6 @@ impl World {
     /// The zones that a configuration speaks of, with records that are right, stale, somebody's own or
     /// missing, so that a first pass has something of everything to do; and addresses that change by
     /// themselves, first after 6 s and then every 10 to 20 s. Any token may do everything.
-    #[must_use]
     pub fn for_settings(settings: &Settings, options: WorldOptions) -> World {
         let wanderer = options.seed;
         let mut world = World::new(options);

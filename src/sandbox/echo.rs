@@ -2,46 +2,15 @@
 //!
 //! Deliberately unknown: the API.
 
-use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::faults::{Fault, Faults};
+use super::faults::{Echo, Fault, Faults};
 use super::reply::{Fate, Reply, Stamp};
 use super::world::HttpRequest;
 use crate::engine::names::Family;
-
-/// Cloudflare's own IPv4 ranges, as `GET /ips` tells them.
-pub(super) const CLOUDFLARE_V4: [&str; 15] = [
-    "173.245.48.0/20",
-    "103.21.244.0/22",
-    "103.22.200.0/22",
-    "103.31.4.0/22",
-    "141.101.64.0/18",
-    "108.162.192.0/18",
-    "190.93.240.0/20",
-    "188.114.96.0/20",
-    "197.234.240.0/22",
-    "198.41.128.0/17",
-    "162.158.0.0/15",
-    "104.16.0.0/13",
-    "104.24.0.0/14",
-    "172.64.0.0/13",
-    "131.0.72.0/22",
-];
-
-/// Cloudflare's own IPv6 ranges.
-pub(super) const CLOUDFLARE_V6: [&str; 7] = [
-    "2400:cb00::/32",
-    "2606:4700::/32",
-    "2803:f800::/32",
-    "2405:b500::/32",
-    "2405:8100::/32",
-    "2a06:98c0::/29",
-    "2c0f:f248::/32",
-];
 
 /// The ranges of all addresses that a world makes up. They are for documentation (RFC 5737, RFC 3849), so
 /// that everybody sees it; whoever is to publish them in a world has to be allowed to.
@@ -52,7 +21,6 @@ pub const MADE_UP: [IpNet; 3] = [
 ];
 
 /// What liars say, and the other side of a flapping line. Never an address of a host.
-#[must_use]
 pub fn other_address(family: Family) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::new(198, 51, 100, 99).into(),
@@ -65,8 +33,6 @@ pub fn other_address(family: Family) -> IpAddr {
 pub struct Addresses {
     v4: Option<IpAddr>,
     v6: Option<IpAddr>,
-    lies: Vec<(String, Family, IpAddr)>,
-    planned: VecDeque<(Duration, Family, Option<IpAddr>)>,
     wander: Option<Wander>,
 }
 
@@ -81,20 +47,16 @@ struct Wander {
 
 impl Addresses {
     /// One address of each family, made up from a seed. They stay.
-    #[must_use]
     pub fn new(seed: u64) -> Addresses {
         let mut rng = fastrand::Rng::with_seed(seed);
         Addresses {
             v4: Some(made_up(Family::V4, None, &mut rng)),
             v6: Some(made_up(Family::V6, None, &mut rng)),
-            lies: Vec::new(),
-            planned: VecDeque::new(),
             wander: None,
         }
     }
 
     /// The true address; `None` where the host has none of this family.
-    #[must_use]
     pub fn get(&self, family: Family) -> Option<IpAddr> {
         match family {
             Family::V4 => self.v4,
@@ -110,41 +72,19 @@ impl Addresses {
         }
     }
 
-    /// Lets one operator's echo tell something else, until told `None`.
-    pub fn lie(&mut self, operator: &str, family: Family, address: Option<IpAddr>) {
-        self.lies.retain(|(liar, about, _)| !(liar == operator && *about == family));
-        let lie = address.map(|address| (operator.to_owned(), family, address));
-        self.lies.extend(lie);
-    }
-
-    /// Changes the address at an instant of the world's clock. Plans are made in the order of time.
-    pub fn plan(&mut self, at: Duration, family: Family, address: Option<IpAddr>) {
-        self.planned.push_back((at, family, address));
-    }
-
     /// From `first` on lets one of the families change, or both, every `least` to `most`.
     pub fn wander(&mut self, first: Duration, least: Duration, most: Duration, seed: u64) {
         self.wander =
             Some(Wander { next: first, least, most: most.max(least), rng: fastrand::Rng::with_seed(seed) });
     }
 
-    /// When the next change that is known happens.
-    #[must_use]
+    /// When the next change happens.
     pub fn next_change(&self) -> Option<Duration> {
-        let planned = self.planned.front().map(|(at, _, _)| *at);
-        let wandering = self.wander.as_ref().map(|wander| wander.next);
-        planned.into_iter().chain(wandering).min()
+        self.wander.as_ref().map(|wander| wander.next)
     }
 
     /// Lets everything happen that is due.
     pub(super) fn advance(&mut self, now: Duration) {
-        while let Some((at, family, address)) = self.planned.front().copied() {
-            if at > now {
-                break;
-            }
-            self.planned.pop_front();
-            self.change(family, address);
-        }
         let Some(mut wander) = self.wander.take() else {
             return;
         };
@@ -172,18 +112,11 @@ impl Addresses {
         faults: &mut Faults,
     ) -> Option<IpAddr> {
         let true_address = self.get(family)?;
-        let lie = self
-            .lies
-            .iter()
-            .find(|(liar, about, _)| liar == operator && *about == family)
-            .map(|(_, _, lie)| *lie);
         let fits = |address: IpAddr| Family::of(address) == family;
-        let lie = lie.or_else(|| {
-            faults.pick(|fault| match fault {
-                Fault::Lie(liar, None) if liar == operator => Some(other_address(family)),
-                Fault::Lie(liar, Some(lie)) if liar == operator && fits(*lie) => Some(*lie),
-                _ => None,
-            })
+        let lie = faults.pick(|fault| match fault {
+            Fault::Lie(liar, None) if liar == operator => Some(other_address(family)),
+            Fault::Lie(liar, Some(lie)) if liar == operator && fits(*lie) => Some(*lie),
+            _ => None,
         });
         let other = lie.or_else(|| {
             faults.pick(|fault| match fault {
@@ -232,16 +165,9 @@ pub(super) fn answer(
     faults: &mut Faults,
     clock: (Duration, Stamp),
 ) -> Reply {
-    let hit = |name: &Option<String>| name.as_deref().is_none_or(|name| name == operator);
     let broken = faults.pick(|fault| match fault {
         Fault::Offline => Some(Reply::nothing(Fate::Unreachable)),
-        Fault::EchoDown(name) if hit(name) => Some(Reply::nothing(Fate::Unreachable)),
-        Fault::EchoError(name) if hit(name) => Some(Reply::text(503, "error code: 503")),
-        Fault::EchoHtml(name) if hit(name) => Some(Reply::new(200, "text/html", LOG_IN_PAGE)),
-        Fault::EchoLarge(name) if hit(name) => Some(Reply::text(200, vec![b'1'; 1 << 20])),
-        Fault::EchoRedirect(name) if hit(name) => {
-            Some(Reply::text(302, "").with("location", "http://login.example.net/"))
-        }
+        Fault::Echo(how, of) if of.as_ref().is_none_or(|of| of == operator) => Some(broken(*how)),
         _ => None,
     });
     if let Some(broken) = broken {
@@ -252,6 +178,16 @@ pub(super) fn answer(
         Some(address) if operator == "cloudflare" => trace(address, request, faults, clock.1),
         Some(address) if operator == "amazon" => Reply::text(200, format!("{address}\n")),
         Some(address) => Reply::text(200, address.to_string()),
+    }
+}
+
+fn broken(how: Echo) -> Reply {
+    match how {
+        Echo::Down => Reply::nothing(Fate::Unreachable),
+        Echo::Error => Reply::text(503, "error code: 503"),
+        Echo::Html => Reply::new(200, "text/html", LOG_IN_PAGE),
+        Echo::Large => Reply::text(200, vec![b'1'; 1 << 20]),
+        Echo::Redirect => Reply::text(302, "").with("location", "http://login.example.net/"),
     }
 }
 
@@ -323,28 +259,15 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_carried_out_when_its_time_has_come() {
-        let mut addresses = Addresses::new(1);
-        addresses.plan(seconds(10), Family::V6, None);
-        assert_eq!(addresses.next_change(), Some(seconds(10)));
-        addresses.advance(seconds(9));
-        assert!(addresses.get(Family::V6).is_some());
-        addresses.advance(seconds(10));
-        assert!(addresses.get(Family::V6).is_none());
-        assert!(addresses.get(Family::V4).is_some());
-        assert_eq!(addresses.next_change(), None);
-    }
-
-    #[test]
     fn a_liar_lies_alone_and_a_flapping_line_turns_with_the_clock() {
-        let mut addresses = Addresses::new(1);
+        let addresses = Addresses::new(1);
         let mut faults = Faults::new(1);
         let truth = addresses.get(Family::V4);
         let other = Some(other_address(Family::V4));
-        addresses.lie("ipify", Family::V4, other);
+        faults.arm("lie=ipify".parse().unwrap());
         assert_eq!(addresses.told("ipify", Family::V4, seconds(0), &mut faults), other);
         assert_eq!(addresses.told("amazon", Family::V4, seconds(0), &mut faults), truth);
-        addresses.lie("ipify", Family::V4, None);
+        faults.clear();
         assert_eq!(addresses.told("ipify", Family::V4, seconds(0), &mut faults), truth);
         faults.arm("flap=60".parse().unwrap());
         assert_eq!(addresses.told("ipify", Family::V4, seconds(59), &mut faults), truth);

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::faults::{Fault, Faults};
 use super::quirks::Quirks;
-use super::records::{Draft, Fields, Record, bad_body, invalid};
+use super::records::{Draft, Record, bad_body, invalid};
 use super::reply::{Refusal, Stamp};
 use super::zones::Zone;
 
-/// A zone, and everything that decides about a write to it.
+/// A zone, and everything that decides about a write to it. Whoever made it commits or rolls back.
 pub(super) struct Desk<'a> {
     pub(super) zone: &'a mut Zone,
     pub(super) quirks: &'a Quirks,
@@ -22,56 +22,21 @@ pub(super) struct Desk<'a> {
     pub(super) at: Stamp,
     /// Records that a product manages can be changed by it alone.
     pub(super) by_its_product: bool,
+    pub(super) check: Check,
 }
 
-/// Whether the rules about other records of a name are applied at once or when a batch is done.
+/// When the rules about other records of a name are applied.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Check {
+pub(super) enum Check {
+    /// With each write.
     Now,
+    /// When a batch is done.
     Later,
 }
 
 impl Desk<'_> {
-    /// `POST …/dns_records`.
-    pub(super) fn create(&mut self, body: &Value) -> Result<Record, Refusal> {
-        let outcome = self.step_create(body, Check::Now);
-        self.close(outcome)
-    }
-
-    /// `PUT …/dns_records/{id}`: what is left out goes back to its default.
-    pub(super) fn overwrite(&mut self, id: &str, body: &Value) -> Result<Record, Refusal> {
-        let outcome = self.step_overwrite(id, body, Check::Now);
-        self.close(outcome)
-    }
-
-    /// `PATCH …/dns_records/{id}`: what is left out stays.
-    pub(super) fn patch(&mut self, id: &str, body: &Value) -> Result<Record, Refusal> {
-        let outcome = self.step_patch(id, body, Check::Now);
-        self.close(outcome)
-    }
-
-    /// `DELETE …/dns_records/{id}`.
-    pub(super) fn delete(&mut self, id: &str) -> Result<Record, Refusal> {
-        let outcome = self.step_delete(id);
-        self.close(outcome)
-    }
-
     /// `POST …/dns_records/batch`: deletes, patches, puts, posts; all of it or, with the first error, nothing.
     pub(super) fn batch(&mut self, body: &Value) -> Result<Value, Refusal> {
-        let outcome = self.steps(body);
-        self.close(outcome)
-    }
-
-    fn close<T>(&mut self, outcome: Result<T, Refusal>) -> Result<T, Refusal> {
-        if outcome.is_ok() {
-            self.zone.commit(self.now, self.quirks.cname_lag);
-        } else {
-            self.zone.roll_back();
-        }
-        outcome
-    }
-
-    fn steps(&mut self, body: &Value) -> Result<Value, Refusal> {
         let object = body.as_object().ok_or_else(bad_body)?;
         let list = |name: &str| match object.get(name) {
             None | Some(Value::Null) => Ok(&[][..]),
@@ -81,41 +46,35 @@ impl Desk<'_> {
         let (deletes, patches) = (list("deletes")?, list("patches")?);
         let (puts, posts) = (list("puts")?, list("posts")?);
         let count = deletes.len() + patches.len() + puts.len() + posts.len();
-        let most = self.zone.plan.most_operations();
+        let most = self.zone.plan.most_records();
         if count > most {
-            return Err(Refusal::new(
-                400,
-                self.quirks.batch_too_large_code,
-                format!("request was invalid: {count} operations, at most {most} are allowed"),
-            ));
+            let message = format!("request was invalid: {count} operations, at most {most} are allowed");
+            return Err(Refusal::new(400, 1101, message));
         }
-        let check = if self.quirks.batch_checks_at_end { Check::Later } else { Check::Now };
-        let mut done: [Vec<Record>; 4] = Default::default();
-        for entry in deletes {
-            done[0].push(self.step_delete(id_of(entry)?)?);
+        if self.quirks.batch_checks_at_end {
+            self.check = Check::Later;
         }
-        for entry in patches {
-            done[1].push(self.step_patch(id_of(entry)?, entry, check)?);
-        }
-        for entry in puts {
-            done[2].push(self.step_overwrite(id_of(entry)?, entry, check)?);
-        }
-        for entry in posts {
-            done[3].push(self.step_create(entry, check)?);
-        }
-        if check == Check::Later {
-            for record in done[1..].iter().flatten() {
-                self.check_alone(&draft_of(record), Some(&record.id))?;
+        let deletes = each(deletes, |entry| self.delete(id_of(entry)?))?;
+        let patches = each(patches, |entry| self.patch(id_of(entry)?, entry))?;
+        let puts = each(puts, |entry| self.overwrite(id_of(entry)?, entry))?;
+        let posts = each(posts, |entry| self.create(entry))?;
+        if self.check == Check::Later {
+            for record in [&patches, &puts, &posts].into_iter().flatten() {
+                self.check_alone(&Draft::of(record), Some(&record.id))?;
             }
         }
-        let [deletes, patches, puts, posts] =
-            done.map(|records| -> Vec<Value> { records.iter().map(Record::to_json).collect() });
-        Ok(json!({"deletes": deletes, "patches": patches, "puts": puts, "posts": posts}))
+        let json = |records: &[Record]| -> Vec<Value> { records.iter().map(Record::to_json).collect() };
+        Ok(json!({
+            "deletes": json(&deletes),
+            "patches": json(&patches),
+            "puts": json(&puts),
+            "posts": json(&posts),
+        }))
     }
 
-    fn step_create(&mut self, body: &Value, check: Check) -> Result<Record, Refusal> {
-        let draft = Draft::fresh(Fields::read(body)?);
-        let draft = self.accept(draft, None, check)?;
+    /// `POST …/dns_records`.
+    pub(super) fn create(&mut self, body: &Value) -> Result<Record, Refusal> {
+        let draft = self.accept(Draft::fresh(body)?, None)?;
         let full = self.faults.fire(|fault| *fault == Fault::Full);
         if full || self.zone.records().len() >= self.zone.quota {
             return Err(Refusal::new(400, 81_045, "Record quota exceeded."));
@@ -126,25 +85,27 @@ impl Desk<'_> {
         Ok(record)
     }
 
-    fn step_overwrite(&mut self, id: &str, body: &Value, check: Check) -> Result<Record, Refusal> {
+    /// `PUT …/dns_records/{id}`: what is left out goes back to its default.
+    pub(super) fn overwrite(&mut self, id: &str, body: &Value) -> Result<Record, Refusal> {
         let before = self.find(id)?;
-        let draft = Draft::fresh(Fields::read(body)?);
-        self.replace(&before, draft, check)
+        self.replace(&before, Draft::fresh(body)?)
     }
 
-    fn step_patch(&mut self, id: &str, body: &Value, check: Check) -> Result<Record, Refusal> {
+    /// `PATCH …/dns_records/{id}`: what is left out stays.
+    pub(super) fn patch(&mut self, id: &str, body: &Value) -> Result<Record, Refusal> {
         let before = self.find(id)?;
-        let draft = Draft::over(&before, Fields::read(body)?);
-        self.replace(&before, draft, check)
+        self.replace(&before, Draft::over(&before, body)?)
     }
 
-    fn step_delete(&mut self, id: &str) -> Result<Record, Refusal> {
-        self.find(id)?;
-        self.zone.take(id).ok_or_else(|| self.missing())
+    /// `DELETE …/dns_records/{id}`.
+    pub(super) fn delete(&mut self, id: &str) -> Result<Record, Refusal> {
+        let record = self.find(id)?;
+        self.zone.take(id);
+        Ok(record)
     }
 
-    fn replace(&mut self, before: &Record, draft: Draft, check: Check) -> Result<Record, Refusal> {
-        let draft = self.accept(draft, Some(before), check)?;
+    fn replace(&mut self, before: &Record, draft: Draft) -> Result<Record, Refusal> {
+        let draft = self.accept(draft, Some(before))?;
         let mut record = draft.settle(before.id.clone(), self.at, Some(before));
         if !self.quirks.idle_writes_touch {
             let untouched = Record { modified: before.modified, ..record.clone() };
@@ -158,7 +119,7 @@ impl Desk<'_> {
 
     /// The record that is to be changed or deleted.
     fn find(&self, id: &str) -> Result<Record, Refusal> {
-        let record = self.zone.records().get(id).cloned().ok_or_else(|| self.missing())?;
+        let record = self.zone.records().get(id).cloned().ok_or_else(|| missing(self.quirks))?;
         if record.is_read_only() && !self.by_its_product {
             let message = "This record is managed by another Cloudflare product and cannot be changed here.";
             return Err(Refusal::new(400, 81_062, message));
@@ -171,33 +132,25 @@ impl Desk<'_> {
         let Some(meta) = body.get("meta").filter(|meta| meta.is_object()) else { return record };
         let marked = Record { meta: meta.clone(), ..record };
         self.zone.put(marked.clone());
-        self.zone.commit(self.now, self.quirks.cname_lag);
         marked
     }
 
-    fn missing(&self) -> Refusal {
-        missing(self.quirks)
-    }
-
     /// The draft in the form in which it is kept, if nothing forbids it.
-    fn accept(&mut self, draft: Draft, before: Option<&Record>, check: Check) -> Result<Draft, Refusal> {
+    fn accept(&mut self, draft: Draft, before: Option<&Record>) -> Result<Draft, Refusal> {
         let draft = draft.checked(&self.zone.name, self.zone.plan, self.quirks)?;
         let exposed = before.is_none_or(|old| !old.proxied);
         if draft.proxied && exposed && self.faults.fire(|fault| *fault == Fault::DnsOnly) {
             return Err(invalid(self.quirks, 9004, "This record cannot be proxied."));
         }
         if self.faults.fire(|fault| matches!(fault, Fault::Refuse(name) if *name == draft.name)) {
-            return Err(Refusal::chained(
-                400,
-                (1004, "DNS Validation Error"),
-                (9000, "DNS name is invalid."),
-            ));
+            let inner = (9000, "DNS name is invalid.");
+            return Err(Refusal::chained(400, (1004, "DNS Validation Error"), inner));
         }
         if self.quirks.refuses_type_change && before.is_some_and(|old| old.kind != draft.kind) {
             let message = "Editing types after a record has been created is not allowed.";
             return Err(invalid(self.quirks, 1101, message));
         }
-        if check == Check::Now {
+        if self.check == Check::Now {
             self.check_alone(&draft, before.map(|old| old.id.as_str()))?;
         }
         Ok(draft)
@@ -205,39 +158,30 @@ impl Desk<'_> {
 
     /// Whether the records beside it allow this one.
     fn check_alone(&self, draft: &Draft, own: Option<&str>) -> Result<(), Refusal> {
-        let beside = || {
-            self.zone
-                .records()
-                .values()
-                .filter(|other| other.name == draft.name && Some(other.id.as_str()) != own)
-        };
-        let refuse = |code, message: &str| Err(Refusal::new(400, code, message));
-        if beside().any(|other| other.says_the_same(draft)) {
-            return match self.quirks.duplicate_code {
-                81_057 => refuse(81_057, "The record already exists."),
-                code => refuse(code, "An identical record already exists."),
-            };
-        }
-        let is_address = |kind: &str| matches!(kind, "A" | "AAAA");
-        let is_cname = |kind: &str| kind == "CNAME";
-        if is_cname(&draft.kind) && beside().any(|other| is_address(&other.kind) || is_cname(&other.kind)) {
-            let message = "An A, AAAA, or CNAME record with that host already exists.";
-            return refuse(81_053, message);
-        }
+        let is_beside = |other: &&Record| other.name == draft.name && Some(&*other.id) != own;
+        let beside: Vec<&Record> = self.zone.records().values().filter(is_beside).collect();
+        let has = |kinds: &[&str]| beside.iter().any(|other| kinds.contains(&&*other.kind));
+        let kind = &*draft.kind;
         let lingers = || self.zone.lingers(&draft.name, self.now, self.quirks.cname_lag);
-        if is_address(&draft.kind) && (beside().any(|other| is_cname(&other.kind)) || lingers()) {
-            return refuse(81_054, CNAME_THERE);
-        }
         // The name servers of the zone itself stand beside everything.
-        if draft.name != self.zone.name {
-            if draft.kind == "NS" && beside().any(|other| other.kind != "NS") {
-                return refuse(81_055, "Non-NS records with that host already exist.");
+        let delegates = draft.name != self.zone.name;
+        let (code, message) = if beside.iter().any(|other| other.says_the_same(draft)) {
+            match self.quirks.duplicate_code {
+                81_057 => (81_057, "The record already exists."),
+                code => (code, "An identical record already exists."),
             }
-            if draft.kind != "NS" && beside().any(|other| other.kind == "NS") {
-                return refuse(81_056, "NS records with that host already exist.");
-            }
-        }
-        Ok(())
+        } else if kind == "CNAME" && has(&["A", "AAAA", "CNAME"]) {
+            (81_053, "An A, AAAA, or CNAME record with that host already exists.")
+        } else if matches!(kind, "A" | "AAAA") && (has(&["CNAME"]) || lingers()) {
+            (81_054, CNAME_THERE)
+        } else if delegates && kind == "NS" && beside.iter().any(|other| other.kind != "NS") {
+            (81_055, "Non-NS records with that host already exist.")
+        } else if delegates && kind != "NS" && has(&["NS"]) {
+            (81_056, "NS records with that host already exist.")
+        } else {
+            return Ok(());
+        };
+        Err(Refusal::new(400, code, message))
     }
 }
 
@@ -255,6 +199,9 @@ fn id_of(entry: &Value) -> Result<&str, Refusal> {
     entry.get("id").and_then(Value::as_str).ok_or_else(bad_body)
 }
 
-fn draft_of(record: &Record) -> Draft {
-    Draft::over(record, Fields::default())
+fn each(
+    entries: &[Value],
+    write: impl FnMut(&Value) -> Result<Record, Refusal>,
+) -> Result<Vec<Record>, Refusal> {
+    entries.iter().map(write).collect()
 }

@@ -23,7 +23,6 @@
 //! | `DELETE /sandbox/faults[/NAME]` | switches it off, or all of them |
 //! | `PUT /sandbox/address/ipv4`, `…/ipv6` | changes the address to the body's, or to `none` |
 //! | `POST /sandbox/zones` | adds a zone: `{"name", "id"?, "status"?, "type"?, "plan"?, "account"?}` |
-//! | `PATCH /sandbox/zones/ZONE` | changes it: `{"status"?, "plan"?, "paused"?}` |
 //! | `DELETE /sandbox/zones/ZONE` | removes it; ZONE is an identifier or a name |
 //! | `POST /sandbox/zones/ZONE/records`, `PATCH` and `DELETE …/ID` | what a person does in the dashboard; with `meta`, what a Cloudflare product does |
 //! | `POST /sandbox/tokens` | adds a token: `{"value", "dns"?: "edit"\|"read"\|"none", "zone-read"?, "zones"?: [ID…]}`; from then on only known ones are accepted |
@@ -50,12 +49,12 @@ mod zones;
 
 pub use auth::{Access, Doors, GlobalKey, Owner, RateLimit, Token, TokenState};
 pub use echo::{Addresses, MADE_UP, other_address};
-pub use faults::{Armed, BadFault, FAULTS, Falsehood, Fault, Faults, RetryAfter};
+pub use faults::{Armed, Echo, FAULTS, Falsehood, Fault, Faults};
 pub use quirks::{ErrorShape, Quirks};
 pub use records::Record;
-pub use reply::{Fate, Reply, Stamp};
+pub use reply::{Fate, Refusal, Reply, Stamp};
 pub use server::Server;
-pub use world::{HttpRequest, Kind, Refused, Seen, World, WorldOptions};
+pub use world::{HttpRequest, Kind, Seen, World, WorldOptions};
 pub use zones::{Account, NewZone, Plan, Zone};
 
 /// Where the API begins in a URL's path.

@@ -1,4 +1,4 @@
-//! Query strings, and the paging and text filters that all lists of the API share.
+//! Query strings, and the paging that all lists of the API share.
 //!
 //! Deliberately unknown: what is listed.
 
@@ -29,19 +29,9 @@ impl Query {
         self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// All parameters.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
-    }
-
-    /// Whether `direction=desc`.
-    pub(super) fn descends(&self) -> bool {
-        self.get("direction") == Some("desc")
-    }
-
-    /// Whether one matching filter is enough (`match=any`).
-    pub(super) fn any_is_enough(&self) -> bool {
-        self.get("match") == Some("any")
+    /// What the parameters that are filters say of an entry.
+    pub(super) fn filters(&self, holds: impl Fn(&str, &str) -> Option<bool>) -> Vec<bool> {
+        self.0.iter().filter_map(|(name, value)| holds(name, value)).collect()
     }
 }
 
@@ -126,38 +116,6 @@ impl Paging {
             "total_pages": all.len().div_ceil(self.per_page),
         });
         (part, info)
-    }
-}
-
-/// How a text filter compares; all of them ignore case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compare {
-    Exact,
-    Contains,
-    StartsWith,
-    EndsWith,
-}
-
-impl Compare {
-    /// The predicate that a parameter such as `name.startswith` ends in.
-    pub(super) fn named(predicate: &str) -> Option<Compare> {
-        Some(match predicate {
-            "exact" => Compare::Exact,
-            "contains" => Compare::Contains,
-            "startswith" => Compare::StartsWith,
-            "endswith" => Compare::EndsWith,
-            _ => return None,
-        })
-    }
-
-    pub(super) fn holds(self, text: &str, wanted: &str) -> bool {
-        let (text, wanted) = (text.to_lowercase(), wanted.to_lowercase());
-        match self {
-            Compare::Exact => text == wanted,
-            Compare::Contains => text.contains(&wanted),
-            Compare::StartsWith => text.starts_with(&wanted),
-            Compare::EndsWith => text.ends_with(&wanted),
-        }
     }
 }
 

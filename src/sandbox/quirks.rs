@@ -21,10 +21,6 @@ pub struct Quirks {
     pub verify_hides_inactive: bool,
     /// After so many bad credentials in 300 s all of them get "Max auth failures". Default: never.
     pub auth_failures: Option<u32>,
-    /// Whether a request without a User-Agent is turned away by the edge. Default: no.
-    pub refuses_missing_agent: bool,
-    /// Whether requests with a bad credential use up the rate limit too. Default: yes.
-    pub failures_count: bool,
     /// Whether a wrong content type is refused before the DNS service sees it (6003, 6105). Default: no, 9207.
     pub content_type_at_gateway: bool,
     /// The status for a zone that the caller does not see: 403, or 404 with code 7003. Default 403.
@@ -42,8 +38,6 @@ pub struct Quirks {
     /// Whether a batch is checked for duplicates only when all of it is done, so that two records can swap
     /// their contents. Default: no, step by step.
     pub batch_checks_at_end: bool,
-    /// The code for a batch with too many operations. Default 1101.
-    pub batch_too_large_code: i64,
     /// How old what lists show may be. Default: not at all.
     pub stale_list: Duration,
     /// How long a CNAME deleted by an earlier request is still in the way. Default: not at all.
@@ -72,8 +66,6 @@ impl Default for Quirks {
             dns_edit_lists_zones: true,
             verify_hides_inactive: false,
             auth_failures: None,
-            refuses_missing_agent: false,
-            failures_count: true,
             content_type_at_gateway: false,
             unknown_zone_status: 403,
             clamps_page_size: true,
@@ -82,7 +74,6 @@ impl Default for Quirks {
             refuses_type_change: false,
             idle_writes_touch: true,
             batch_checks_at_end: false,
-            batch_too_large_code: 1101,
             stale_list: Duration::ZERO,
             cname_lag: Duration::ZERO,
         }

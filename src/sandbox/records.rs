@@ -1,18 +1,16 @@
 //! What a DNS record is, and which ones Cloudflare accepts.
 //!
-//! Fields of a request are read (`Fields`), laid over what is there or over the defaults (`Draft`), and
-//! checked and normalised (`Draft::checked`). Deliberately unknown: other records of the zone, requests.
+//! The fields of a request are laid over what is there or over the defaults (`Draft`), then checked and
+//! normalised (`Draft::checked`). Deliberately unknown: other records of the zone, requests.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::LazyLock;
 
-use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
-use super::echo;
 use super::quirks::{ErrorShape, Quirks};
 use super::reply::{Refusal, Stamp};
 use super::zones::Plan;
+use crate::engine::ranges::{NotPublic, publishable};
 
 /// A record, as the simulated Cloudflare keeps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +51,6 @@ pub struct Record {
 
 impl Record {
     /// The object of the API.
-    #[must_use]
     pub fn to_json(&self) -> Value {
         let mut object = json!({
             "id": self.id,
@@ -97,62 +94,17 @@ impl Record {
     }
 }
 
-/// The fields of a request body that are there; `null` counts as absent.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Fields {
-    kind: Option<String>,
-    name: Option<String>,
-    content: Option<String>,
-    ttl: Option<i64>,
-    proxied: Option<bool>,
-    comment: Option<String>,
-    tags: Option<Vec<String>>,
-    priority: Option<u16>,
-    data: Option<Value>,
-    settings: Option<Value>,
-}
-
 /// The answer to a body that is no JSON, or has the wrong shape.
 pub(super) fn bad_body() -> Refusal {
     Refusal::new(400, 9207, "Request body is invalid.")
 }
 
-impl Fields {
-    /// Reads a body. Unknown fields are ignored.
-    pub(super) fn read(body: &Value) -> Result<Fields, Refusal> {
-        let object = body.as_object().ok_or_else(bad_body)?;
-        let there = |name: &str| object.get(name).filter(|value| !value.is_null());
-        let text = |name: &str| match there(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(bad_body()),
-        };
-        let map = |name: &str| match there(name) {
-            None => Ok(None),
-            Some(value) if value.is_object() => Ok(Some(value.clone())),
-            Some(_) => Err(bad_body()),
-        };
-        Ok(Fields {
-            kind: text("type")?,
-            name: text("name")?,
-            content: text("content")?,
-            ttl: there("ttl").map(read_ttl).transpose()?,
-            proxied: match there("proxied") {
-                None => None,
-                Some(value) => Some(value.as_bool().ok_or_else(bad_body)?),
-            },
-            comment: text("comment")?,
-            tags: there("tags").map(read_tags).transpose()?,
-            priority: match there("priority") {
-                None => None,
-                Some(value) => {
-                    Some(value.as_u64().and_then(|number| u16::try_from(number).ok()).ok_or_else(bad_body)?)
-                }
-            },
-            data: map("data")?,
-            settings: map("settings")?,
-        })
-    }
+fn text(value: &Value) -> Result<String, Refusal> {
+    value.as_str().map(str::to_owned).ok_or_else(bad_body)
+}
+
+fn object(value: &Value) -> Result<Option<Value>, Refusal> {
+    if value.is_object() { Ok(Some(value.clone())) } else { Err(bad_body()) }
 }
 
 /// A string has been refused since June 2024, a fraction (even `60.0`) was in August 2026.
@@ -168,12 +120,11 @@ fn read_ttl(value: &Value) -> Result<i64, Refusal> {
 }
 
 fn read_tags(value: &Value) -> Result<Vec<String>, Refusal> {
-    let entries = value.as_array().ok_or_else(bad_body)?;
-    entries.iter().map(|entry| entry.as_str().map(str::to_owned).ok_or_else(bad_body)).collect()
+    value.as_array().ok_or_else(bad_body)?.iter().map(text).collect()
 }
 
 /// A record that is to be, before it has an identity.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Draft {
     pub(super) kind: String,
     pub(super) name: String,
@@ -188,45 +139,63 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// A new record: what is left out has its default.
-    pub(super) fn fresh(fields: Fields) -> Draft {
+    /// A new record: what the body leaves out has its default.
+    pub(super) fn fresh(body: &Value) -> Result<Draft, Refusal> {
+        Draft { ttl: 1, ..Draft::default() }.with(body)
+    }
+
+    /// A record that is there, with what the body names changed.
+    pub(super) fn over(record: &Record, body: &Value) -> Result<Draft, Refusal> {
+        let draft = Draft { settings: None, ..Draft::of(record) }.with(body)?;
+        // The settings of another type would be of no use.
+        let settings = (draft.kind == record.kind).then(|| record.settings.clone());
+        Ok(Draft { settings: draft.settings.or(settings), ..draft })
+    }
+
+    /// A record that is there.
+    pub(super) fn of(record: &Record) -> Draft {
         Draft {
-            kind: fields.kind.unwrap_or_default(),
-            name: fields.name.unwrap_or_default(),
-            content: fields.content.unwrap_or_default(),
-            ttl: fields.ttl.unwrap_or(1),
-            proxied: fields.proxied.unwrap_or(false),
-            comment: fields.comment.unwrap_or_default(),
-            tags: fields.tags.unwrap_or_default(),
-            priority: fields.priority,
-            data: fields.data,
-            settings: fields.settings,
+            kind: record.kind.clone(),
+            name: record.name.clone(),
+            content: record.content.clone(),
+            ttl: record.ttl.into(),
+            proxied: record.proxied,
+            comment: record.comment.clone().unwrap_or_default(),
+            tags: record.tags.clone(),
+            priority: record.priority,
+            data: record.data.clone(),
+            settings: Some(record.settings.clone()),
         }
     }
 
-    /// A record that is there, with the named fields changed.
-    pub(super) fn over(record: &Record, fields: Fields) -> Draft {
-        let kind = fields.kind.unwrap_or_else(|| record.kind.clone());
-        // The settings of another type would be of no use.
-        let settings = (kind == record.kind).then(|| record.settings.clone());
-        Draft {
-            name: fields.name.unwrap_or_else(|| record.name.clone()),
-            content: fields.content.unwrap_or_else(|| record.content.clone()),
-            ttl: fields.ttl.unwrap_or(i64::from(record.ttl)),
-            proxied: fields.proxied.unwrap_or(record.proxied),
-            comment: fields.comment.unwrap_or_else(|| record.comment.clone().unwrap_or_default()),
-            tags: fields.tags.unwrap_or_else(|| record.tags.clone()),
-            priority: fields.priority.or(record.priority),
-            data: fields.data.or_else(|| record.data.clone()),
-            settings: fields.settings.or(settings),
-            kind,
+    /// Reads a body; `null` counts as absent, and unknown fields are ignored.
+    fn with(mut self, body: &Value) -> Result<Draft, Refusal> {
+        let fields = body.as_object().ok_or_else(bad_body)?;
+        for (field, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+            match field.as_str() {
+                "type" => self.kind = text(value)?,
+                "name" => self.name = text(value)?,
+                "content" => self.content = text(value)?,
+                "ttl" => self.ttl = read_ttl(value)?,
+                "proxied" => self.proxied = value.as_bool().ok_or_else(bad_body)?,
+                "comment" => self.comment = text(value)?,
+                "tags" => self.tags = read_tags(value)?,
+                "priority" => {
+                    let number = value.as_u64().and_then(|number| u16::try_from(number).ok());
+                    self.priority = Some(number.ok_or_else(bad_body)?);
+                }
+                "data" => self.data = object(value)?,
+                "settings" => self.settings = object(value)?,
+                _ => {}
+            }
         }
+        Ok(self)
     }
 
     /// The record as Cloudflare would keep it in the zone `zone` (ASCII), or why it refuses.
     pub(super) fn checked(mut self, zone: &str, plan: Plan, quirks: &Quirks) -> Result<Draft, Refusal> {
         self.kind.make_ascii_uppercase();
-        if !TYPES.contains(&&*self.kind) {
+        if !TYPES.split(' ').any(|known| known == self.kind) {
             return Err(invalid(quirks, 9002, "DNS record type is invalid."));
         }
         self.name =
@@ -246,61 +215,50 @@ impl Draft {
     }
 
     fn check_content(&mut self, quirks: &Quirks) -> Result<(), Refusal> {
-        let bad = |code, message: String| Err(invalid(quirks, code, message));
+        let unfit = || invalid(quirks, 9007, format!("Content for {} record is invalid.", self.kind));
         match &*self.kind {
-            "A" => match self.content.parse::<Ipv4Addr>() {
-                Ok(address) => self.content = address.to_string(),
-                Err(_) => {
-                    return bad(9005, "Content for A record must be a valid IPv4 address.".to_owned());
-                }
-            },
-            "AAAA" => match self.content.parse::<Ipv6Addr>() {
-                Ok(address) if !(quirks.refuses_mapped_ipv6 && address.to_ipv4_mapped().is_some()) => {
-                    self.content = address.to_string();
-                }
-                _ => {
-                    return bad(9006, "Content for AAAA record must be a valid IPv6 address.".to_owned());
-                }
-            },
+            "A" => {
+                let bad = |_| invalid(quirks, 9005, "Content for A record must be a valid IPv4 address.");
+                self.content = self.content.parse::<Ipv4Addr>().map_err(bad)?.to_string();
+            }
+            "AAAA" => {
+                let bad = || invalid(quirks, 9006, "Content for AAAA record must be a valid IPv6 address.");
+                let refused =
+                    |address: &Ipv6Addr| quirks.refuses_mapped_ipv6 && address.to_ipv4_mapped().is_some();
+                let address = self.content.parse().ok().filter(|address| !refused(address));
+                self.content = address.ok_or_else(bad)?.to_string();
+            }
             "CNAME" | "NS" | "MX" | "PTR" => {
-                self.content.make_ascii_lowercase();
-                if let Some(bare) = self.content.strip_suffix('.') {
-                    self.content = bare.to_owned();
-                }
-                let fits = !self.content.is_empty()
-                    && self.content.len() <= 253
-                    && !self.content.contains(char::is_whitespace)
-                    && !self.content.split('.').any(str::is_empty);
+                let content = self.content.to_ascii_lowercase();
+                let bare = content.strip_suffix('.').unwrap_or(&content);
+                let fits = bare.len() <= 253
+                    && !bare.contains(char::is_whitespace)
+                    && !bare.split('.').any(str::is_empty);
                 if !fits {
-                    return bad(9007, format!("Content for {} record is invalid.", self.kind));
+                    return Err(unfit());
                 }
                 if self.kind == "MX" && self.priority.is_none() {
                     return Err(bad_body());
                 }
+                self.content = bare.to_owned();
             }
-            "TXT" | "OPENPGPKEY" => {
-                if self.content.is_empty() {
-                    return bad(9007, format!("Content for {} record is invalid.", self.kind));
-                }
+            "TXT" | "OPENPGPKEY" if self.content.is_empty() => return Err(unfit()),
+            "TXT" | "OPENPGPKEY" => {}
+            _ => {
+                let parts = self.data.as_ref().and_then(Value::as_object).ok_or_else(bad_body)?;
+                self.content = written_out(parts);
             }
-            _ => match &self.data {
-                Some(Value::Object(parts)) => self.content = written_out(parts),
-                _ => return Err(bad_body()),
-            },
         }
         Ok(())
     }
 
     fn check_ttl(&self, plan: Plan, quirks: &Quirks) -> Result<(), Refusal> {
-        if self.ttl == 1 || (plan.least_ttl()..=86_400).contains(&self.ttl) {
+        let least = plan.least_ttl();
+        if self.ttl == 1 || (least..=86_400).contains(&self.ttl) {
             return Ok(());
         }
-        let least = plan.least_ttl();
-        Err(invalid(
-            quirks,
-            9021,
-            format!("Invalid TTL. Must be between {least} and 86400 seconds, or 1 for Automatic."),
-        ))
+        let message = format!("Invalid TTL. Must be between {least} and 86400 seconds, or 1 for Automatic.");
+        Err(invalid(quirks, 9021, message))
     }
 
     fn check_proxy(&self, quirks: &Quirks) -> Result<(), Refusal> {
@@ -344,25 +302,23 @@ impl Draft {
     pub(super) fn settle(self, id: String, at: Stamp, before: Option<&Record>) -> Record {
         let comment = Some(self.comment).filter(|comment| !comment.is_empty());
         // A stamp stays while what it is about stays.
-        let since = |same: bool, old: Option<Stamp>, empty: bool| match (empty, same) {
+        let since = |empty: bool, same: bool, old: Option<Stamp>| match (empty, same) {
             (true, _) => None,
             (false, true) => old,
             (false, false) => Some(at),
         };
+        let same_comment = before.is_some_and(|old| old.comment == comment);
+        let same_tags = before.is_some_and(|old| old.tags == self.tags);
         let settings = self.settings.unwrap_or_else(|| {
             if self.kind == "CNAME" { json!({"flatten_cname": false}) } else { json!({}) }
         });
         Record {
             comment_modified: since(
-                before.is_some_and(|old| old.comment == comment),
-                before.and_then(|old| old.comment_modified),
                 comment.is_none(),
+                same_comment,
+                before.and_then(|old| old.comment_modified),
             ),
-            tags_modified: since(
-                before.is_some_and(|old| old.tags == self.tags),
-                before.and_then(|old| old.tags_modified),
-                self.tags.is_empty(),
-            ),
+            tags_modified: since(self.tags.is_empty(), same_tags, before.and_then(|old| old.tags_modified)),
             id,
             name: self.name,
             kind: self.kind,
@@ -396,29 +352,8 @@ pub(super) fn invalid(quirks: &Quirks, code: i64, message: impl AsRef<str>) -> R
     }
 }
 
-const TYPES: [&str; 21] = [
-    "A",
-    "AAAA",
-    "CAA",
-    "CERT",
-    "CNAME",
-    "DNSKEY",
-    "DS",
-    "HTTPS",
-    "LOC",
-    "MX",
-    "NAPTR",
-    "NS",
-    "OPENPGPKEY",
-    "PTR",
-    "SMIMEA",
-    "SRV",
-    "SSHFP",
-    "SVCB",
-    "TLSA",
-    "TXT",
-    "URI",
-];
+const TYPES: &str = "A AAAA CAA CERT CNAME DNSKEY DS HTTPS LOC MX NAPTR NS OPENPGPKEY PTR SMIMEA SRV SSHFP \
+    SVCB TLSA TXT URI";
 
 const CAN_BE_PROXIED: [&str; 3] = ["A", "AAAA", "CNAME"];
 
@@ -432,7 +367,7 @@ pub(super) fn full_name(text: &str, zone: &str) -> Option<String> {
     if text == "@" {
         return Some(zone.to_owned());
     }
-    let ascii = if text.is_ascii() { text.to_ascii_lowercase() } else { to_ascii(text)? };
+    let ascii = to_ascii(text)?;
     let within = ascii.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     let full = if within { ascii } else { format!("{ascii}.{zone}") };
     let label_fits = |label: &str| {
@@ -444,61 +379,36 @@ pub(super) fn full_name(text: &str, zone: &str) -> Option<String> {
 
 /// Label by label, so that a `*` or an underscore beside a Unicode label does no harm.
 pub(super) fn to_ascii(name: &str) -> Option<String> {
-    let labels: Option<Vec<String>> = name
-        .split(['.', '。'])
-        .map(|label| {
-            if label.is_ascii() {
-                Some(label.to_ascii_lowercase())
-            } else {
-                idna::domain_to_ascii(label).ok()
-            }
-        })
-        .collect();
+    let ascii = |label: &str| {
+        let plain = label.is_ascii().then(|| label.to_ascii_lowercase());
+        plain.or_else(|| idna::domain_to_ascii(label).ok())
+    };
+    let labels: Option<Vec<String>> = name.split(['.', '。']).map(ascii).collect();
     labels.map(|labels| labels.join("."))
 }
 
 /// Whether a record could be proxied: what the proxy cannot or must not reach is refused.
 fn proxiable(kind: &str, content: &str) -> bool {
-    if !CAN_BE_PROXIED.contains(&kind) {
-        return false;
-    }
-    match content.parse::<IpAddr>() {
-        Err(_) => true,
-        Ok(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
-            Some(inner) => can_be_origin(IpAddr::V4(inner)),
-            None => can_be_origin(IpAddr::V6(address)),
-        },
-        Ok(address) => can_be_origin(address),
-    }
+    let reaches = |address: IpAddr| can_be_origin(address.to_canonical());
+    CAN_BE_PROXIED.contains(&kind) && content.parse().map_or(true, reaches)
 }
 
 /// The documentation ranges and `100::` are not here: people use them as placeholders of proxied
 /// names, and Cloudflare accepts them. Multicast and Cloudflare's own ranges were not seen tried.
 fn can_be_origin(address: IpAddr) -> bool {
-    static CLOSED: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
-        [
-            "0.0.0.0/8",
-            "10.0.0.0/8",
-            "100.64.0.0/10",
-            "127.0.0.0/8",
-            "169.254.0.0/16",
-            "172.16.0.0/12",
-            "192.168.0.0/16",
-            "224.0.0.0/3",
-            "1.1.1.1/32",
-            "1.0.0.1/32",
-            "::/127",
-            "fc00::/7",
-            "fe80::/10",
-            "ff00::/8",
-        ]
-        .iter()
-        .chain(&echo::CLOUDFLARE_V4)
-        .chain(&echo::CLOUDFLARE_V6)
-        .filter_map(|range| range.parse().ok())
-        .collect()
-    });
-    !CLOSED.iter().any(|range| range.contains(&address))
+    let closed = match address {
+        IpAddr::V4(v4) => {
+            let [first, second, ..] = v4.octets();
+            let shared = first == 100 && second & 0xc0 == 64;
+            let beyond = first == 0 || first >= 224;
+            beyond || shared || v4.is_private() || v4.is_loopback() || v4.is_link_local()
+        }
+        IpAddr::V6(v6) => {
+            let own = v6.is_unspecified() || v6.is_loopback();
+            own || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_multicast()
+        }
+    };
+    !closed && !matches!(publishable(address, &[]), Err(NotPublic::Cloudflare(_)))
 }
 
 /// The content of a record that is given in parts, such as `10 5 8806 host.example.com`.

@@ -2,7 +2,7 @@
 //!
 //! Deliberately unknown: what a request asks for, and who asks.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -64,20 +64,17 @@ impl Reply {
     }
 
     /// The same answer with one more header.
-    #[must_use]
     pub(super) fn with(mut self, name: &str, value: impl Into<String>) -> Reply {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
     /// The value of a header, by its name in lower case.
-    #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The body as JSON; `Null` if it is none.
-    #[must_use]
     pub fn value(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
@@ -129,11 +126,13 @@ impl Success {
     }
 }
 
-/// A refusal of the API: an HTTP status, and the entries of `errors`.
+/// A refusal of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) errors: Vec<Value>,
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The entries of `errors`.
+    pub errors: Vec<Value>,
 }
 
 impl Refusal {
@@ -155,7 +154,6 @@ impl Refusal {
     }
 
     /// The same refusal with one more entry.
-    #[must_use]
     pub(super) fn and(mut self, code: i64, message: &str) -> Refusal {
         self.errors.push(json!({"code": code, "message": message}));
         self
@@ -171,59 +169,29 @@ impl Refusal {
 
 /// An instant in microseconds since 1970, as Cloudflare writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Stamp(pub i64);
+pub struct Stamp(pub u64);
 
 impl Stamp {
-    /// Year, month, day, and the seconds of that day.
-    fn civil(self) -> (i64, i64, i64, i64) {
-        let seconds = self.0.div_euclid(1_000_000);
-        let days = seconds.div_euclid(86_400);
-        // Howard Hinnant's days-to-civil: the year is counted from March, in eras of 400 years.
-        let shifted = days + 719_468;
-        let era = shifted.div_euclid(146_097);
-        let day_of_era = shifted.rem_euclid(146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let march_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
-        (year, month, day, seconds.rem_euclid(86_400))
+    /// So much later.
+    pub(super) fn after(self, span: Duration) -> Stamp {
+        Stamp(self.0.saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)))
+    }
+
+    fn time(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_micros(self.0)
     }
 
     /// As in an HTTP header: `Wed, 21 Oct 2026 07:28:00 GMT`.
     pub(super) fn http_date(self) -> String {
-        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-        const MONTHS: [&str; 12] =
-            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-        let pick = |names: &[&'static str], at: i64| {
-            usize::try_from(at).ok().and_then(|at| names.get(at).copied()).unwrap_or("")
-        };
-        let (year, month, day, second) = self.civil();
-        let weekday = self.0.div_euclid(86_400_000_000).rem_euclid(7);
-        format!(
-            "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
-            pick(&DAYS, weekday),
-            pick(&MONTHS, month - 1),
-            second / 3_600,
-            second / 60 % 60,
-            second % 60
-        )
+        httpdate::fmt_http_date(self.time())
     }
 }
 
 impl std::fmt::Display for Stamp {
     /// RFC 3339 with microseconds whose trailing zeros are trimmed, so the length varies.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (year, month, day, second) = self.civil();
-        let (hour, minute) = (second / 3_600, second / 60 % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}", second % 60)?;
-        let micros = format!("{:06}", self.0.rem_euclid(1_000_000));
-        match micros.trim_end_matches('0') {
-            "" => f.write_str("Z"),
-            digits => write!(f, ".{digits}Z"),
-        }
+        let text = humantime::format_rfc3339_micros(self.time()).to_string();
+        write!(f, "{}Z", text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.'))
     }
 }
 

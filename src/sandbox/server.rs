@@ -2,7 +2,6 @@
 //!
 //! It knows sockets and the clock, and nothing of what is asked.
 
-use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
@@ -14,7 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::HOST;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -62,13 +61,11 @@ impl Server {
     }
 
     /// The base URL of the API, as a configuration's `api`.
-    #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://127.0.0.1:{}{API_PATH}", self.port)
     }
 
     /// Where an operator's echo is asked over a family; `None` if the host has no `::1`.
-    #[must_use]
     pub fn echo_url(&self, operator: &str, family: Family) -> Option<String> {
         let path = match operator {
             "cloudflare" => "/cdn-cgi/trace".to_owned(),
@@ -82,19 +79,16 @@ impl Server {
     }
 
     /// Where the state is seen and faults are switched.
-    #[must_use]
     pub fn control_url(&self) -> String {
         format!("http://127.0.0.1:{}/sandbox", self.port)
     }
 
     /// The port.
-    #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// What the world's clock says.
-    #[must_use]
     pub fn now(&self) -> Duration {
         self.started.elapsed()
     }
@@ -185,27 +179,14 @@ async fn serve(stream: TcpStream, family: Family, door: Door) {
 }
 
 /// The connection is to be cut.
-#[derive(Debug)]
-struct CutOff;
-
-impl fmt::Display for CutOff {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cut off on purpose")
-    }
+fn cut_off() -> io::Error {
+    io::Error::other("cut off on purpose")
 }
 
-impl std::error::Error for CutOff {}
-
-async fn answer(
-    request: Request<Incoming>,
-    family: Family,
-    door: &Door,
-) -> Result<Response<Payload>, CutOff> {
+async fn answer(request: Request<Incoming>, family: Family, door: &Door) -> io::Result<Response<Payload>> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, LARGEST_BODY).collect().await else {
-        let mut response = Response::new(Payload::whole(Vec::new()));
-        *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-        return Ok(response);
+        return Ok(response(Reply::text(413, "")));
     };
     let body = body.to_bytes();
     let mut headers: Vec<(String, String)> = head
@@ -225,7 +206,7 @@ async fn answer(
         HttpRequest { method: head.method.as_str(), path, headers: &headers, body: &body, over: family };
     let reply = door.world().answer(&request, door.started.elapsed());
     match reply.fate {
-        Fate::DropBeforeReply | Fate::Unreachable => return Err(CutOff),
+        Fate::DropBeforeReply | Fate::Unreachable => return Err(cut_off()),
         Fate::DeliverAfter(span) => tokio::time::sleep(span).await,
         Fate::Deliver | Fate::Cut => {}
     }
@@ -242,11 +223,7 @@ fn response(reply: Reply) -> Response<Payload> {
         builder = builder.header(name, value);
     }
     // A fault may ask for a header value that HTTP does not have.
-    builder.body(payload).unwrap_or_else(|_| {
-        let mut failed = Response::new(Payload::whole(Vec::new()));
-        *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        failed
-    })
+    builder.body(payload).unwrap_or_else(|_| response(Reply::text(500, "")))
 }
 
 /// A body that is all there, or promises more than there is.
@@ -279,12 +256,12 @@ impl Payload {
 
 impl Body for Payload {
     type Data = Bytes;
-    type Error = CutOff;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if let Some(bytes) = self.bytes.take() {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
@@ -295,7 +272,7 @@ impl Body for Payload {
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
-            Cut::Now => Poll::Ready(Some(Err(CutOff))),
+            Cut::Now => Poll::Ready(Some(Err(cut_off()))),
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::auth::{Doors, RateLimit};
 use super::echo::{self, Addresses};
-use super::edits::Desk;
+use super::edits::{Check, Desk};
 use super::faults::{Fault, Faults};
 use super::quirks::Quirks;
 use super::records::Record;
@@ -36,7 +36,6 @@ pub struct HttpRequest<'a> {
 
 impl<'a> HttpRequest<'a> {
     /// The value of a header, by its name in lower case.
-    #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -88,7 +87,6 @@ pub enum Kind {
 
 impl Kind {
     /// Whether it changes anything.
-    #[must_use]
     pub fn writes(self) -> bool {
         matches!(
             self,
@@ -139,7 +137,6 @@ const LONGEST_LOG: usize = 100_000;
 
 impl World {
     /// A world without zones, in which any well-formed token may do everything.
-    #[must_use]
     pub fn new(options: WorldOptions) -> World {
         let mut rng = fastrand::Rng::with_seed(options.seed);
         World {
@@ -186,22 +183,18 @@ impl World {
     }
 
     /// The latest instant that the world was told.
-    #[must_use]
     pub fn now(&self) -> Duration {
         self.now
     }
 
     /// Adds a zone; the answer is its identifier.
     pub fn add_zone(&mut self, new: NewZone) -> String {
-        let known = self.accounts.iter().find(|known| known.name == new.account);
-        let account = match known {
-            Some(known) => known.clone(),
-            None => {
-                let account = Account { id: self.made_up_id(), name: new.account.clone() };
-                self.accounts.push(account.clone());
-                account
-            }
-        };
+        let known = self.accounts.iter().find(|known| known.name == new.account).cloned();
+        let account = known.unwrap_or_else(|| {
+            let account = Account { id: self.made_up_id(), name: new.account.clone() };
+            self.accounts.push(account.clone());
+            account
+        });
         let id = new.id.clone().unwrap_or_else(|| self.made_up_id());
         let zone = Zone::new(new, id.clone(), account, self.stamp());
         self.zones.push(zone);
@@ -216,13 +209,11 @@ impl World {
     }
 
     /// The zones.
-    #[must_use]
     pub fn zones(&self) -> &[Zone] {
         &self.zones
     }
 
     /// A zone by its identifier or its ASCII name.
-    #[must_use]
     pub fn zone(&self, key: &str) -> Option<&Zone> {
         self.zones.iter().find(|zone| zone.id == key || zone.name == key)
     }
@@ -233,7 +224,6 @@ impl World {
     }
 
     /// The records of a zone, sorted by name, type and content; none if there is no such zone.
-    #[must_use]
     pub fn records(&self, zone: &str) -> Vec<Record> {
         let mut records: Vec<Record> =
             self.zone(zone).map(|zone| zone.records().values().cloned().collect()).unwrap_or_default();
@@ -246,7 +236,7 @@ impl World {
     ///
     /// # Errors
     /// Cloudflare's code and words: the dashboard has the same rules.
-    pub fn add_record(&mut self, zone: &str, body: &Value) -> Result<Record, Refused> {
+    pub fn add_record(&mut self, zone: &str, body: &Value) -> Result<Record, Refusal> {
         self.as_a_person(zone, |desk| desk.create(body).map(|record| desk.mark(record, body)))
     }
 
@@ -254,7 +244,7 @@ impl World {
     ///
     /// # Errors
     /// As for [`World::add_record`].
-    pub fn edit_record(&mut self, zone: &str, id: &str, body: &Value) -> Result<Record, Refused> {
+    pub fn edit_record(&mut self, zone: &str, id: &str, body: &Value) -> Result<Record, Refusal> {
         self.as_a_person(zone, |desk| desk.patch(id, body).map(|record| desk.mark(record, body)))
     }
 
@@ -262,7 +252,7 @@ impl World {
     ///
     /// # Errors
     /// As for [`World::add_record`].
-    pub fn remove_record(&mut self, zone: &str, id: &str) -> Result<Record, Refused> {
+    pub fn remove_record(&mut self, zone: &str, id: &str) -> Result<Record, Refusal> {
         self.as_a_person(zone, |desk| desk.delete(id))
     }
 
@@ -272,31 +262,26 @@ impl World {
     }
 
     /// The requests to the API, the oldest first.
-    #[must_use]
     pub fn seen(&self) -> &VecDeque<Seen> {
         &self.seen
     }
 
     /// How many requests of one kind there were.
-    #[must_use]
     pub fn count(&self, kind: Kind) -> u64 {
         self.requests.get(&kind).copied().unwrap_or(0)
     }
 
     /// How many requests to the API there were.
-    #[must_use]
     pub fn total(&self) -> u64 {
         self.requests.values().sum()
     }
 
     /// How often each kind was asked.
-    #[must_use]
     pub fn counts(&self) -> &BTreeMap<Kind, u64> {
         &self.requests
     }
 
     /// How often each operator's echo was asked.
-    #[must_use]
     pub fn echoes(&self) -> &BTreeMap<String, u64> {
         &self.echoes
     }
@@ -307,15 +292,14 @@ impl World {
 
     /// The date, to the microsecond.
     pub(super) fn stamp(&self) -> Stamp {
-        let micros = i64::try_from(self.now.as_micros()).unwrap_or(i64::MAX);
-        Stamp(self.epoch.0.saturating_add(micros))
+        self.epoch.after(self.now)
     }
 
     fn as_a_person<T>(
         &mut self,
         zone: &str,
         act: impl FnOnce(&mut Desk<'_>) -> Result<T, Refusal>,
-    ) -> Result<T, Refused> {
+    ) -> Result<T, Refusal> {
         let id = self.zone(zone).map(|zone| zone.id.clone());
         // Faults are for the API's callers.
         let faults = std::mem::replace(&mut self.faults, Faults::new(0));
@@ -324,10 +308,10 @@ impl World {
             act(desk)
         });
         self.faults = faults;
-        outcome.map_err(|refusal| Refused(refusal.errors))
+        outcome
     }
 
-    /// Writes to the zone of this identifier.
+    /// Writes to the zone of this identifier: all of it, or with an error nothing.
     pub(super) fn at_desk<T>(
         &mut self,
         zone: &str,
@@ -335,13 +319,11 @@ impl World {
     ) -> Result<T, Refusal> {
         let stale = self.staleness();
         // What the clock cannot tell apart, the microseconds do.
-        let at = Stamp(self.stamp().0.saturating_add(self.rng.i64(0..1_000)));
+        let at = Stamp(self.stamp().0.saturating_add(self.rng.u64(0..1_000)));
         let found = self.zones.iter_mut().find(|known| known.id == zone);
-        let Some(zone) = found else {
-            return Err(Refusal::new(403, 10_000, "Authentication error"));
-        };
+        let zone = found.ok_or_else(|| Refusal::new(403, 10_000, "Authentication error"))?;
         zone.keep_history(self.now, stale);
-        act(&mut Desk {
+        let outcome = act(&mut Desk {
             zone,
             quirks: &self.quirks,
             faults: &mut self.faults,
@@ -349,7 +331,13 @@ impl World {
             now: self.now,
             at,
             by_its_product: false,
-        })
+            check: Check::Now,
+        });
+        match &outcome {
+            Ok(_) => zone.commit(self.now, self.quirks.cname_lag),
+            Err(_) => zone.roll_back(),
+        }
+        outcome
     }
 
     /// How old the lists may be for which the history is kept.
@@ -375,7 +363,3 @@ impl World {
         });
     }
 }
-
-/// Cloudflare's refusal of something that a person wanted: the entries of `errors`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused(pub Vec<Value>);

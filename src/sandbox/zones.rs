@@ -34,11 +34,8 @@ impl Plan {
         if self == Plan::Free { 0 } else { 20 }
     }
 
+    /// Also the most operations of a batch.
     pub(super) fn most_records(self) -> usize {
-        if self == Plan::Free { 200 } else { 3_500 }
-    }
-
-    pub(super) fn most_operations(self) -> usize {
         if self == Plan::Free { 200 } else { 3_500 }
     }
 
@@ -66,32 +63,25 @@ pub struct NewZone {
     pub status: String,
     /// `full`, `partial`, `secondary`, `internal`.
     pub kind: String,
-    /// Whether the zone is paused.
-    pub paused: bool,
     /// What its owner pays for.
     pub plan: Plan,
     /// How many records it may hold; `None`: what the plan has.
     pub quota: Option<usize>,
     /// The name of the account that it belongs to; an account is made up for each new name.
     pub account: String,
-    /// The deprecated list; `None`: what the caller's token may do.
-    pub permissions: Option<Vec<String>>,
 }
 
 impl NewZone {
     /// An active, full zone on the free plan.
-    #[must_use]
     pub fn named(name: &str) -> NewZone {
         NewZone {
             name: name.to_owned(),
             id: None,
             status: "active".to_owned(),
             kind: "full".to_owned(),
-            paused: false,
             plan: Plan::Free,
             quota: None,
             account: "Example Account".to_owned(),
-            permissions: None,
         }
     }
 }
@@ -143,11 +133,11 @@ impl Zone {
             name: to_ascii(&new.name).unwrap_or(new.name),
             status: new.status,
             kind: new.kind,
-            paused: new.paused,
+            paused: false,
             plan: new.plan,
             quota: new.quota.unwrap_or(new.plan.most_records()),
             account,
-            permissions: new.permissions,
+            permissions: None,
             created,
             records: BTreeMap::new(),
             journal: Vec::new(),
@@ -157,13 +147,11 @@ impl Zone {
     }
 
     /// The name in Unicode, as the API says it.
-    #[must_use]
     pub fn shown_name(&self) -> String {
         idna::domain_to_unicode(&self.name).0
     }
 
     /// The records by their identifiers.
-    #[must_use]
     pub fn records(&self) -> &BTreeMap<String, Record> {
         &self.records
     }
@@ -232,7 +220,6 @@ impl Zone {
 
     /// The object of the API; `allowed` is what the caller may do, in the words of `permissions`.
     pub(super) fn to_json(&self, allowed: &[&str]) -> Value {
-        let active = self.status == "active";
         let permissions: Vec<&str> = match &self.permissions {
             Some(listed) => listed.iter().map(String::as_str).collect(),
             None => allowed.to_vec(),
@@ -250,9 +237,7 @@ impl Zone {
             "original_dnshost": null,
             "created_on": self.created.to_string(),
             "modified_on": self.created.to_string(),
-            "activated_on": active.then(|| self.created.to_string()),
-            "vanity_name_servers": [],
-            "vanity_name_servers_ips": null,
+            "activated_on": (self.status == "active").then(|| self.created.to_string()),
             "meta": {
                 "step": 2,
                 "custom_certificate_quota": 0,
@@ -261,21 +246,8 @@ impl Zone {
             },
             "owner": {"id": null, "type": "user", "email": null},
             "account": {"id": self.account.id, "name": self.account.name},
-            "tenant": {},
-            "tenant_unit": {},
             "permissions": permissions,
-            "plan": {
-                "id": "0feeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
-                "name": "Website",
-                "price": 0,
-                "currency": "USD",
-                "frequency": "",
-                "is_subscribed": false,
-                "can_subscribe": false,
-                "legacy_id": self.plan.word(),
-                "legacy_discount": false,
-                "externally_managed": false,
-            },
+            "plan": {"id": "0feeeeeeeeeeeeeeeeeeeeeeeeeeeeee", "name": "Website", "legacy_id": self.plan.word()},
         })
     }
 }

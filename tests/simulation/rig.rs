@@ -979,11 +979,7 @@ impl Rig {
                 Fault::Address(_)
                 | Fault::Flap(_)
                 | Fault::Lie(..)
-                | Fault::EchoHtml(_)
-                | Fault::EchoRedirect(_)
-                | Fault::EchoError(_)
-                | Fault::EchoDown(_)
-                | Fault::EchoLarge(_)
+                | Fault::Echo(..)
                 | Fault::Warp
                 | Fault::WrongHost
                 | Fault::StaleList(_)

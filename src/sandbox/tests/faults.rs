@@ -270,7 +270,7 @@ fn faults_of_echoes_are_for_one_operator_or_all() {
 
 #[test]
 fn every_fault_has_an_effect_that_a_caller_can_see() {
-    for (name, _, _) in FAULTS {
+    for (name, ..) in FAULTS {
         let text = match name {
             "refuse" => "refuse=x.example.com".to_owned(),
             "refuse-zone" => "refuse-zone=example.com".to_owned(),
