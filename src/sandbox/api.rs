@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use super::auth::{Access, Caller, Place, Visitor};
 use super::edits::missing;
 use super::faults::{Falsehood, Fault};
+use super::http::{Fate, HttpRequest, Kind, Refusal, Reply, Success};
 use super::listing::{select_records, select_zones};
 use super::query::{PageSize, Paging, Query};
 use super::records::bad_body;
-use super::reply::{Fate, Refusal, Reply, Success};
-use super::world::{HttpRequest, Kind, World};
+use super::world::World;
 use crate::engine::ranges;
 
 impl World {

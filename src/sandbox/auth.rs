@@ -9,9 +9,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::json;
 
+use super::http::{HttpRequest, Refusal, Stamp, Success};
 use super::quirks::Quirks;
-use super::reply::{Refusal, Stamp, Success};
-use super::world::HttpRequest;
 use super::zones::Zone;
 
 /// An API token.

@@ -6,10 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::auth::{Access, Token};
 use super::faults::Armed;
+use super::http::{HttpRequest, Refusal, Reply};
+use super::plan::Plan;
 use super::records::Record;
-use super::reply::{Refusal, Reply};
-use super::world::{HttpRequest, World};
-use super::zones::{NewZone, Plan};
+use super::world::World;
+use super::zones::NewZone;
 use crate::engine::names::Family;
 
 /// Answers a request to `/sandbox` or below.

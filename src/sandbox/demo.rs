@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::echo::other_address;
+use super::ranges::other_address;
 use super::world::{World, WorldOptions};
 use super::zones::NewZone;
 use crate::engine::names::{Key, Name};

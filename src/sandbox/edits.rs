@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::faults::{Fault, Faults};
+use super::http::{Refusal, Stamp};
 use super::quirks::Quirks;
 use super::records::{Draft, Record, bad_body, invalid};
-use super::reply::{Refusal, Stamp};
 use super::zones::Zone;
 
 /// A zone, and everything that decides about a write to it. Whoever made it commits or rolls back.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::records::to_ascii;
+use super::names::to_ascii;
 
 /// Makes a fault of its value, if that fits.
 type Reader = fn(Option<&str>) -> Option<Fault>;

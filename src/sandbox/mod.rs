@@ -29,33 +29,36 @@
 //!
 //! Faults are written `NAME[:COUNT|:PERCENT%][=VALUE]`; [`FAULTS`] lists them.
 
+mod addresses;
 mod api;
 mod auth;
 mod control;
 mod demo;
-mod echo;
 mod edits;
 mod faults;
+mod gateway;
+mod http;
 mod listing;
+mod names;
+mod plan;
 mod query;
 mod quirks;
+mod ranges;
 mod records;
-mod reply;
 mod server;
 #[cfg(test)]
 mod tests;
 mod world;
 mod zones;
 
+pub use addresses::Addresses;
 pub use auth::{Access, Doors, GlobalKey, Owner, RateLimit, Token, TokenState};
-pub use echo::{Addresses, MADE_UP, other_address};
 pub use faults::{Armed, Echo, FAULTS, Falsehood, Fault, Faults};
+pub use http::{API_PATH, Fate, HttpRequest, Kind, Refusal, Reply, Seen, Stamp};
+pub use plan::Plan;
 pub use quirks::{ErrorShape, Quirks};
+pub use ranges::{MADE_UP, other_address};
 pub use records::Record;
-pub use reply::{Fate, Refusal, Reply, Stamp};
 pub use server::Server;
-pub use world::{HttpRequest, Kind, Seen, World, WorldOptions};
-pub use zones::{Account, NewZone, Plan, Zone};
-
-/// Where the API begins in a URL's path.
-pub const API_PATH: &str = "/client/v4";
+pub use world::{World, WorldOptions};
+pub use zones::{Account, NewZone, Zone};

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::faults::Falsehood;
-use super::reply::Refusal;
+use super::http::Refusal;
 
 /// The parameters of a request, decoded, in the order in which they were sent.
 #[derive(Clone, Debug, Default)]

@@ -7,10 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Map, Value, json};
 
+use super::http::{Refusal, Stamp};
+use super::names::full_name;
+use super::plan::Plan;
 use super::quirks::{ErrorShape, Quirks};
-use super::reply::{Refusal, Stamp};
-use super::zones::Plan;
-use crate::engine::ranges::{NotPublic, publishable};
+use super::ranges::can_be_origin;
 
 /// A record, as the simulated Cloudflare keeps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -357,58 +358,10 @@ const TYPES: &str = "A AAAA CAA CERT CNAME DNSKEY DS HTTPS LOC MX NAPTR NS OPENP
 
 const CAN_BE_PROXIED: [&str; 3] = ["A", "AAAA", "CNAME"];
 
-/// The name as it is kept: completed with the zone's name where it does not end in it, which is no
-/// error; lower case, punycode, without the trailing dot. `None` if it can be no name.
-pub(super) fn full_name(text: &str, zone: &str) -> Option<String> {
-    let text = text.strip_suffix('.').unwrap_or(text);
-    if text.is_empty() {
-        return None;
-    }
-    if text == "@" {
-        return Some(zone.to_owned());
-    }
-    let ascii = to_ascii(text)?;
-    let within = ascii.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    let full = if within { ascii } else { format!("{ascii}.{zone}") };
-    let label_fits = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_graphic() && b != b'@' && b != b'/')
-    };
-    (full.len() <= 253 && full.split('.').all(label_fits)).then_some(full)
-}
-
-/// Label by label, so that a `*` or an underscore beside a Unicode label does no harm.
-pub(super) fn to_ascii(name: &str) -> Option<String> {
-    let ascii = |label: &str| {
-        let plain = label.is_ascii().then(|| label.to_ascii_lowercase());
-        plain.or_else(|| idna::domain_to_ascii(label).ok())
-    };
-    let labels: Option<Vec<String>> = name.split(['.', '。']).map(ascii).collect();
-    labels.map(|labels| labels.join("."))
-}
-
 /// Whether a record could be proxied: what the proxy cannot or must not reach is refused.
 fn proxiable(kind: &str, content: &str) -> bool {
     let reaches = |address: IpAddr| can_be_origin(address.to_canonical());
     CAN_BE_PROXIED.contains(&kind) && content.parse().map_or(true, reaches)
-}
-
-/// The documentation ranges and `100::` are not here: people use them as placeholders of proxied
-/// names, and Cloudflare accepts them. Multicast and Cloudflare's own ranges were not seen tried.
-fn can_be_origin(address: IpAddr) -> bool {
-    let closed = match address {
-        IpAddr::V4(v4) => {
-            let [first, second, ..] = v4.octets();
-            let shared = first == 100 && second & 0xc0 == 64;
-            let beyond = first == 0 || first >= 224;
-            beyond || shared || v4.is_private() || v4.is_loopback() || v4.is_link_local()
-        }
-        IpAddr::V6(v6) => {
-            let own = v6.is_unspecified() || v6.is_loopback();
-            own || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_multicast()
-        }
-    };
-    !closed && !matches!(publishable(address, &[]), Err(NotPublic::Cloudflare(_)))
 }
 
 /// The content of a record that is given in parts, such as `10 5 8806 host.example.com`.

@@ -19,9 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::API_PATH;
-use super::reply::{Fate, Reply};
-use super::world::{HttpRequest, World};
+use super::http::{API_PATH, Fate, HttpRequest, Reply};
+use super::world::World;
 use crate::engine::names::Family;
 
 /// The most connections at a time; further ones wait.

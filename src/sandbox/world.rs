@@ -1,6 +1,6 @@
 //! The simulated Cloudflare as a pure state machine: a request and an instant in, an answer out.
 //!
-//! This file has the state and the way of a request through it. It is deterministic: two worlds with the
+//! This file has the state; `gateway` has the way of a request into it. It is deterministic: two worlds with the
 //! same options that are asked the same answer the same. Deliberately unknown: sockets, clocks, entropy.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -8,38 +8,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::addresses::Addresses;
 use super::auth::{Doors, RateLimit};
-use super::echo::{self, Addresses};
 use super::edits::{Check, Desk};
 use super::faults::{Fault, Faults};
+use super::http::{HttpRequest, Kind, Refusal, Seen, Stamp};
 use super::quirks::Quirks;
 use super::records::Record;
-use super::reply::{Refusal, Reply, Stamp};
 use super::zones::{Account, NewZone, Zone};
-use super::{API_PATH, control};
-use crate::engine::names::Family;
-
-/// A request, as it would travel over HTTP.
-#[derive(Clone, Copy, Debug)]
-pub struct HttpRequest<'a> {
-    /// `GET`, `POST`, …
-    pub method: &'a str,
-    /// The path with its query, from the first slash.
-    pub path: &'a str,
-    /// Header names in lower case, and values.
-    pub headers: &'a [(String, String)],
-    /// The body.
-    pub body: &'a [u8],
-    /// The family of the socket that the caller uses.
-    pub over: Family,
-}
-
-impl<'a> HttpRequest<'a> {
-    /// The value of a header, by its name in lower case.
-    pub fn header(&self, name: &str) -> Option<&'a str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-}
 
 /// How a world begins.
 #[derive(Clone, Debug)]
@@ -66,50 +42,6 @@ impl Default for WorldOptions {
     }
 }
 
-/// What was asked of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each is named after its request")]
-pub enum Kind {
-    ListZones,
-    GetZone,
-    ListRecords,
-    GetRecord,
-    CreateRecord,
-    OverwriteRecord,
-    PatchRecord,
-    DeleteRecord,
-    Batch,
-    VerifyToken,
-    Ips,
-    /// Something that the API does not have.
-    Unroutable,
-}
-
-impl Kind {
-    /// Whether it changes anything.
-    pub fn writes(self) -> bool {
-        matches!(
-            self,
-            Kind::CreateRecord | Kind::OverwriteRecord | Kind::PatchRecord | Kind::DeleteRecord | Kind::Batch
-        )
-    }
-}
-
-/// A request to the API that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// When, on the world's clock.
-    pub at: Duration,
-    /// What was asked.
-    pub kind: Kind,
-    /// Who asked: a token's identifier, an e-mail address, `anyone`, or `stranger`.
-    pub caller: String,
-    /// The status of the answer; 0 if the request did not arrive.
-    pub status: u16,
-    /// The path and query.
-    pub path: String,
-}
-
 /// The simulated Cloudflare, and the internet as far as it tells a host its address.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -129,7 +61,7 @@ pub struct World {
     pub(super) zones: Vec<Zone>,
     seen: VecDeque<Seen>,
     requests: BTreeMap<Kind, u64>,
-    echoes: BTreeMap<String, u64>,
+    pub(super) echoes: BTreeMap<String, u64>,
 }
 
 /// The log forgets its beginning beyond so many requests; the counts stay.
@@ -153,26 +85,6 @@ impl World {
             seen: VecDeque::new(),
             requests: BTreeMap::new(),
             echoes: BTreeMap::new(),
-        }
-    }
-
-    /// Answers a request that arrives so long after the world began.
-    pub fn answer(&mut self, request: &HttpRequest<'_>, now: Duration) -> Reply {
-        self.advance(now);
-        let path = request.path.split('?').next().unwrap_or("");
-        if let Some(below) = request.path.strip_prefix(API_PATH) {
-            return self.api(request, below);
-        }
-        if path == "/sandbox" || path.starts_with("/sandbox/") {
-            return control::answer(self, request);
-        }
-        match echo::operator_of(path) {
-            Some(operator) if request.method == "GET" => {
-                *self.echoes.entry(operator.to_owned()).or_default() += 1;
-                let clock = (self.now, self.stamp());
-                echo::answer(operator, request, &self.addresses, &mut self.faults, clock)
-            }
-            _ => Reply::text(404, "There is nothing here; see GET /sandbox.\n"),
         }
     }
 

@@ -1,11 +1,82 @@
-//! What the world answers with: the envelope of the API, its errors, and what becomes of the bytes.
+//! Requests and answers: the envelope of the API, its errors, and what becomes of the bytes.
 //!
-//! Deliberately unknown: what a request asks for, and who asks.
+//! Deliberately unknown: how a request is answered.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
+
+use crate::engine::names::Family;
+
+/// Where the API begins in a URL's path.
+pub const API_PATH: &str = "/client/v4";
+
+/// A request, as it would travel over HTTP.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpRequest<'a> {
+    /// `GET`, `POST`, …
+    pub method: &'a str,
+    /// The path with its query, from the first slash.
+    pub path: &'a str,
+    /// Header names in lower case, and values.
+    pub headers: &'a [(String, String)],
+    /// The body.
+    pub body: &'a [u8],
+    /// The family of the socket that the caller uses.
+    pub over: Family,
+}
+
+impl<'a> HttpRequest<'a> {
+    /// The value of a header, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What was asked of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is named after its request")]
+pub enum Kind {
+    ListZones,
+    GetZone,
+    ListRecords,
+    GetRecord,
+    CreateRecord,
+    OverwriteRecord,
+    PatchRecord,
+    DeleteRecord,
+    Batch,
+    VerifyToken,
+    Ips,
+    /// Something that the API does not have.
+    Unroutable,
+}
+
+impl Kind {
+    /// Whether it changes anything.
+    pub fn writes(self) -> bool {
+        matches!(
+            self,
+            Kind::CreateRecord | Kind::OverwriteRecord | Kind::PatchRecord | Kind::DeleteRecord | Kind::Batch
+        )
+    }
+}
+
+/// A request to the API that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// When, on the world's clock.
+    pub at: Duration,
+    /// What was asked.
+    pub kind: Kind,
+    /// Who asked: a token's identifier, an e-mail address, `anyone`, or `stranger`.
+    pub caller: String,
+    /// The status of the answer; 0 if the request did not arrive.
+    pub status: u16,
+    /// The path and query.
+    pub path: String,
+}
 
 /// An answer, as it would travel over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]

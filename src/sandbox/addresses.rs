@@ -5,28 +5,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 use super::faults::{Echo, Fault, Faults};
-use super::reply::{Fate, Reply, Stamp};
-use super::world::HttpRequest;
+use super::http::{Fate, HttpRequest, Reply, Stamp};
+use super::ranges::other_address;
 use crate::engine::names::Family;
-
-/// The ranges of all addresses that a world makes up. They are for documentation (RFC 5737, RFC 3849), so
-/// that everybody sees it; whoever is to publish them in a world has to be allowed to.
-pub const MADE_UP: [IpNet; 3] = [
-    IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 0)), 24),
-    IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 0)), 24),
-    IpNet::new_assert(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0)), 32),
-];
-
-/// What liars say, and the other side of a flapping line. Never an address of a host.
-pub fn other_address(family: Family) -> IpAddr {
-    match family {
-        Family::V4 => Ipv4Addr::new(198, 51, 100, 99).into(),
-        Family::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x99).into(),
-    }
-}
 
 /// The addresses of the simulated host, now and later.
 #[derive(Clone, Debug)]
