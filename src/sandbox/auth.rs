@@ -122,9 +122,9 @@ pub struct Doors {
 /// Requests of one user in the running window.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
-    start: Duration,
     used: u32,
-    blocked_until: Option<Duration>,
+    /// When the window ends, or the block after one request too many.
+    end: Duration,
 }
 
 /// So many requests in so long.
@@ -377,24 +377,21 @@ impl Doors {
 
     /// Counts requests of this user, and says what is left.
     pub(super) fn spend(&mut self, user: &str, requests: u32, limit: RateLimit, now: Duration) -> Allowance {
-        let fresh = Bucket { start: now, used: 0, blocked_until: None };
-        let bucket = self.buckets.entry(user.to_owned()).or_insert(fresh);
-        let over = match bucket.blocked_until {
-            Some(until) => now >= until,
-            None => now >= bucket.start.saturating_add(limit.window),
-        };
-        if over {
-            *bucket = fresh;
+        let end = now.saturating_add(limit.window);
+        let bucket = self.buckets.entry(user.to_owned()).or_insert(Bucket { used: 0, end });
+        if now >= bucket.end {
+            *bucket = Bucket { used: 0, end };
         }
+        let was_blocked = bucket.used > limit.requests;
         bucket.used = bucket.used.saturating_add(requests);
-        if bucket.used > limit.requests && bucket.blocked_until.is_none() {
-            bucket.blocked_until = Some(now.saturating_add(limit.window));
+        let blocked = bucket.used > limit.requests;
+        if blocked && !was_blocked {
+            bucket.end = end;
         }
-        let end = bucket.blocked_until.unwrap_or(bucket.start.saturating_add(limit.window));
         Allowance {
             left: limit.requests.saturating_sub(bucket.used),
-            reset: end.saturating_sub(now),
-            blocked: bucket.blocked_until.is_some(),
+            reset: bucket.end.saturating_sub(now),
+            blocked,
         }
     }
 }

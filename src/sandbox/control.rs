@@ -20,6 +20,7 @@ pub(super) fn answer(world: &mut World, request: &HttpRequest<'_>) -> Reply {
     let Ok(body) = std::str::from_utf8(request.body).map(str::trim) else {
         return Reply::text(400, "The body must be text.\n");
     };
+    let object: Value = serde_json::from_str(body).unwrap_or(Value::Null);
     match (request.method, parts.as_slice()) {
         ("GET", []) => Reply::json(200, &state(world)),
         ("PUT", ["faults", name]) => arm(world, name, body),
@@ -29,16 +30,13 @@ pub(super) fn answer(world: &mut World, request: &HttpRequest<'_>) -> Reply {
         }
         ("DELETE", ["faults", name]) if world.faults.disarm(name) => Reply::text(204, ""),
         ("PUT", ["address", family]) => change_address(world, family, body),
-        ("POST", ["tokens"]) => with_object(body, |object| add_token(world, object)),
-        ("POST", ["zones"]) => with_object(body, |object| add_zone(world, object)),
         ("DELETE", ["zones", zone]) => remove_zone(world, zone),
-        ("POST", ["zones", zone, "records"]) => {
-            with_object(body, |object| told(world.add_record(zone, object)))
-        }
-        ("PATCH", ["zones", zone, "records", id]) => {
-            with_object(body, |object| told(world.edit_record(zone, id, object)))
-        }
         ("DELETE", ["zones", zone, "records", id]) => told(world.remove_record(zone, id)),
+        ("POST" | "PATCH", _) if !object.is_object() => Reply::text(400, "The body must be a JSON object.\n"),
+        ("POST", ["tokens"]) => add_token(world, &object),
+        ("POST", ["zones"]) => add_zone(world, &object),
+        ("POST", ["zones", zone, "records"]) => told(world.add_record(zone, &object)),
+        ("PATCH", ["zones", zone, "records", id]) => told(world.edit_record(zone, id, &object)),
         _ => Reply::text(404, "There is no such control; see the documentation.\n"),
     }
 }
@@ -116,13 +114,6 @@ fn change_address(world: &mut World, family: &str, text: &str) -> Reply {
     };
     world.addresses.change(family, address);
     Reply::text(204, "")
-}
-
-fn with_object(body: &str, act: impl FnOnce(&Value) -> Reply) -> Reply {
-    match serde_json::from_str::<Value>(body) {
-        Ok(object) if object.is_object() => act(&object),
-        _ => Reply::text(400, "The body must be a JSON object.\n"),
-    }
 }
 
 fn told(outcome: Result<Record, Refusal>) -> Reply {

@@ -372,10 +372,7 @@ fn written_out(parts: &Map<String, Value>) -> String {
     let others = parts.iter().filter(|(name, _)| !FIRST.contains(&name.as_str())).map(|(_, value)| value);
     let words: Vec<String> = known
         .chain(others)
-        .map(|value| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        })
+        .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         .collect();
     words.join(" ")
 }

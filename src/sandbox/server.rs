@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::HOST;
+use hyper::header::{HOST, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -188,14 +188,9 @@ async fn answer(request: Request<Incoming>, family: Family, door: &Door) -> io::
         return Ok(response(Reply::text(413, "")));
     };
     let body = body.to_bytes();
-    let mut headers: Vec<(String, String)> = head
-        .headers
-        .iter()
-        .map(|(name, value)| {
-            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            (name.as_str().to_owned(), value)
-        })
-        .collect();
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let mut headers: Vec<(String, String)> =
+        head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
     // A request to a proxy names its host in the target instead.
     if let (None, Some(host)) = (head.headers.get(HOST), head.uri.host()) {
         headers.push(("host".to_owned(), host.to_owned()));
