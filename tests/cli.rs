@@ -221,7 +221,7 @@ fn with_nothing_reachable_the_exit_is_75() {
 #[test]
 fn with_a_refused_token_the_exit_is_77_and_the_remedy_is_said() {
     let (cloud, home) = (Cloud::start(), Home::new());
-    cloud.world().doors.tokens = vec![Token::editing(&TOKEN.replace("tests", "other"))];
+    cloud.world().auth.tokens = vec![Token::editing(&TOKEN.replace("tests", "other"))];
     home.configure(&cloud, ONE_NAME);
     for command in ["once", "plan", "check"] {
         let (exit, out, err) = code(home.command(&[command]));
@@ -266,7 +266,7 @@ fn a_check_says_one_thing_of_a_zone_and_never_that_it_may_be_edited() {
         let (cloud, home) = (Cloud::start(), Home::new());
         let mut token = Token::editing(TOKEN);
         (token.dns, token.zone_read) = (dns, true);
-        cloud.world().doors.tokens = vec![token];
+        cloud.world().auth.tokens = vec![token];
         home.configure(&cloud, ONE_NAME);
         let (exit, out, err) = code(home.command(&["check"]));
         assert_eq!(exit, exits, "{dns:?}: {out}{err}");

@@ -28,7 +28,7 @@ fn every_answer_of_the_sandbox_has_the_shape_that_cloudflare_documents() {
     walk.records();
     walk.refusals();
     walk.batches();
-    walk.doors();
+    walk.credentials();
     walk.faults();
     let mut seen = BTreeSet::new();
     for step in &walk.steps {
@@ -444,7 +444,7 @@ impl Walk {
     }
 
     /// Everything once more with all sorts of credentials.
-    fn doors(&mut self) {
+    fn credentials(&mut self) {
         let account = self.world.zones()[0].account.id.clone();
         let everywhere = [
             "/zones".to_owned(),
@@ -455,7 +455,7 @@ impl Walk {
             format!("/accounts/{account}/tokens/verify"),
         ];
         let expires = Some(self.now + Duration::from_secs(3_600));
-        self.world.doors.tokens.extend([
+        self.world.auth.tokens.extend([
             Token { expires, ..Token::editing("lasting") },
             Token { dns: Access::None, ..Token::editing("powerless") },
             Token { state: TokenState::Disabled, ..Token::editing("disabled") },

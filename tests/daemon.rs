@@ -77,7 +77,7 @@ fn an_address_change_costs_one_request() {
 #[test]
 fn a_token_rotated_in_its_file_is_picked_up_at_the_first_refusal() {
     let (cloud, home) = (Cloud::start(), Home::new());
-    cloud.world().doors.tokens = vec![Token::editing(TOKEN)];
+    cloud.world().auth.tokens = vec![Token::editing(TOKEN)];
     home.configure(&cloud, TWO_NAMES);
     let daemon = Running::start(home.command(&["run"]));
     daemon.wait_for(SETTLED, 1);
@@ -85,8 +85,8 @@ fn a_token_rotated_in_its_file_is_picked_up_at_the_first_refusal() {
     home.write("token", &new);
     {
         let mut world = cloud.world();
-        world.doors.token_mut(TOKEN).unwrap().state = TokenState::Revoked;
-        world.doors.tokens.push(Token::editing(&new));
+        world.auth.token_mut(TOKEN).unwrap().state = TokenState::Revoked;
+        world.auth.tokens.push(Token::editing(&new));
     }
     cloud.move_to(THERE);
     daemon.signal(Signal::USR1);
@@ -98,7 +98,7 @@ fn a_token_rotated_in_its_file_is_picked_up_at_the_first_refusal() {
 #[test]
 fn a_refused_token_ends_nothing_and_a_better_one_is_taken_on_sighup() {
     let (cloud, home) = (Cloud::start(), Home::new());
-    cloud.world().doors.tokens = vec![Token::editing(&TOKEN.replace("tests", "right"))];
+    cloud.world().auth.tokens = vec![Token::editing(&TOKEN.replace("tests", "right"))];
     home.configure(&cloud, TWO_NAMES);
     let daemon = Running::start(home.command(&["run"]));
     daemon.wait_for("[cloudflare]", 1);

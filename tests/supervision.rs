@@ -410,7 +410,7 @@ const MOUNT: [&str; 6] = ["unshare", "--user", "--map-root-user", "--mount", "sh
 #[ignore = "needs unshare(1) and user namespaces"]
 fn a_token_file_that_is_mounted_alone_and_was_replaced_outside_is_said() {
     let (cloud, home) = (Cloud::start(), Home::new());
-    cloud.world().doors.tokens = vec![Token::editing(&TOKEN.replace("tests", "other"))];
+    cloud.world().auth.tokens = vec![Token::editing(&TOKEN.replace("tests", "other"))];
     let (token, mounted, new) = (home.path("token"), home.write("mounted", ""), home.write("new", "x"));
     let text = std::fs::read_to_string(home.configure(&cloud, TWO_NAMES)).unwrap();
     home.write("stayput.toml", text.replace(&token.display().to_string(), &mounted.display().to_string()));

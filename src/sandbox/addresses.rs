@@ -86,7 +86,7 @@ impl Addresses {
     }
 
     /// What an operator's echo tells about a family.
-    pub(super) fn told(
+    pub(super) fn reported(
         &self,
         operator: &str,
         family: Family,
@@ -155,7 +155,7 @@ pub(super) fn answer(
     if let Some(broken) = broken {
         return broken;
     }
-    match addresses.told(operator, request.over, clock.0, faults) {
+    match addresses.reported(operator, request.over, clock.0, faults) {
         None => Reply::nothing(Fate::Unreachable),
         Some(address) if operator == "cloudflare" => trace(address, request, faults, clock.1),
         Some(address) if operator == "amazon" => Reply::text(200, format!("{address}\n")),
@@ -247,13 +247,13 @@ mod tests {
         let truth = addresses.get(Family::V4);
         let other = Some(other_address(Family::V4));
         faults.arm("lie=ipify".parse().unwrap());
-        assert_eq!(addresses.told("ipify", Family::V4, seconds(0), &mut faults), other);
-        assert_eq!(addresses.told("amazon", Family::V4, seconds(0), &mut faults), truth);
+        assert_eq!(addresses.reported("ipify", Family::V4, seconds(0), &mut faults), other);
+        assert_eq!(addresses.reported("amazon", Family::V4, seconds(0), &mut faults), truth);
         faults.clear();
-        assert_eq!(addresses.told("ipify", Family::V4, seconds(0), &mut faults), truth);
+        assert_eq!(addresses.reported("ipify", Family::V4, seconds(0), &mut faults), truth);
         faults.arm("flap=60".parse().unwrap());
-        assert_eq!(addresses.told("ipify", Family::V4, seconds(59), &mut faults), truth);
-        assert_eq!(addresses.told("ipify", Family::V4, seconds(61), &mut faults), other);
-        assert_eq!(addresses.told("ipify", Family::V4, seconds(121), &mut faults), truth);
+        assert_eq!(addresses.reported("ipify", Family::V4, seconds(59), &mut faults), truth);
+        assert_eq!(addresses.reported("ipify", Family::V4, seconds(61), &mut faults), other);
+        assert_eq!(addresses.reported("ipify", Family::V4, seconds(121), &mut faults), truth);
     }
 }

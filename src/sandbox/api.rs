@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::auth::{Access, Caller, Place, Visitor};
+use super::auth::{Access, AuthRequest, Caller, Endpoint};
 use super::edits::missing;
 use super::faults::{Falsehood, Fault};
 use super::http::{Fate, HttpRequest, Kind, Refusal, Reply, Success};
@@ -33,17 +33,17 @@ impl World {
             self.log(request, kind, "stranger", 0);
             return Reply::nothing(fate);
         }
-        let mut trail = Trail { caller: "stranger".to_owned(), limits: None, retry_after: None };
+        let mut context = RequestContext { caller: "stranger".to_owned(), limits: None, retry_after: None };
         let reply = match self.edge() {
             Some(reply) => reply,
             None => {
-                let outcome = route.and_then(|route| self.serve(request, &route, &query, &mut trail));
-                self.dress(outcome.map_or_else(Refusal::into_reply, Success::into_reply), &trail)
+                let outcome = route.and_then(|route| self.serve(request, &route, &query, &mut context));
+                self.add_headers(outcome.map_or_else(Refusal::into_reply, Success::into_reply), &context)
             }
         };
-        self.log(request, kind, &trail.caller, reply.status);
-        let reply = self.sign(reply);
-        self.spoil(reply, kind)
+        self.log(request, kind, &context.caller, reply.status);
+        let reply = self.add_edge_headers(reply);
+        self.apply_faults(reply, kind)
     }
 
     /// What the edge answers by itself, before anything is looked at.
@@ -94,32 +94,32 @@ impl World {
         request: &HttpRequest<'_>,
         route: &Route<'_>,
         query: &Query,
-        trail: &mut Trail,
+        context: &mut RequestContext,
     ) -> Result<Success, Refusal> {
         if route.kind == Kind::Ips {
-            self.count_request("stranger", trail)?;
+            self.count_request("stranger", context)?;
             return Ok(ips());
         }
-        let visitor = Visitor {
-            request,
-            place: route.place(),
+        let auth_request = AuthRequest {
+            http: request,
+            endpoint: route.endpoint(),
             from: self.addresses.get(request.over),
             now: self.now,
             revoked: self.faults.fire(|fault| *fault == Fault::Revoked),
         };
-        let caller = match self.doors.admit(&visitor, &self.quirks) {
+        let caller = match self.auth.check(&auth_request, &self.quirks) {
             Ok(caller) => caller,
             Err(refusal) => {
-                let allowance = self.doors.spend("stranger", 1, self.limit, self.now);
-                trail.limits = Some((allowance.left, allowance.reset));
+                let allowance = self.auth.spend("stranger", 1, self.limit, self.now);
+                context.limits = Some((allowance.left, allowance.reset));
                 return Err(refusal);
             }
         };
-        trail.caller.clone_from(&caller.label);
-        self.count_request(&caller.bucket, trail)?;
-        self.unfair(route, trail)?;
+        context.caller.clone_from(&caller.label);
+        self.count_request(&caller.bucket, context)?;
+        self.undeserved(route, context)?;
         match route.kind {
-            Kind::VerifyToken => self.doors.verify(&caller, route.id, (self.epoch, self.now)),
+            Kind::VerifyToken => self.auth.verify(&caller, route.id, (self.epoch, self.now)),
             Kind::ListZones => self.list_zones(&caller, query),
             Kind::GetZone => self
                 .zones
@@ -137,32 +137,32 @@ impl World {
     }
 
     /// Counts a request, and refuses it if there were too many.
-    fn count_request(&mut self, bucket: &str, trail: &mut Trail) -> Result<(), Refusal> {
-        let allowance = self.doors.spend(bucket, 1, self.limit, self.now);
-        trail.limits = Some((allowance.left, allowance.reset));
+    fn count_request(&mut self, bucket: &str, context: &mut RequestContext) -> Result<(), Refusal> {
+        let allowance = self.auth.spend(bucket, 1, self.limit, self.now);
+        context.limits = Some((allowance.left, allowance.reset));
         if !allowance.blocked {
             return Ok(());
         }
-        trail.retry_after = Some(seconds_up(allowance.reset).to_string());
+        context.retry_after = Some(seconds_up(allowance.reset).to_string());
         Err(throttled())
     }
 
     /// Refusals that the caller has not deserved.
-    fn unfair(&mut self, route: &Route<'_>, trail: &mut Trail) -> Result<(), Refusal> {
+    fn undeserved(&mut self, route: &Route<'_>, context: &mut RequestContext) -> Result<(), Refusal> {
         let throttle = self.faults.pick(|fault| match fault {
             Fault::Throttle(retry_after) => Some(retry_after.clone()),
             _ => None,
         });
         if let Some(retry_after) = throttle {
-            trail.retry_after = match &*retry_after {
+            context.retry_after = match &*retry_after {
                 "none" => None,
                 "date" => Some(self.stamp().after(Duration::from_secs(60)).http_date()),
                 _ => Some(retry_after),
             };
             return Err(throttled());
         }
-        let zone = match route.place() {
-            Place::Records => self.zone(route.zone).map(|zone| zone.name.clone()),
+        let zone = match route.endpoint() {
+            Endpoint::Records => self.zone(route.zone).map(|zone| zone.name.clone()),
             _ => None,
         };
         let refusal = self.faults.pick(|fault| match fault {
@@ -218,19 +218,21 @@ impl World {
         query: &Query,
         body: &Value,
     ) -> Result<Success, Refusal> {
-        let record = match route.kind {
-            Kind::ListRecords => return self.list_records(route.zone, query),
-            Kind::GetRecord => return self.get_record(route.zone, route.id),
-            Kind::Batch => return self.at_desk(route.zone, |desk| desk.batch(body)).map(Success::of),
-            Kind::CreateRecord => self.at_desk(route.zone, |desk| desk.create(body)),
-            Kind::OverwriteRecord => self.at_desk(route.zone, |desk| desk.overwrite(route.id, body)),
-            Kind::PatchRecord => self.at_desk(route.zone, |desk| desk.patch(route.id, body)),
-            _ => {
-                let gone = self.at_desk(route.zone, |desk| desk.delete(route.id))?;
-                return Ok(Success::of(json!({"id": gone.id})));
-            }
+        let (zone, id) = (route.zone, route.id);
+        let result = match route.kind {
+            Kind::ListRecords => return self.list_records(zone, query),
+            Kind::GetRecord => return self.get_record(zone, id),
+            kind => self.in_transaction(zone, |transaction| {
+                Ok(match kind {
+                    Kind::Batch => transaction.batch(body)?,
+                    Kind::CreateRecord => transaction.create(body)?.to_json(),
+                    Kind::OverwriteRecord => transaction.overwrite(id, body)?.to_json(),
+                    Kind::PatchRecord => transaction.patch(id, body)?.to_json(),
+                    _ => json!({"id": transaction.delete(id)?.id}),
+                })
+            }),
         };
-        record.map(|record| Success::of(record.to_json()))
+        result.map(Success::of)
     }
 
     fn list_zones(&mut self, caller: &Caller, query: &Query) -> Result<Success, Refusal> {
@@ -286,7 +288,7 @@ impl World {
     }
 
     /// The headers that every answer has, the edge's own ones included.
-    fn sign(&mut self, reply: Reply) -> Reply {
+    fn add_edge_headers(&mut self, reply: Reply) -> Reply {
         let ray = format!("{:016x}-SBX", self.rng.u64(..));
         let reply = reply
             .with("cf-ray", ray)
@@ -307,20 +309,20 @@ impl World {
     }
 
     /// The headers that every answer of the API itself has.
-    fn dress(&mut self, mut reply: Reply, trail: &Trail) -> Reply {
-        let (left, reset) = trail.limits.unwrap_or((self.limit.requests, self.limit.window));
+    fn add_headers(&mut self, mut reply: Reply, context: &RequestContext) -> Reply {
+        let (left, reset) = context.limits.unwrap_or((self.limit.requests, self.limit.window));
         let (quota, window) = (self.limit.requests, self.limit.window.as_secs());
         reply = reply
             .with("ratelimit", format!("\"default\";r={left};t={}", seconds_up(reset)))
             .with("ratelimit-policy", format!("\"default\";q={quota};w={window}"));
-        match &trail.retry_after {
+        match &context.retry_after {
             Some(text) => reply.with("retry-after", text.clone()),
             None => reply,
         }
     }
 
     /// What becomes of an answer after the work.
-    fn spoil(&mut self, mut reply: Reply, kind: Kind) -> Reply {
+    fn apply_faults(&mut self, mut reply: Reply, kind: Kind) -> Reply {
         let spoilt = self.faults.pick(|fault| match fault {
             Fault::LostReply => kind.writes().then_some(Fault::LostReply),
             Fault::Delay(_) | Fault::Garbage | Fault::Truncated | Fault::Cut | Fault::NullResult => {
@@ -357,11 +359,11 @@ struct Route<'a> {
 }
 
 impl Route<'_> {
-    fn place(&self) -> Place {
+    fn endpoint(&self) -> Endpoint {
         match self.kind {
-            Kind::ListZones | Kind::GetZone | Kind::Ips => Place::Zones,
-            Kind::VerifyToken => Place::Verify,
-            _ => Place::Records,
+            Kind::ListZones | Kind::GetZone | Kind::Ips => Endpoint::Zones,
+            Kind::VerifyToken => Endpoint::Verify,
+            _ => Endpoint::Records,
         }
     }
 }
@@ -399,7 +401,7 @@ fn resource(path: &str) -> Option<(Methods, &str, &str)> {
 }
 
 /// What is known of a request when its answer is made: who it is from, and what is left for them.
-struct Trail {
+struct RequestContext {
     caller: String,
     limits: Option<(u32, Duration)>,
     retry_after: Option<String>,

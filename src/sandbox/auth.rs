@@ -110,7 +110,7 @@ pub struct GlobalKey {
 /// Everything that decides whether a request is served. With neither tokens nor a global key, any
 /// well-formed credential may do everything.
 #[derive(Clone, Debug, Default)]
-pub struct Doors {
+pub struct Auth {
     /// The tokens.
     pub tokens: Vec<Token>,
     /// The global key.
@@ -146,7 +146,7 @@ pub(super) struct Allowance {
 
 /// The part of the API that is asked: each words its refusals in its own way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Endpoint {
     Zones,
     Records,
     Verify,
@@ -165,7 +165,7 @@ pub(super) struct Caller {
 
 impl Caller {
     /// `value` is the secret of one who may do everything.
-    fn almighty(label: &str, value: &str) -> Caller {
+    fn unrestricted(label: &str, value: &str) -> Caller {
         let token = Token { zone_read: true, ..Token::editing(value) };
         Caller { label: label.to_owned(), bucket: label.to_owned(), token }
     }
@@ -214,10 +214,10 @@ enum Credential<'a> {
     Key(&'a str, &'a str),
 }
 
-/// A request at the door.
-pub(super) struct Visitor<'a> {
-    pub(super) request: &'a HttpRequest<'a>,
-    pub(super) place: Place,
+/// A request that is to be authenticated.
+pub(super) struct AuthRequest<'a> {
+    pub(super) http: &'a HttpRequest<'a>,
+    pub(super) endpoint: Endpoint,
     /// The address that Cloudflare sees.
     pub(super) from: Option<IpAddr>,
     pub(super) now: Duration,
@@ -225,21 +225,21 @@ pub(super) struct Visitor<'a> {
     pub(super) revoked: bool,
 }
 
-impl Visitor<'_> {
+impl AuthRequest<'_> {
     fn credential(&self) -> Result<Credential<'_>, Refusal> {
         let bad_header =
             |code, text: &str| Refusal::chained(400, (6003, "Invalid request headers"), (code, text));
-        if let Some(text) = self.request.header("authorization") {
+        if let Some(text) = self.http.header("authorization") {
             return text
                 .strip_prefix("Bearer ")
                 .filter(|token| has_token_form(token))
                 .map(Credential::Token)
                 .ok_or_else(|| bad_header(6111, "Invalid format for Authorization header"));
         }
-        if self.place == Place::Verify {
+        if self.endpoint == Endpoint::Verify {
             return Err(Refusal::new(400, 1001, "Missing \"Authorization\" header"));
         }
-        let headers = (self.request.header("x-auth-email"), self.request.header("x-auth-key"));
+        let headers = (self.http.header("x-auth-email"), self.http.header("x-auth-key"));
         let (Some(email), Some(key)) = headers else {
             let message = "Missing X-Auth-Key, X-Auth-Email or Authorization headers";
             return Err(Refusal::new(400, 9106, message));
@@ -254,10 +254,10 @@ impl Visitor<'_> {
     }
 
     fn unknown(&self, quirks: &Quirks) -> Refusal {
-        match self.place {
-            Place::Zones => Refusal::new(403, 9109, "Invalid access token"),
-            Place::Records => Refusal::new(quirks.unknown_token_status, 10_000, "Authentication error"),
-            Place::Verify => Refusal::new(401, 1000, "Invalid API Token"),
+        match self.endpoint {
+            Endpoint::Zones => Refusal::new(403, 9109, "Invalid access token"),
+            Endpoint::Records => Refusal::new(quirks.unknown_token_status, 10_000, "Authentication error"),
+            Endpoint::Verify => Refusal::new(401, 1000, "Invalid API Token"),
         }
     }
 }
@@ -275,7 +275,7 @@ fn has_token_form(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-impl Doors {
+impl Auth {
     fn are_open(&self) -> bool {
         self.tokens.is_empty() && self.global_key.is_none()
     }
@@ -286,17 +286,17 @@ impl Doors {
     }
 
     /// Lets a request in, or says why not.
-    pub(super) fn admit(&mut self, visitor: &Visitor<'_>, quirks: &Quirks) -> Result<Caller, Refusal> {
-        let outcome = self.recognise(visitor, quirks);
+    pub(super) fn check(&mut self, request: &AuthRequest<'_>, quirks: &Quirks) -> Result<Caller, Refusal> {
+        let outcome = self.authenticate(request, quirks);
         let Some(most) = quirks.auth_failures else {
             return outcome;
         };
-        let since = visitor.now.saturating_sub(Duration::from_secs(300));
+        let since = request.now.saturating_sub(Duration::from_secs(300));
         self.failures.retain(|at| *at >= since);
         if outcome.is_ok() {
             return outcome;
         }
-        self.failures.push_back(visitor.now);
+        self.failures.push_back(request.now);
         if self.failures.len() > usize::try_from(most).unwrap_or(usize::MAX) {
             self.failures.pop_front();
             return Err(Refusal::new(403, 9109, "Max auth failures reached"));
@@ -304,38 +304,38 @@ impl Doors {
         outcome
     }
 
-    fn recognise(&self, visitor: &Visitor<'_>, quirks: &Quirks) -> Result<Caller, Refusal> {
-        let value = match visitor.credential()? {
-            Credential::Key(email, key) => return self.recognise_key(email, key, visitor.revoked),
+    fn authenticate(&self, request: &AuthRequest<'_>, quirks: &Quirks) -> Result<Caller, Refusal> {
+        let value = match request.credential()? {
+            Credential::Key(email, key) => return self.authenticate_key(email, key, request.revoked),
             Credential::Token(value) => value,
         };
-        if visitor.revoked {
-            return Err(visitor.unknown(quirks));
+        if request.revoked {
+            return Err(request.unknown(quirks));
         }
         if self.are_open() {
-            return Ok(Caller::almighty("anyone", value));
+            return Ok(Caller::unrestricted("anyone", value));
         }
         let token = self
             .tokens
             .iter()
             .find(|token| token.value == value)
             .filter(|token| token.state != TokenState::Revoked)
-            .ok_or_else(|| visitor.unknown(quirks))?;
-        let active = token.state_at(visitor.now) == TokenState::Active;
-        let told = visitor.place == Place::Verify && !quirks.verify_hides_inactive;
+            .ok_or_else(|| request.unknown(quirks))?;
+        let active = token.state_at(request.now) == TokenState::Active;
+        let told = request.endpoint == Endpoint::Verify && !quirks.verify_hides_inactive;
         if !active && !told {
-            return Err(visitor.unknown(quirks));
+            return Err(request.unknown(quirks));
         }
         let welcome = |from: &IpAddr| token.client_addresses.iter().any(|net| net.contains(from));
-        if !token.client_addresses.is_empty() && !visitor.from.as_ref().is_some_and(welcome) {
-            let from = visitor.from.map_or_else(String::new, |from| from.to_string());
+        if !token.client_addresses.is_empty() && !request.from.as_ref().is_some_and(welcome) {
+            let from = request.from.map_or_else(String::new, |from| from.to_string());
             let message = format!("Cannot use the access token from location: {from}");
             return Err(Refusal::new(403, 9109, message));
         }
         Ok(Caller::with_token(token))
     }
 
-    fn recognise_key(&self, email: &str, key: &str, revoked: bool) -> Result<Caller, Refusal> {
+    fn authenticate_key(&self, email: &str, key: &str, revoked: bool) -> Result<Caller, Refusal> {
         let known = self
             .global_key
             .as_ref()
@@ -343,7 +343,7 @@ impl Doors {
         if revoked || !(known || self.are_open()) {
             return Err(Refusal::new(403, 9103, "Unknown X-Auth-Key or X-Auth-Email"));
         }
-        Ok(Caller::almighty(email, key))
+        Ok(Caller::unrestricted(email, key))
     }
 
     /// `GET /user/tokens/verify` (`account`: empty) and `GET /accounts/{id}/tokens/verify`, once let in.

@@ -31,12 +31,12 @@ pub(super) fn answer(world: &mut World, request: &HttpRequest<'_>) -> Reply {
         ("DELETE", ["faults", name]) if world.faults.disarm(name) => Reply::text(204, ""),
         ("PUT", ["address", family]) => change_address(world, family, body),
         ("DELETE", ["zones", zone]) => remove_zone(world, zone),
-        ("DELETE", ["zones", zone, "records", id]) => told(world.remove_record(zone, id)),
+        ("DELETE", ["zones", zone, "records", id]) => record_reply(world.remove_record(zone, id)),
         ("POST" | "PATCH", _) if !object.is_object() => Reply::text(400, "The body must be a JSON object.\n"),
         ("POST", ["tokens"]) => add_token(world, &object),
         ("POST", ["zones"]) => add_zone(world, &object),
-        ("POST", ["zones", zone, "records"]) => told(world.add_record(zone, &object)),
-        ("PATCH", ["zones", zone, "records", id]) => told(world.edit_record(zone, id, &object)),
+        ("POST", ["zones", zone, "records"]) => record_reply(world.add_record(zone, &object)),
+        ("PATCH", ["zones", zone, "records", id]) => record_reply(world.edit_record(zone, id, &object)),
         _ => Reply::text(404, "There is no such control; see the documentation.\n"),
     }
 }
@@ -82,7 +82,7 @@ fn state(world: &World) -> Value {
         "requests": {"total": world.total(), "kinds": kinds},
         "echoes": world.echoes(),
         "faults": faults,
-        "tokens": world.doors.tokens.len(),
+        "tokens": world.auth.tokens.len(),
         "zones": zones,
     })
 }
@@ -116,7 +116,7 @@ fn change_address(world: &mut World, family: &str, text: &str) -> Reply {
     Reply::text(204, "")
 }
 
-fn told(outcome: Result<Record, Refusal>) -> Reply {
+fn record_reply(outcome: Result<Record, Refusal>) -> Reply {
     match outcome {
         Ok(record) => Reply::json(200, &record.to_json()),
         Err(refusal) => Reply::json(400, &json!({"errors": refusal.errors})),
@@ -170,6 +170,6 @@ fn add_token(world: &mut World, object: &Value) -> Reply {
         token.zones = Some(ids.map(str::to_owned).collect());
     }
     let id = token.id();
-    world.doors.tokens.push(token);
+    world.auth.tokens.push(token);
     Reply::json(200, &json!({"id": id}))
 }

@@ -20,9 +20,9 @@ impl World {
         let mut world = World::new(options);
         for zone in ["example.com", "example.net", "example.org"] {
             let id = world.add_zone(NewZone::named(zone));
-            furnish(&mut world, &id, &BTreeSet::new());
+            seed_records(&mut world, &id, &BTreeSet::new());
             let home = json!({"type": "A", "name": "home", "content": "203.0.113.7", "ttl": 300});
-            seed(&mut world, &id, &home);
+            seed_record(&mut world, &id, &home);
         }
         world
     }
@@ -39,7 +39,7 @@ impl World {
         for (turn, (key, wanted)) in settings.records.iter().enumerate() {
             let zone = zone_for(&mut world, key, &wanted.zone, &taken);
             if let Some(record) = beginning(&world, key, turn) {
-                seed(&mut world, &zone, &record);
+                seed_record(&mut world, &zone, &record);
             }
         }
         world
@@ -64,7 +64,7 @@ fn zone_for(world: &mut World, key: &Key, hint: &ZoneHint, taken: &BTreeSet<&Nam
     let mut new = NewZone::named(&name);
     new.id = id.map(str::to_owned);
     let id = world.add_zone(new);
-    furnish(world, &id, taken);
+    seed_records(world, &id, taken);
     id
 }
 
@@ -92,7 +92,7 @@ fn beginning(world: &World, key: &Key, turn: usize) -> Option<Value> {
 }
 
 /// Records that are nobody's business here.
-fn furnish(world: &mut World, zone: &str, taken: &BTreeSet<&Name>) {
+fn seed_records(world: &mut World, zone: &str, taken: &BTreeSet<&Name>) {
     let name = world.zone(zone).map(|zone| zone.name.clone());
     let name = name.unwrap_or_default();
     for (label, mut record) in [
@@ -105,12 +105,12 @@ fn furnish(world: &mut World, zone: &str, taken: &BTreeSet<&Name>) {
         let is_taken = taken.iter().any(|taken| taken.as_str() == full);
         if !is_taken {
             record["name"] = full.into();
-            seed(world, zone, &record);
+            seed_record(world, zone, &record);
         }
     }
 }
 
 /// A record that cannot be is left out: this is scenery.
-fn seed(world: &mut World, zone: &str, record: &Value) {
+fn seed_record(world: &mut World, zone: &str, record: &Value) {
     let _ = world.add_record(zone, record);
 }

@@ -13,7 +13,7 @@ use super::records::{Draft, Record, bad_body, invalid};
 use super::zones::Zone;
 
 /// A zone, and everything that decides about a write to it. Whoever made it commits or rolls back.
-pub(super) struct Desk<'a> {
+pub(super) struct Transaction<'a> {
     pub(super) zone: &'a mut Zone,
     pub(super) quirks: &'a Quirks,
     pub(super) faults: &'a mut Faults,
@@ -34,7 +34,7 @@ pub(super) enum Check {
     Later,
 }
 
-impl Desk<'_> {
+impl Transaction<'_> {
     /// `POST …/dns_records/batch`: deletes, patches, puts, posts; all of it or, with the first error, nothing.
     pub(super) fn batch(&mut self, body: &Value) -> Result<Value, Refusal> {
         let object = body.as_object().ok_or_else(bad_body)?;
@@ -80,7 +80,7 @@ impl Desk<'_> {
             return Err(Refusal::new(400, 81_045, "Record quota exceeded."));
         }
         let id = format!("{:032x}", self.rng.u128(..));
-        let record = draft.settle(id, self.at, None);
+        let record = draft.into_record(id, self.at, None);
         self.zone.put(record.clone());
         Ok(record)
     }
@@ -106,7 +106,7 @@ impl Desk<'_> {
 
     fn replace(&mut self, before: &Record, draft: Draft) -> Result<Record, Refusal> {
         let draft = self.accept(draft, Some(before))?;
-        let mut record = draft.settle(before.id.clone(), self.at, Some(before));
+        let mut record = draft.into_record(before.id.clone(), self.at, Some(before));
         if !self.quirks.idle_writes_touch {
             let untouched = Record { modified: before.modified, ..record.clone() };
             if untouched == *before {

@@ -52,7 +52,7 @@ mod world;
 mod zones;
 
 pub use addresses::Addresses;
-pub use auth::{Access, Doors, GlobalKey, Owner, RateLimit, Token, TokenState};
+pub use auth::{Access, Auth, GlobalKey, Owner, RateLimit, Token, TokenState};
 pub use faults::{Armed, Echo, FAULTS, Falsehood, Fault, Faults};
 pub use http::{API_PATH, Fate, HttpRequest, Kind, Refusal, Reply, Seen, Stamp};
 pub use plan::Plan;

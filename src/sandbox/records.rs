@@ -300,7 +300,7 @@ impl Draft {
     }
 
     /// The record with its identity; `before` is the record that it takes the place of.
-    pub(super) fn settle(self, id: String, at: Stamp, before: Option<&Record>) -> Record {
+    pub(super) fn into_record(self, id: String, at: Stamp, before: Option<&Record>) -> Record {
         let comment = Some(self.comment).filter(|comment| !comment.is_empty());
         // A stamp stays while what it is about stays.
         let since = |empty: bool, same: bool, old: Option<Stamp>| match (empty, same) {

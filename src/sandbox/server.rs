@@ -50,11 +50,11 @@ impl Server {
         let port = first.local_addr()?.port();
         let has_ipv6 = second.is_some();
         let started = Instant::now();
-        let door = Door { world, started };
+        let shared = Shared { world, started };
         let tasks = [Some((first, Family::V4)), second.map(|it| (it, Family::V6))]
             .into_iter()
             .flatten()
-            .map(|(listener, family)| tokio::spawn(accept(listener, family, door.clone())))
+            .map(|(listener, family)| tokio::spawn(accept(listener, family, shared.clone())))
             .collect();
         Ok(Server { port, has_ipv6, started, tasks })
     }
@@ -126,19 +126,19 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 #[derive(Clone)]
-struct Door {
+struct Shared {
     world: Arc<Mutex<World>>,
     started: Instant,
 }
 
-impl Door {
+impl Shared {
     /// A panic elsewhere leaves the world as it was.
     fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn accept(listener: TcpListener, family: Family, door: Door) {
+async fn accept(listener: TcpListener, family: Family, shared: Shared) {
     let seats = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     // Dropped with this task, and all connections with it.
     let mut connections = JoinSet::new();
@@ -152,9 +152,9 @@ async fn accept(listener: TcpListener, family: Family, door: Door) {
         };
         match stream {
             Ok((stream, _)) => {
-                let door = door.clone();
+                let shared = shared.clone();
                 connections.spawn(async move {
-                    serve(stream, family, door).await;
+                    serve(stream, family, shared).await;
                     drop(seat);
                 });
             }
@@ -164,10 +164,10 @@ async fn accept(listener: TcpListener, family: Family, door: Door) {
     }
 }
 
-async fn serve(stream: TcpStream, family: Family, door: Door) {
+async fn serve(stream: TcpStream, family: Family, shared: Shared) {
     let service = service_fn(move |request| {
-        let door = door.clone();
-        async move { answer(request, family, &door).await }
+        let shared = shared.clone();
+        async move { answer(request, family, &shared).await }
     });
     // An error is a client that went away, or a fault that cuts the connection.
     let _ = hyper::server::conn::http1::Builder::new()
@@ -182,7 +182,11 @@ fn cut_off() -> io::Error {
     io::Error::other("cut off on purpose")
 }
 
-async fn answer(request: Request<Incoming>, family: Family, door: &Door) -> io::Result<Response<Payload>> {
+async fn answer(
+    request: Request<Incoming>,
+    family: Family,
+    shared: &Shared,
+) -> io::Result<Response<Payload>> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, LARGEST_BODY).collect().await else {
         return Ok(response(Reply::text(413, "")));
@@ -198,7 +202,7 @@ async fn answer(request: Request<Incoming>, family: Family, door: &Door) -> io::
     let path = head.uri.path_and_query().map_or("/", |target| target.as_str());
     let request =
         HttpRequest { method: head.method.as_str(), path, headers: &headers, body: &body, over: family };
-    let reply = door.world().answer(&request, door.started.elapsed());
+    let reply = shared.world().answer(&request, shared.started.elapsed());
     match reply.fate {
         Fate::DropBeforeReply | Fate::Unreachable => return Err(cut_off()),
         Fate::DeliverAfter(span) => tokio::time::sleep(span).await,

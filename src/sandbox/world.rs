@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::addresses::Addresses;
-use super::auth::{Doors, RateLimit};
-use super::edits::{Check, Desk};
+use super::auth::{Auth, RateLimit};
+use super::edits::{Check, Transaction};
 use super::faults::{Fault, Faults};
 use super::http::{HttpRequest, Kind, Refusal, Seen, Stamp};
 use super::quirks::Quirks;
@@ -50,7 +50,7 @@ pub struct World {
     /// What goes wrong on purpose.
     pub faults: Faults,
     /// Who may do what.
-    pub doors: Doors,
+    pub auth: Auth,
     /// The host's addresses, and what is told of them.
     pub addresses: Addresses,
     pub(super) limit: RateLimit,
@@ -74,7 +74,7 @@ impl World {
         World {
             quirks: options.quirks,
             faults: Faults::new(rng.u64(..)),
-            doors: Doors::default(),
+            auth: Auth::default(),
             addresses: Addresses::new(rng.u64(..)),
             limit: options.limit,
             epoch: options.epoch,
@@ -149,7 +149,9 @@ impl World {
     /// # Errors
     /// Cloudflare's code and words: the dashboard has the same rules.
     pub fn add_record(&mut self, zone: &str, body: &Value) -> Result<Record, Refusal> {
-        self.as_a_person(zone, |desk| desk.create(body).map(|record| desk.mark(record, body)))
+        self.as_a_person(zone, |transaction| {
+            transaction.create(body).map(|record| transaction.mark(record, body))
+        })
     }
 
     /// What a person does in the dashboard: changes the named fields of a record.
@@ -157,7 +159,9 @@ impl World {
     /// # Errors
     /// As for [`World::add_record`].
     pub fn edit_record(&mut self, zone: &str, id: &str, body: &Value) -> Result<Record, Refusal> {
-        self.as_a_person(zone, |desk| desk.patch(id, body).map(|record| desk.mark(record, body)))
+        self.as_a_person(zone, |transaction| {
+            transaction.patch(id, body).map(|record| transaction.mark(record, body))
+        })
     }
 
     /// What a person does in the dashboard: removes a record.
@@ -165,12 +169,12 @@ impl World {
     /// # Errors
     /// As for [`World::add_record`].
     pub fn remove_record(&mut self, zone: &str, id: &str) -> Result<Record, Refusal> {
-        self.as_a_person(zone, |desk| desk.delete(id))
+        self.as_a_person(zone, |transaction| transaction.delete(id))
     }
 
     /// Uses up requests of a user's limit, as their dashboard or another program would.
     pub fn spend(&mut self, user: &str, requests: u32) {
-        self.doors.spend(user, requests, self.limit, self.now);
+        self.auth.spend(user, requests, self.limit, self.now);
     }
 
     /// The requests to the API, the oldest first.
@@ -210,24 +214,24 @@ impl World {
     fn as_a_person<T>(
         &mut self,
         zone: &str,
-        act: impl FnOnce(&mut Desk<'_>) -> Result<T, Refusal>,
+        act: impl FnOnce(&mut Transaction<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let id = self.zone(zone).map(|zone| zone.id.clone());
         // Faults are for the API's callers.
         let faults = std::mem::replace(&mut self.faults, Faults::new(0));
-        let outcome = self.at_desk(id.as_deref().unwrap_or(""), |desk| {
-            desk.by_its_product = true;
-            act(desk)
+        let outcome = self.in_transaction(id.as_deref().unwrap_or(""), |transaction| {
+            transaction.by_its_product = true;
+            act(transaction)
         });
         self.faults = faults;
         outcome
     }
 
     /// Writes to the zone of this identifier: all of it, or with an error nothing.
-    pub(super) fn at_desk<T>(
+    pub(super) fn in_transaction<T>(
         &mut self,
         zone: &str,
-        act: impl FnOnce(&mut Desk<'_>) -> Result<T, Refusal>,
+        act: impl FnOnce(&mut Transaction<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let stale = self.staleness();
         // What the clock cannot tell apart, the microseconds do.
@@ -235,7 +239,7 @@ impl World {
         let found = self.zones.iter_mut().find(|known| known.id == zone);
         let zone = found.ok_or_else(|| Refusal::new(403, 10_000, "Authentication error"))?;
         zone.keep_history(self.now, stale);
-        let outcome = act(&mut Desk {
+        let outcome = act(&mut Transaction {
             zone,
             quirks: &self.quirks,
             faults: &mut self.faults,

@@ -146,7 +146,7 @@ impl Rig {
     pub fn new(scenario: Scenario, told: bool) -> Rig {
         let Scenario { seed, mut settings, mut world, secrets, script, has_disk } = scenario;
         let on_disk: Vec<String> = (0..2).map(|slot| format!("sandbox-token-{slot:025}")).collect();
-        world.doors.tokens = on_disk.iter().map(|secret| Token::editing(secret)).collect();
+        world.auth.tokens = on_disk.iter().map(|secret| Token::editing(secret)).collect();
         let in_use: BTreeMap<AccountName, String> =
             secrets.iter().map(|(account, slot)| (account.clone(), on_disk[*slot].clone())).collect();
         for (name, account) in &mut settings.accounts {
@@ -198,7 +198,7 @@ impl Rig {
         self.run_until(STORMY);
         self.world.faults.clear();
         self.ambushes.clear();
-        for token in &mut self.world.doors.tokens {
+        for token in &mut self.world.auth.tokens {
             token.state = TokenState::Active;
         }
         self.run_until(STORMY + DAY);
@@ -646,7 +646,7 @@ impl Rig {
             Happening::DiskFull => self.disk_full = true,
             Happening::DiskWell => self.disk_full = false,
             Happening::Revoked => {
-                for token in &mut self.world.doors.tokens {
+                for token in &mut self.world.auth.tokens {
                     token.state = TokenState::Revoked;
                 }
                 // Until it is rotated, and read again.
@@ -655,7 +655,7 @@ impl Rig {
             Happening::Rotated => {
                 for secret in &mut self.on_disk {
                     *secret = format!("sandbox-token-{:025}", self.rng.u64(..));
-                    self.world.doors.tokens.push(Token::editing(secret));
+                    self.world.auth.tokens.push(Token::editing(secret));
                 }
                 self.excused.remove(EVERYTHING);
                 self.excuse(EVERYTHING, BACKOFF);

@@ -18,7 +18,7 @@ fn names(site: &mut Site, query: &str) -> Vec<String> {
     names
 }
 
-fn furnished() -> Site {
+fn seeded() -> Site {
     let mut site = Site::with(NewZone { plan: Plan::Pro, ..NewZone::named("example.com") });
     for body in [
         json!({"type": "A", "name": "a", "content": "192.0.2.1", "comment": "Hello, World", "tags": ["team:DNS", "x"]}),
@@ -34,7 +34,7 @@ fn furnished() -> Site {
 
 #[test]
 fn records_are_filtered_as_documented() {
-    let mut site = furnished();
+    let mut site = seeded();
     for (query, found) in [
         ("?name=A.EXAMPLE.com", &["a", "a"][..]),
         ("?name.exact=a.example.com&type=AAAA", &["a"]),
@@ -68,7 +68,7 @@ fn records_are_filtered_as_documented() {
 
 #[test]
 fn records_come_by_type_unless_asked_otherwise() {
-    let mut site = furnished();
+    let mut site = seeded();
     let mut listed = |query: &str, field: &str| {
         let reply = site.records("GET", query, &Value::Null).value();
         strings(&reply["result"], field)
@@ -83,7 +83,7 @@ fn records_come_by_type_unless_asked_otherwise() {
 
 #[test]
 fn pages_of_records_are_cut_and_counted() {
-    let mut site = furnished();
+    let mut site = seeded();
     let mut ids = Vec::new();
     for (page, count) in [(1, 2), (2, 2), (3, 1), (4, 0)] {
         let query = format!("?per_page=2&page={page}");

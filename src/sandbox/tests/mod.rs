@@ -1,7 +1,7 @@
 //! The rules of the simulated Cloudflare, one by one, asked as a client would ask.
 
+mod auth;
 mod batches;
-mod doors;
 mod faults;
 mod lists;
 mod records;

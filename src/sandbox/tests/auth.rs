@@ -14,7 +14,7 @@ fn answer(reply: &Reply) -> (u16, Vec<i64>) {
 /// A world with one token, `good`, that edits everything.
 fn guarded() -> Site {
     let mut site = Site::new();
-    site.world.doors.tokens.push(Token::editing("good"));
+    site.world.auth.tokens.push(Token::editing("good"));
     site.token("good");
     site
 }
@@ -66,7 +66,7 @@ fn malformed_credentials_are_told_in_a_chain() {
     site.header("x-auth-key", "good");
     assert_eq!(answer(&site.get("/zones")), (400, vec![6003, 6103]));
     site.header("x-auth-key", old_key);
-    site.world.doors.global_key =
+    site.world.auth.global_key =
         Some(GlobalKey { email: "Nobody@example.com".to_owned(), key: old_key.to_owned() });
     assert_eq!(site.get("/zones").status, 200);
 }
@@ -113,7 +113,7 @@ fn a_token_does_what_its_permissions_say() {
         (Access::None, true, [200, 200, 403, 403]),
         (Access::None, false, [403, 403, 403, 403]),
     ] {
-        let token = site.world.doors.token_mut("good").unwrap();
+        let token = site.world.auth.token_mut("good").unwrap();
         (token.dns, token.zone_read) = (dns, zone_read);
         let statuses = [
             site.get("/zones").status,
@@ -125,7 +125,7 @@ fn a_token_does_what_its_permissions_say() {
     }
     assert_eq!(answer(&site.get("/zones")), (403, vec![9109]));
     assert_eq!(answer(&site.get(&records)), (403, vec![10_000]));
-    let token = site.world.doors.token_mut("good").unwrap();
+    let token = site.world.auth.token_mut("good").unwrap();
     token.dns = Access::Edit;
     site.world.quirks.dns_edit_lists_zones = false;
     assert_eq!(site.get("/zones").status, 403);
@@ -145,7 +145,7 @@ fn a_zone_tells_what_the_caller_may_do_in_it() {
 fn a_token_for_one_zone_sees_no_other_and_is_not_told_why() {
     let mut site = guarded();
     let other = site.world.add_zone(NewZone::named("example.net"));
-    site.world.doors.token_mut("good").unwrap().zones = Some(vec![site.zone.clone()]);
+    site.world.auth.token_mut("good").unwrap().zones = Some(vec![site.zone.clone()]);
     let listed = site.get("/zones").value();
     assert_eq!(strings(&listed["result"], "name"), ["example.com"]);
     let absent = site.get("/zones?name=example.net");
@@ -169,7 +169,7 @@ fn verification_says_ten_thousand_for_a_good_token_and_knows_its_own_kind_only()
     let account = site.world.zones()[0].account.id.clone();
     let verify = format!("/accounts/{account}/tokens/verify");
     assert_eq!(answer(&site.get(&verify)), (401, vec![1000]));
-    site.world.doors.tokens.push(Token { owner: Owner::Account(account), ..Token::editing("owned") });
+    site.world.auth.tokens.push(Token { owner: Owner::Account(account), ..Token::editing("owned") });
     site.token("owned");
     assert_eq!(answer(&site.get("/user/tokens/verify")), (401, vec![1000]));
     assert_eq!(site.get(&verify).value()["result"]["status"], "active");
@@ -184,21 +184,21 @@ fn verification_says_ten_thousand_for_a_good_token_and_knows_its_own_kind_only()
 fn a_token_that_no_longer_works_is_unknown_everywhere_but_to_verification() {
     let mut site = guarded();
     for (state, word) in [(TokenState::Disabled, "disabled"), (TokenState::Expired, "expired")] {
-        site.world.doors.token_mut("good").unwrap().state = state;
+        site.world.auth.token_mut("good").unwrap().state = state;
         assert_eq!(answer(&site.get("/zones")), (403, vec![9109]));
         let verified = site.get("/user/tokens/verify");
         assert_eq!((verified.status, &verified.value()["result"]["status"]), (200, &json!(word)));
     }
     site.world.quirks.verify_hides_inactive = true;
     assert_eq!(answer(&site.get("/user/tokens/verify")), (401, vec![1000]));
-    let token = site.world.doors.token_mut("good").unwrap();
+    let token = site.world.auth.token_mut("good").unwrap();
     token.state = TokenState::Active;
     token.expires = Some(site.now + Duration::from_secs(60));
     let verified = site.get("/user/tokens/verify").value();
     assert!(verified["result"]["expires_on"].as_str().unwrap().starts_with("2026-01-01T00:01"));
     site.now += Duration::from_secs(60);
     assert_eq!(site.get("/zones").status, 403);
-    site.world.doors.token_mut("good").unwrap().state = TokenState::Revoked;
+    site.world.auth.token_mut("good").unwrap().state = TokenState::Revoked;
     site.world.quirks.verify_hides_inactive = false;
     assert_eq!(answer(&site.get("/user/tokens/verify")), (401, vec![1000]));
 }
@@ -207,7 +207,7 @@ fn a_token_that_no_longer_works_is_unknown_everywhere_but_to_verification() {
 fn a_client_address_filter_names_the_address_that_it_refuses() {
     let mut site = guarded();
     let v4 = site.world.addresses.get(crate::engine::names::Family::V4).unwrap();
-    site.world.doors.token_mut("good").unwrap().client_addresses = vec![v4.into()];
+    site.world.auth.token_mut("good").unwrap().client_addresses = vec![v4.into()];
     assert_eq!(site.get("/zones").status, 200);
     let moved = "203.0.113.255".parse().unwrap();
     site.world.addresses.change(crate::engine::names::Family::V4, Some(moved));
@@ -235,7 +235,7 @@ fn too_many_bad_credentials_are_told_so_where_that_is_switched_on() {
 #[test]
 fn every_answer_says_what_is_left_and_the_request_too_many_blocks_for_five_minutes() {
     let mut site = guarded();
-    site.world.doors.tokens.push(Token::editing("another"));
+    site.world.auth.tokens.push(Token::editing("another"));
     let first = site.get("/zones");
     assert_eq!(first.header("ratelimit"), Some("\"default\";r=1199;t=300"));
     assert_eq!(first.header("ratelimit-policy"), Some("\"default\";q=1200;w=300"));
@@ -264,7 +264,7 @@ fn every_answer_says_what_is_left_and_the_request_too_many_blocks_for_five_minut
 #[test]
 fn refused_requests_count_too() {
     let mut site = guarded();
-    site.world.doors.token_mut("good").unwrap().dns = Access::None;
+    site.world.auth.token_mut("good").unwrap().dns = Access::None;
     let first = site.get("/zones");
     assert_eq!((first.status, first.header("ratelimit")), (403, Some("\"default\";r=1199;t=300")));
     let second = site.get("/zones");
