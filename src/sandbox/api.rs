@@ -78,8 +78,9 @@ impl World {
         let Some((methods, zone, id)) = resource(path) else {
             let path = request.path.split('?').next().unwrap_or("");
             let message = format!("Could not route to {path}, perhaps your object identifier is invalid?");
-            let refusal = Refusal::new(self.quirks.unroutable_status, 7003, message);
-            return Err(refusal.and(7000, "No route for that URI"));
+            let mut refusal = Refusal::new(self.quirks.unroutable_status, 7003, message);
+            refusal.errors.push(json!({"code": 7000, "message": "No route for that URI"}));
+            return Err(refusal);
         };
         let known = methods.iter().find(|(method, _)| *method == request.method);
         let (_, kind) = known.ok_or_else(|| {

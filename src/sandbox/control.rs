@@ -30,7 +30,7 @@ pub(super) fn answer(world: &mut World, request: &HttpRequest<'_>) -> Reply {
         }
         ("DELETE", ["faults", name]) if world.faults.disarm(name) => Reply::text(204, ""),
         ("PUT", ["address", family]) => change_address(world, family, body),
-        ("DELETE", ["zones", zone]) => remove_zone(world, zone),
+        ("DELETE", ["zones", zone]) if world.remove_zone(zone) => Reply::text(204, ""),
         ("DELETE", ["zones", zone, "records", id]) => record_reply(world.remove_record(zone, id)),
         ("POST" | "PATCH", _) if !object.is_object() => Reply::text(400, "The body must be a JSON object.\n"),
         ("POST", ["tokens"]) => add_token(world, &object),
@@ -142,14 +142,6 @@ fn add_zone(world: &mut World, object: &Value) -> Reply {
         None => return Reply::text(400, "The plans are free, pro and enterprise.\n"),
     }
     Reply::json(200, &json!({"id": world.add_zone(new)}))
-}
-
-fn remove_zone(world: &mut World, zone: &str) -> Reply {
-    let id = world.zone(zone).map(|zone| zone.id.clone());
-    match id {
-        Some(id) if world.remove_zone(&id) => Reply::text(204, ""),
-        _ => Reply::text(404, "There is no such zone.\n"),
-    }
 }
 
 /// From the first token on, only known ones are accepted.

@@ -224,12 +224,6 @@ impl Refusal {
         }
     }
 
-    /// The same refusal with one more entry.
-    pub(super) fn and(mut self, code: i64, message: &str) -> Refusal {
-        self.errors.push(json!({"code": code, "message": message}));
-        self
-    }
-
     pub(super) fn into_reply(self) -> Reply {
         Reply::json(
             self.status,

@@ -212,10 +212,8 @@ async fn answer(
 }
 
 fn response(reply: Reply) -> Response<Payload> {
-    let payload = match reply.fate {
-        Fate::Cut => Payload::cut(reply.body),
-        _ => Payload::whole(reply.body),
-    };
+    let cut = if reply.fate == Fate::Cut { Cut::Soon } else { Cut::Never };
+    let payload = Payload { bytes: Some(reply.body.into()).filter(|bytes: &Bytes| !bytes.is_empty()), cut };
     let mut builder = Response::builder().status(reply.status);
     for (name, value) in &reply.headers {
         builder = builder.header(name, value);
@@ -242,14 +240,6 @@ enum Cut {
 impl Payload {
     /// How many bytes a body that is cut promises and never sends.
     const MISSING: u64 = 64;
-
-    fn whole(body: Vec<u8>) -> Payload {
-        Payload { bytes: Some(body.into()).filter(|bytes: &Bytes| !bytes.is_empty()), cut: Cut::Never }
-    }
-
-    fn cut(body: Vec<u8>) -> Payload {
-        Payload { cut: Cut::Soon, ..Payload::whole(body) }
-    }
 }
 
 impl Body for Payload {

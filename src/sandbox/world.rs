@@ -113,11 +113,10 @@ impl World {
         id
     }
 
-    /// Removes a zone with its records, and says whether it was there.
-    pub fn remove_zone(&mut self, zone: &str) -> bool {
-        let before = self.zones.len();
-        self.zones.retain(|known| known.id != zone);
-        self.zones.len() < before
+    /// Removes a zone, by its identifier or its ASCII name, with its records, and says whether it was there.
+    pub fn remove_zone(&mut self, key: &str) -> bool {
+        let found = self.zones.iter().position(|zone| zone.id == key || zone.name == key);
+        found.map(|at| self.zones.remove(at)).is_some()
     }
 
     /// The zones.
@@ -149,9 +148,7 @@ impl World {
     /// # Errors
     /// Cloudflare's code and words: the dashboard has the same rules.
     pub fn add_record(&mut self, zone: &str, body: &Value) -> Result<Record, Refusal> {
-        self.as_a_person(zone, |transaction| {
-            transaction.create(body).map(|record| transaction.mark(record, body))
-        })
+        self.as_a_person(zone, body, |transaction| transaction.create(body))
     }
 
     /// What a person does in the dashboard: changes the named fields of a record.
@@ -159,9 +156,7 @@ impl World {
     /// # Errors
     /// As for [`World::add_record`].
     pub fn edit_record(&mut self, zone: &str, id: &str, body: &Value) -> Result<Record, Refusal> {
-        self.as_a_person(zone, |transaction| {
-            transaction.patch(id, body).map(|record| transaction.mark(record, body))
-        })
+        self.as_a_person(zone, body, |transaction| transaction.patch(id, body))
     }
 
     /// What a person does in the dashboard: removes a record.
@@ -169,7 +164,7 @@ impl World {
     /// # Errors
     /// As for [`World::add_record`].
     pub fn remove_record(&mut self, zone: &str, id: &str) -> Result<Record, Refusal> {
-        self.as_a_person(zone, |transaction| transaction.delete(id))
+        self.as_a_person(zone, &Value::Null, |transaction| transaction.delete(id))
     }
 
     /// Uses up requests of a user's limit, as their dashboard or another program would.
@@ -211,17 +206,18 @@ impl World {
         self.epoch.after(self.now)
     }
 
-    fn as_a_person<T>(
+    fn as_a_person(
         &mut self,
         zone: &str,
-        act: impl FnOnce(&mut Transaction<'_>) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
+        body: &Value,
+        write: impl FnOnce(&mut Transaction<'_>) -> Result<Record, Refusal>,
+    ) -> Result<Record, Refusal> {
         let id = self.zone(zone).map(|zone| zone.id.clone());
         // Faults are for the API's callers.
         let faults = std::mem::replace(&mut self.faults, Faults::new(0));
         let outcome = self.in_transaction(id.as_deref().unwrap_or(""), |transaction| {
             transaction.by_its_product = true;
-            act(transaction)
+            write(transaction).map(|record| transaction.mark(record, body))
         });
         self.faults = faults;
         outcome
