@@ -13,7 +13,7 @@ use super::faults::{Falsehood, Fault};
 use super::http::{Fate, HttpRequest, Kind, Refusal, Reply, Success};
 use super::listing::{select_records, select_zones};
 use super::query::{PageSize, Paging, Query};
-use super::records::bad_body;
+use super::records::{Record, bad_body};
 use super::world::World;
 use crate::engine::ranges;
 
@@ -255,7 +255,7 @@ impl World {
         let (age, wrong) = (self.age_of_list(), self.wrong_list());
         let records =
             self.zone(zone).map(|zone| zone.records_before(self.now, age)).ok_or_else(not_allowed)?;
-        Ok(page(&select_records(records, query), paging, wrong, |record| record.to_json()))
+        Ok(page(&select_records(records, query), paging, wrong, Record::to_json))
     }
 
     fn get_record(&mut self, zone: &str, id: &str) -> Result<Success, Refusal> {

@@ -2,6 +2,7 @@
 //!
 //! Deliberately unknown: what is listed.
 
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::faults::Falsehood;
@@ -15,13 +16,11 @@ impl Query {
     /// Splits a target into its path (as sent) and its parameters.
     pub(super) fn split(target: &str) -> (&str, Query) {
         let (path, text) = target.split_once('?').unwrap_or((target, ""));
-        let pairs = text
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .map(|(name, value)| (decode(name), decode(value)))
-            .collect();
-        (path, Query(pairs))
+        let pairs = Url::parse("http://sandbox").map(|mut url| {
+            url.set_query(Some(text));
+            url.query_pairs().into_owned().collect()
+        });
+        (path, Query(pairs.unwrap_or_default()))
     }
 
     /// The value of a parameter; the last one counts.
@@ -33,29 +32,6 @@ impl Query {
     pub(super) fn filters(&self, holds: impl Fn(&str, &str) -> Option<bool>) -> Vec<bool> {
         self.0.iter().filter_map(|(name, value)| holds(name, value)).collect()
     }
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let hex = tail
-            .get(..2)
-            .filter(|_| first == b'%')
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match hex {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = tail.get(2..).unwrap_or(&[]);
-            }
-            None => {
-                bytes.push(if first == b'+' { b' ' } else { first });
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Which part of a list is asked for.

@@ -66,8 +66,6 @@ pub struct Zone {
     pub status: String,
     /// `full`, `partial`, `secondary`, `internal`.
     pub kind: String,
-    /// Whether the zone is paused.
-    pub paused: bool,
     /// What its owner pays for.
     pub plan: Plan,
     /// How many records it may hold.
@@ -93,7 +91,6 @@ impl Zone {
             name: to_ascii(&new.name).unwrap_or(new.name),
             status: new.status,
             kind: new.kind,
-            paused: false,
             plan: new.plan,
             quota: new.quota.unwrap_or(new.plan.most_records()),
             account,
@@ -188,7 +185,7 @@ impl Zone {
             "id": self.id,
             "name": self.shown_name(),
             "status": self.status,
-            "paused": self.paused,
+            "paused": false,
             "type": self.kind,
             "development_mode": 0,
             "name_servers": ["bob.ns.cloudflare.com", "lola.ns.cloudflare.com"],
@@ -198,6 +195,8 @@ impl Zone {
             "created_on": self.created.to_string(),
             "modified_on": self.created.to_string(),
             "activated_on": (self.status == "active").then(|| self.created.to_string()),
+            "vanity_name_servers": [],
+            "vanity_name_servers_ips": null,
             "meta": {
                 "step": 2,
                 "custom_certificate_quota": 0,
@@ -206,8 +205,21 @@ impl Zone {
             },
             "owner": {"id": null, "type": "user", "email": null},
             "account": {"id": self.account.id, "name": self.account.name},
+            "tenant": {},
+            "tenant_unit": {},
             "permissions": permissions,
-            "plan": {"id": "0feeeeeeeeeeeeeeeeeeeeeeeeeeeeee", "name": "Website", "legacy_id": self.plan.word()},
+            "plan": {
+                "id": "0feeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+                "name": "Website",
+                "price": 0,
+                "currency": "USD",
+                "frequency": "",
+                "is_subscribed": false,
+                "can_subscribe": false,
+                "legacy_id": self.plan.word(),
+                "legacy_discount": false,
+                "externally_managed": false,
+            },
         })
     }
 }
