@@ -12,7 +12,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::Url;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use tracing::{Level, debug, trace};
 
 use super::credential::Credential;
@@ -294,10 +294,13 @@ fn headers_for(credential: &Credential, request: &HttpRequest) -> Result<HeaderM
     Ok(headers)
 }
 
+/// Names and values. Cookies are a kind of credential, too; they are never sent back.
 fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let all = headers.iter();
-    all.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+    let text = |(name, value): (&HeaderName, &HeaderValue)| match value.is_sensitive() || name == SET_COOKIE {
+        true => (name.to_string(), "***".to_owned()),
+        false => (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()),
+    };
+    headers.iter().map(text).collect()
 }
 
 /// One line for each request.
@@ -320,12 +323,7 @@ fn log_request(request: &HttpRequest, headers: &HeaderMap, mask: &Mask) {
     if !tracing::enabled!(target: "stayput::api", Level::TRACE) {
         return;
     }
-    let shown = |(name, value): (&HeaderName, &HeaderValue)| match value.is_sensitive() {
-        true => format!("{name}: ***"),
-        false => format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())),
-    };
-    let headers: Vec<String> = headers.iter().map(shown).collect();
-    let headers = headers.join(", ");
+    let headers = listed(&pairs(headers), mask);
     let body = loggable(request.body.as_deref().unwrap_or_default().as_bytes(), mask);
     trace!(target: "stayput::api", method = request.method, path = request.path, headers, body, "request");
 }
@@ -334,18 +332,17 @@ fn log_answer(received: &Received, mask: &Mask) {
     if !tracing::enabled!(target: "stayput::api", Level::TRACE) {
         return;
     }
-    // Cookies are a kind of credential, too; they are never sent back.
-    let shown = |(name, value): &(String, String)| match name.as_str() {
-        "set-cookie" => format!("{name}: ***"),
-        _ => format!("{name}: {}", loggable(value.as_bytes(), mask)),
-    };
-    let headers: Vec<String> = received.headers.iter().map(shown).collect();
-    let headers = headers.join(", ");
+    let headers = listed(&received.headers, mask);
     let body = match &received.body {
         Ok(body) => loggable(body, mask),
         Err(why) => unread(why, received.status).unwrap_or_default(),
     };
     trace!(target: "stayput::api", status = received.status, headers, body, "answer");
+}
+
+fn listed(headers: &[(String, String)], mask: &Mask) -> String {
+    let shown = headers.iter().map(|(name, value)| format!("{name}: {}", loggable(value.as_bytes(), mask)));
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 /// The beginning of a text, on one line, without the secret.

@@ -183,9 +183,9 @@ pub async fn run(job: Job) -> Result<Outcome, Broken> {
             biased;
             arrived = signals.next() => Happening::Signal(arrived),
             Some(work) = shell.work.join_next() => Happening::Finished(Box::new(work)),
-            saved = saved(&mut shell.state) => Happening::Saved(saved),
+            saved = or_never(shell.state.as_mut().map(Saver::saved)) => Happening::Saved(saved),
             news = shell.network.news() => Happening::News(news),
-            stream = asked(&mut socket) => Happening::Asked(stream),
+            stream = or_never(socket.as_mut().map(Socket::asked)) => Happening::Asked(stream),
             () = alarm.rings_at(due) => Happening::Due,
         };
         match (happening, &socket) {
@@ -195,18 +195,10 @@ pub async fn run(job: Job) -> Result<Outcome, Broken> {
     }
 }
 
-/// Returns when a save has ended, or never.
-async fn saved(state: &mut Option<Saver>) -> Saved {
-    match state {
-        Some(state) => state.saved().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Returns when somebody asks what is known, or never.
-async fn asked(socket: &mut Option<Socket>) -> UnixStream {
-    match socket {
-        Some(socket) => socket.asked().await,
+/// What comes of a future, or never anything where there is none.
+async fn or_never<F: Future>(future: Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
         None => std::future::pending().await,
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::or_never;
 use crate::config::Config;
 use crate::detect::Source;
 use crate::detect::events::{self, Events, News};
@@ -28,10 +29,7 @@ impl Network {
 
     /// Returns when the kernel has news, or never.
     pub(super) async fn news(&mut self) -> News {
-        match &mut self.events {
-            Some(events) => events.news().await,
-            None => std::future::pending().await,
-        }
+        or_never(self.events.as_mut().map(Events::news)).await
     }
 
     /// The published address of this family was just heard.

@@ -663,6 +663,9 @@ proptest! {
         let open = if errors { "{\"errors\":[{\"code\":1,\"error_chain\":" } else { "[" };
         let body = format!("{{\"success\":true,\"result\":{}", open.repeat(depth));
         prop_assert!(answer(&ask_records(), body.as_bytes()).is_err());
+        let (open, close) = if errors { ("{\"error_chain\":", "}") } else { ("[", "]") };
+        let body = format!(r#"{{"success":false,"errors":{}1{}}}"#, open.repeat(depth), close.repeat(depth));
+        prop_assert!(answer(&ask_records(), body.as_bytes()).is_err());
     }
 
     #[test]
