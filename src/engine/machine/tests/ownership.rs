@@ -285,6 +285,24 @@ fn a_zone_that_was_made_anew_is_found_although_the_old_one_only_forbids() {
 }
 
 #[test]
+fn a_name_that_has_moved_lies_in_its_new_zone_after_a_restart_too() {
+    let mut wanted = settings(&["home.sub.example.com"]);
+    wanted.max_deletes = 0;
+    let mut rig = Rig::new(&["sub.example.com", "example.com"], wanted.clone());
+    let child = rig.zones.remove(0);
+    rig.run(MINUTE);
+    rig.zones.push(child);
+    rig.run(7 * HOUR);
+    let zones = |rig: &Rig| rig.records.values().map(|(zone, _)| zone.clone()).collect::<Vec<_>>();
+    assert_eq!(zones(&rig), [zone_id(2), zone_id(1)], "the old record waits for a larger max-deletes");
+    rig.restart(wanted, Mode::Daemon);
+    rig.address = Some(ip(2));
+    rig.run(6 * MINUTE);
+    let new = rig.records.values().find(|(zone, _)| *zone == zone_id(1)).map(|(_, record)| record.content);
+    assert_eq!(new, Some(ip(2)), "{:#?}", rig.said);
+}
+
+#[test]
 fn a_zone_whose_place_another_one_took_is_asked_for_nothing_once_it_is_gone() {
     let mut rig = home();
     let new = ZoneInfo { id: zone_id(7), ..rig.zones[0].clone() };
