@@ -67,10 +67,12 @@ impl Credential {
         self.holds.get(held).copied().filter(|until| *until > now)
     }
 
-    /// What was spent and what is held also count for this other credential, which takes its place.
+    /// What was spent, and the silence after a 429, also count for the credential that takes its place: both
+    /// are of the user. What a zone or the search was said to wait for is not.
     #[must_use]
     pub fn replaced(&self, now: Moment) -> Credential {
-        Credential { open: None, ..Credential::new(self.limiter.budget(), self.memory(now), now) }
+        let memory = CredentialMemory { holds: Vec::new(), ..self.memory(now) };
+        Credential::new(self.limiter.budget(), memory, now)
     }
 
     /// What to remember without any reservation.

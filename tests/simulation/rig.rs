@@ -1108,10 +1108,20 @@ impl Rig {
         assert!(cost == 0 || !steady || !believed, "a restart cost {cost} requests");
     }
 
+    /// What carries the mark of an earlier owner, and was out of our hands since, is not known to be ours.
+    fn ours_at_the_stop(&self) -> Vec<stayput::sandbox::Record> {
+        let mark = oracle::our_mark(&self.settings);
+        let keeps = self.settings.on_exit == OnExit::Keep;
+        let known = |record: &&stayput::sandbox::Record| {
+            keeps || oracle::mark_in(record.comment.as_deref()).is_none_or(|found| found == mark)
+        };
+        self.oracle.ours(&self.settings).into_iter().filter(known).cloned().collect()
+    }
+
     /// After the daemon is stopped, our records are gone, or all there.
     fn check_stop(&mut self) {
         self.run_until(self.now + Duration::from_secs(3_600));
-        let before = self.oracle.ours(&self.settings).len();
+        let before = self.ours_at_the_stop();
         self.stopped_at = Some(self.now);
         self.engine.handle(Event::Stop, moment(self.now));
         let begin = self.now;
@@ -1121,17 +1131,8 @@ impl Rig {
         }
         self.engine.take_leave();
         self.listen();
-        // What carries the mark of an earlier owner, and was out of our hands since, is not known to be ours.
-        let mark = oracle::our_mark(&self.settings);
-        let left = self.oracle.ours(&self.settings);
-        let other = |record: &stayput::sandbox::Record| {
-            oracle::mark_in(record.comment.as_deref()).is_some_and(|found| found != mark)
-        };
-        let left: Vec<_> = match self.settings.on_exit {
-            OnExit::Keep => left,
-            OnExit::Delete => left.into_iter().filter(|record| !other(record)).collect(),
-        };
-        let after = left.len();
+        let left = self.ours_at_the_stop();
+        let (before, after) = (before.len(), left.len());
         match self.settings.on_exit {
             OnExit::Keep => assert_eq!(before, after, "records changed at the stop"),
             OnExit::Delete if before > self.settings.max_deletes => {
@@ -1142,7 +1143,7 @@ impl Rig {
             }
             // What the budget does not allow any more is named.
             OnExit::Delete => {
-                let named = |record: &&stayput::sandbox::Record| {
+                let named = |record: &stayput::sandbox::Record| {
                     self.not_deleted.iter().any(|key| oracle::is_at(record, key))
                 };
                 assert!(left.iter().all(named), "{after} of {before} left: {left:?}");
