@@ -21,8 +21,6 @@
 mod beliefs;
 #[path = "simulation/deadline.rs"]
 mod deadline;
-#[path = "simulation/features.rs"]
-mod features;
 #[path = "simulation/hands.rs"]
 mod hands;
 #[path = "simulation/messages.rs"]

@@ -10,7 +10,6 @@ use std::time::Duration;
 use stayput::engine::names::Family;
 use stayput::engine::settings::{Settings, Tunnel};
 
-use super::features::{Feature, is_on};
 use super::scenario::OPERATORS;
 
 /// An answer that is older than this does not count for a change: what one look heard is younger.
@@ -96,10 +95,7 @@ impl Beliefs {
         }
         let before = self.returned.insert(family, now);
         let again = before.is_some_and(|at| now.saturating_sub(at) < FLAPPING);
-        assert!(
-            !again || !is_on(Feature::FlapRule),
-            "the {family} address returns again within ten minutes, to {address}"
-        );
+        assert!(!again, "the {family} address returns again within ten minutes, to {address}");
     }
 
     /// Whether a source has said since the start what is believed.

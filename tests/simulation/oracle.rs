@@ -14,8 +14,6 @@ use stayput::engine::settings::{Beside, Options, Settings};
 use stayput::engine::{Snapshot, ZoneMemory};
 use stayput::sandbox::{Plan, Record, Zone};
 
-use super::features::{Feature, is_on};
-
 /// How old what a list shows may be: `stale-list` at its worst.
 const STALEST: Duration = Duration::from_secs(10);
 
@@ -256,11 +254,9 @@ impl Oracle {
     pub fn check_asked(&mut self, write: &Write<'_>) {
         let patched = write.batch.patches.iter().map(|patch| patch.id.as_str());
         for id in patched.chain(write.batch.deletes.iter().map(stayput::engine::names::RecordId::as_str)) {
-            if is_on(Feature::Ownership) {
-                self.check_touched(id, write);
-            }
+            self.check_touched(id, write);
         }
-        for id in write.batch.deletes.iter().filter(|_| is_on(Feature::FreshLists)) {
+        for id in &write.batch.deletes {
             self.check_delete_was_known(id.as_str(), write);
         }
         for patch in &write.batch.patches {
@@ -269,9 +265,7 @@ impl Oracle {
         for post in &write.batch.posts {
             self.check_content(post.content, write);
             let key = Key { name: post.name.clone(), family: Family::of(post.content) };
-            if is_on(Feature::Ownership) {
-                self.check_nothing_of_ours_is_there(&key, write);
-            }
+            self.check_nothing_of_ours_is_there(&key, write);
         }
         self.note_shunned(write);
     }
@@ -372,10 +366,7 @@ impl Oracle {
         }
         let deleted = before.keys().filter(|id| !after.contains_key(*id)).count();
         let most = write.settings.max_deletes;
-        assert!(
-            deleted <= most || !is_on(Feature::MaxDeletes),
-            "{deleted} records were deleted at once, max-deletes = {most}"
-        );
+        assert!(deleted <= most, "{deleted} records were deleted at once, max-deletes = {most}");
     }
 
     fn check_changed(&self, was: &Record, is: &Record, write: &Write<'_>) {
@@ -387,10 +378,7 @@ impl Oracle {
         let excused = self.lives.get(&is.id).is_some_and(|life| {
             life.last_ours + STALEST >= write.list_began || life.since >= write.list_began
         });
-        assert!(
-            !moved || excused || !is_on(Feature::Ownership),
-            "a record became another: {was:?} to {is:?}"
-        );
+        assert!(!moved || excused, "a record became another: {was:?} to {is:?}");
         if was.proxied != is.proxied {
             assert_eq!(options.proxied, Some(is.proxied), "proxied was changed unasked: {is:?}");
         }
@@ -415,7 +403,7 @@ impl Oracle {
         let marked = mark_in(new) == Some(&our_mark(write.settings));
         let had_ours = mark_in(old).is_some_and(|mark| mark.starts_with("stayput"));
         let asked = options.beside == Beside::Others || had_ours;
-        let right = kept && marked && asked || !is_on(Feature::Ownership);
+        let right = kept && marked && asked;
         assert!(right, "the comment was changed unasked: {was:?} to {is:?}");
     }
 

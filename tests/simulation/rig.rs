@@ -21,7 +21,6 @@ use stayput::sandbox::{
 
 use super::beliefs::Beliefs;
 use super::deadline::{BACKOFF, Deadlines};
-use super::features::{Feature, is_on};
 use super::hands;
 use super::messages::Messages;
 use super::oracle::{self, Actor, Oracle, Write};
@@ -284,11 +283,9 @@ impl Rig {
                 _ => {}
             }
             self.note_saying(&notice);
-            if is_on(Feature::Messages) {
-                let oracle = &self.oracle;
-                self.messages.take(&notice, |address| oracle.has_told(address), self.now);
-                self.check_well(&notice);
-            }
+            let oracle = &self.oracle;
+            self.messages.take(&notice, |address| oracle.has_told(address), self.now);
+            self.check_well(&notice);
         }
     }
 
@@ -881,13 +878,11 @@ impl Rig {
     /// Every few minutes: is what is confirmed published, and what is called current so?
     fn tick(&mut self) {
         self.note_faults();
-        if is_on(Feature::Deadlines) {
-            for (key, wanted) in self.deadlines.waiting() {
-                self.check_deadline(&key, wanted);
-            }
+        for (key, wanted) in self.deadlines.waiting() {
+            self.check_deadline(&key, wanted);
         }
         let hourly = self.now.as_secs() % 3_600 < TICK.as_secs();
-        if hourly && self.now >= self.down_until && is_on(Feature::Messages) {
+        if hourly && self.now >= self.down_until {
             self.check_claims();
         }
     }
@@ -1046,7 +1041,7 @@ impl Rig {
                         .records()
                         .values()
                         .any(|it| oracle::is_at(it, &record.key) && it.content == address.to_string());
-                    let published = !is_on(Feature::RefusedAttributes) || there || left;
+                    let published = there || left;
                     assert!(published, "{} is not published: {:?}", record.key, record.why);
                 }
                 RecordState::Behind => {

@@ -10,8 +10,6 @@ use stayput::engine::names::Name;
 use stayput::engine::settings::Budget;
 use stayput::sandbox::{Fate, Reply};
 
-use super::features::{Feature, is_on};
-
 /// The longest that an answer can make us wait.
 const LONGEST_WAIT: u64 = 3_600;
 /// How long Cloudflare blocks everything after too many requests, where it does not say.
@@ -82,12 +80,12 @@ impl Traffic {
             let hold = self.holds.get(&(secret.to_owned(), scope.clone()));
             if let Some(hold) = hold {
                 // The engine's clock counts whole milliseconds.
-                let free = now + Duration::from_millis(1) >= hold.until || !is_on(Feature::Waits);
+                let free = now + Duration::from_millis(1) >= hold.until;
                 assert!(free, "a request leaves, though {scope:?} is held: {hold:?}");
             }
         }
         if let Some(share) = self.shares.get(secret) {
-            let free = now >= share.until || !is_on(Feature::Waits);
+            let free = now >= share.until;
             assert!(free, "a request leaves, though Cloudflare's limit is used up: {share:?}");
         }
         match request {
@@ -124,7 +122,7 @@ impl Traffic {
 
     fn writes_zone(&mut self, zone: &str, now: Duration) {
         let age = self.age(zone, now);
-        let fresh = age <= OLDEST_LIST || !is_on(Feature::FreshLists);
+        let fresh = age <= OLDEST_LIST;
         assert!(fresh, "a write leaves for {zone} on a list that is {age:?} old");
         let Some(list) = self.lists.get_mut(zone) else { return };
         list.over = true;
@@ -160,11 +158,7 @@ impl Traffic {
             arrivals.pop_front();
         }
         let most = usize::try_from(budget.requests).unwrap();
-        assert!(
-            arrivals.len() <= most || !is_on(Feature::Waits),
-            "{} requests in a window of {most}",
-            arrivals.len()
-        );
+        assert!(arrivals.len() <= most, "{} requests in a window of {most}", arrivals.len());
     }
 
     /// An answer is taken in by the process that asked for it; `done`: it says what was asked for.

@@ -10,7 +10,6 @@ use fastrand::Rng;
 use stayput::engine::names::{Family, Key};
 use stayput::engine::settings::Settings;
 
-use super::features::{Feature, is_on};
 use super::scenario::{
     Deed, Delegated, Happening, Kept, OPERATORS, OTHER_MARK, Reload, STORMY, When, elsewhere, foreign, home,
     unrelated,
@@ -38,27 +37,24 @@ pub fn script<'a>(
         families: settings.sources.keys().copied().collect(),
         script: Vec::new(),
     };
-    let kinds: [(Feature, fn(&mut Stage<'a>, &mut Rng)); 14] = [
-        (Feature::Always, Stage::moves),
-        (Feature::Always, Stage::faults),
-        (Feature::Always, Stage::ends_of_the_process),
-        (Feature::Always, Stage::other_programs),
-        (Feature::Always, Stage::small_edits),
-        (Feature::Deeds, Stage::deeds),
-        (Feature::FaultsOfTheRepairs, Stage::more_faults),
-        (Feature::Reloads, Stage::reloads),
-        (Feature::Flaps, Stage::flaps),
-        (Feature::WrongAgreement, Stage::wrong_agreements),
-        (Feature::Warp, Stage::tunnels),
-        (Feature::Zones, Stage::zones_come_and_go),
-        (Feature::Rivals, Stage::rivals),
-        (Feature::Missing, Stage::missing_families),
+    let kinds: [fn(&mut Stage<'a>, &mut Rng); 14] = [
+        Stage::moves,
+        Stage::faults,
+        Stage::ends_of_the_process,
+        Stage::other_programs,
+        Stage::small_edits,
+        Stage::deeds,
+        Stage::more_faults,
+        Stage::reloads,
+        Stage::flaps,
+        Stage::wrong_agreements,
+        Stage::tunnels,
+        Stage::zones_come_and_go,
+        Stage::rivals,
+        Stage::missing_families,
     ];
-    for (feature, draw) in kinds {
-        let mut own = Rng::with_seed(rng.u64(..));
-        if is_on(feature) {
-            draw(&mut stage, &mut own);
-        }
+    for draw in kinds {
+        draw(&mut stage, &mut Rng::with_seed(rng.u64(..)));
     }
     stage.script.push((STORMY, Happening::DiskWell));
     stage.script.retain(|(at, _)| *at <= STORMY);
