@@ -542,7 +542,7 @@ impl Life {
     fn changed_by_us(&mut self, was: &Record) {
         self.taken = true;
         // A mark that was taken away while the write was on its way stays taken away.
-        self.let_go.take_if(|_| self.bond.is_some());
+        self.let_go.take_if(|_| !matches!(self.bond, None | Some(Bond::Unsure)));
         if (&was.name, &was.kind) != (&self.record.name, &self.record.kind) {
             self.bond = self.before.take();
         }
