@@ -13,7 +13,6 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::needless_pass_by_value,
-    clippy::type_complexity,
     reason = "a test fails by panicking, and tells"
 )]
 
