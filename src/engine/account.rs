@@ -448,10 +448,9 @@ impl Account {
             .as_ref()
             .and_then(|id| self.zones.get(id))
             .is_some_and(|zone| zone.refused().is_some());
-        for (id, zone) in self.zones.iter_mut().filter(|_| in_flight.zone.is_some()) {
-            if in_flight.zone.as_ref() != Some(id) {
-                zone.is_refused_alone();
-            }
+        if let Some(granted) = &in_flight.zone {
+            let others = self.zones.iter_mut().filter(|(id, _)| *id != granted);
+            others.for_each(|(_, zone)| zone.is_refused_alone());
         }
         // What was refused with the same credential may work again, too.
         if self.refused.take().is_some() || zone_was_refused {

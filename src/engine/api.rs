@@ -230,6 +230,23 @@ pub struct ZoneInfo {
     pub permissions: Option<Vec<Box<str>>>,
 }
 
+#[cfg(test)]
+impl ZoneInfo {
+    /// An active zone of which nothing else is said.
+    pub fn active(id: ZoneId, name: Name) -> ZoneInfo {
+        ZoneInfo {
+            id,
+            name,
+            account: None,
+            status: "active".into(),
+            kind: "full".into(),
+            plan: None,
+            paused: false,
+            permissions: None,
+        }
+    }
+}
+
 /// What a batch did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {

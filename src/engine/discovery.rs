@@ -151,16 +151,7 @@ mod tests {
     }
 
     fn zone(number: usize, text: &str) -> ZoneInfo {
-        ZoneInfo {
-            id: ZoneId::parse(&format!("{number:032x}")).unwrap(),
-            name: name(text),
-            account: None,
-            status: "active".into(),
-            kind: "full".into(),
-            plan: None,
-            paused: false,
-            permissions: None,
-        }
+        ZoneInfo::active(ZoneId::parse(&format!("{number:032x}")).unwrap(), name(text))
     }
 
     /// Asks a pretended account until all names are placed; how many requests it took.

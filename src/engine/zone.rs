@@ -358,7 +358,11 @@ impl Zone {
     /// Whether a write may rest on the copy.
     #[must_use]
     pub fn is_fresh(&self, now: Moment) -> bool {
-        self.is_believed() && self.listed_at.is_some_and(|at| now.since(at) <= FRESH)
+        self.is_believed() && self.is_recent(now)
+    }
+
+    fn is_recent(&self, now: Moment) -> bool {
+        self.listed_at.is_some_and(|at| now.since(at) <= FRESH)
     }
 
     /// Whether a list is due now: what it will show is not known yet.
@@ -442,6 +446,7 @@ impl Zone {
             self.difference = Difference::default();
             return false;
         }
+        let recent = self.is_recent(now);
         let Some(copy) = &mut self.copy else { return false };
         let none = Options::default();
         let goals: Vec<_> = goals.collect();
@@ -470,7 +475,7 @@ impl Zone {
             self.limit = Batch::PAID_OPERATIONS;
         }
         let before = (copy.ours.len(), copy.foreign.len(), self.leaving.len());
-        if self.listed_at.is_some_and(|at| now.since(at) <= FRESH) {
+        if recent {
             // What an older list showed may have got another purpose since.
             let adopted = self.difference.adopt.iter().map(|id| (id.clone(), Claim::Adopted));
             copy.ours.extend(adopted);

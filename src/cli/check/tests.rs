@@ -7,16 +7,9 @@ use crate::engine::failure::Failure;
 use crate::engine::settings::AccountName;
 
 fn zone(plan: &str) -> ZoneInfo {
-    ZoneInfo {
-        id: ZoneId::parse(&"a".repeat(32)).unwrap(),
-        name: Name::parse("example.com").unwrap(),
-        account: None,
-        status: "active".into(),
-        kind: "full".into(),
-        plan: Some(plan.into()),
-        paused: false,
-        permissions: None,
-    }
+    let id = ZoneId::parse(&"a".repeat(32)).unwrap();
+    let name = Name::parse("example.com").unwrap();
+    ZoneInfo { plan: Some(plan.into()), ..ZoneInfo::active(id, name) }
 }
 
 /// The lines of a person, and the exit code.

@@ -110,8 +110,8 @@ impl Engine {
             let refresh = account.refresh();
             let listed_at = memory.listed_at.map(|listed_at| listed_at.min(now));
             zone.remember(copy, listed_at.filter(|at| now.since(*at) < refresh), refresh);
-            let leaves = |name: &&Name| memory.leaving.iter().any(|key| key.name == **name);
-            let names: Vec<Name> = memory.names.iter().filter(|name| !leaves(name)).cloned().collect();
+            let left: BTreeSet<&Name> = memory.leaving.iter().map(|key| &key.name).collect();
+            let names: Vec<Name> = memory.names.into_iter().filter(|name| !left.contains(name)).collect();
             zone.keep(BTreeSet::new(), memory.leaving.into_iter().collect());
             zone.is_on(memory.plan);
             account.remember(zone, &names);

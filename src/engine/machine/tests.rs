@@ -124,16 +124,7 @@ struct Rig {
 impl Rig {
     fn new(zones: &[&str], settings: Settings) -> Rig {
         let start = Start { mode: Mode::Daemon, seed: 1, eager: true, now: at(0) };
-        let zone = |(number, text): (usize, &&str)| ZoneInfo {
-            id: zone_id(number + 1),
-            name: name(text),
-            account: None,
-            status: "active".into(),
-            kind: "full".into(),
-            plan: None,
-            paused: false,
-            permissions: None,
-        };
+        let zone = |(number, text): (usize, &&str)| ZoneInfo::active(zone_id(number + 1), name(text));
         Rig {
             engine: Engine::new(settings, start, None),
             now: at(0),

@@ -260,20 +260,20 @@ impl Engine {
             return RecordState::Unknown;
         };
         let difference = zone.difference();
-        let judged = difference.obstacles.contains_key(key) || difference.current.contains(key);
-        // What can no longer be read is not known to be as it was.
-        let unread = judged && (account.is_refused() || zone.refused().is_some());
-        if zone.parked().contains_key(key) {
-            RecordState::Blocked
-        } else if unread || self.goal(key) == Goal::Leave {
-            RecordState::Unknown
+        let shown = if zone.parked().contains_key(key) {
+            return RecordState::Blocked;
+        } else if self.goal(key) == Goal::Leave {
+            return RecordState::Unknown;
         } else if difference.obstacles.contains_key(key) {
             RecordState::Blocked
         } else if difference.current.contains(key) {
             RecordState::Current
         } else {
-            RecordState::Behind
-        }
+            return RecordState::Behind;
+        };
+        // What can no longer be read is not known to be as it was.
+        let unread = account.is_refused() || zone.refused().is_some();
+        if unread { RecordState::Unknown } else { shown }
     }
 
     /// Why a record is not current; of one that is, what is odd about it.

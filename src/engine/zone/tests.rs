@@ -58,16 +58,7 @@ impl Rig {
         let keys = names.iter().map(|name| Key { name: name.clone(), family: Family::V4 });
         let keys: BTreeMap<Key, Options> = keys.map(|key| (key, Options::default())).collect();
         let mut zone = Zone::new(zone_id(), None, at(0));
-        zone.is_called(&ZoneInfo {
-            id: zone_id(),
-            name: name("example.com"),
-            account: None,
-            status: "active".into(),
-            kind: "full".into(),
-            plan: None,
-            paused: false,
-            permissions: None,
-        });
+        zone.is_called(&ZoneInfo::active(zone_id(), name("example.com")));
         zone.keep(keys.keys().cloned().collect(), BTreeSet::new());
         let mut far = Far { records: BTreeMap::new(), refuses: Vec::new(), requests: 0, serial: 0 };
         for name in names {
