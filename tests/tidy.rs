@@ -53,7 +53,7 @@ const MAY_KNOW: [(&str, &[&str]); 11] = [
             "daemon",
             "sandbox",
             "mask",
-            "outbound",
+            "outbound::BUILT_AT",
             "process",
         ],
     ),

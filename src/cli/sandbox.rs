@@ -15,8 +15,8 @@ use crate::cli::{Everywhere, loading, show};
 use crate::config::{self, Config};
 use crate::daemon::{Audience, Job, Memory, Secrets, signals::Signals};
 use crate::detect::Source;
+use crate::engine::Mode;
 use crate::engine::names::{Family, Name};
-use crate::engine::{Mode, settings};
 use crate::sandbox::{Armed, MADE_UP, NewZone, Server, World, WorldOptions};
 
 /// Options of `sandbox`.
@@ -139,11 +139,9 @@ impl Stage {
             *sources = self.sources_of(*family);
             !sources.is_empty()
         });
-        config.settings.sources = config
-            .sources
-            .iter()
-            .map(|(family, sources)| (*family, sources.iter().map(as_setting).collect()))
-            .collect();
+        let sources = config.sources.iter();
+        config.settings.sources =
+            sources.map(|(family, sources)| (*family, config::as_settings(sources))).collect();
         config.settings.every = config.settings.every.min(EVERY);
         config.settings.allow.extend(MADE_UP);
     }
@@ -152,10 +150,6 @@ impl Stage {
         let sources = self.sources.iter().filter(|(of, _)| *of == family);
         sources.map(|(_, source)| source.clone()).collect()
     }
-}
-
-fn as_setting(source: &Source) -> settings::Source {
-    settings::Source { label: source.label(), operator: source.operator(), trace: source.is_trace() }
 }
 
 fn example() -> Result<Config, Exit> {

@@ -147,7 +147,8 @@ impl Config {
     }
 }
 
-fn as_settings(sources: &[Source]) -> Vec<settings::Source> {
+/// What the engine knows of the sources, in the same order.
+pub fn as_settings(sources: &[Source]) -> Vec<settings::Source> {
     let as_setting = |source: &Source| settings::Source {
         label: source.label(),
         operator: source.operator(),

@@ -25,7 +25,7 @@ mod schema;
 mod section;
 mod syntax;
 
-pub use document::{Config, from_toml};
+pub use document::{Config, as_settings, from_toml};
 pub use environment::{Environment, Location, from_environment, unquoted};
 pub use file::{read_file, reread_file};
 pub use mistake::{Ink, Mistake, Mistakes};

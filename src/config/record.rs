@@ -144,10 +144,7 @@ fn one_type(findings: &mut Findings<'_>, text: &Text, context: &Context<'_>) -> 
         return findings.reject(at, what, remedy);
     };
     if !context.families.contains(&family) {
-        let key = match family {
-            Family::V4 => "ipv4",
-            Family::V6 => "ipv6",
-        };
+        let key = family.key();
         let what =
             format!("{} needs {family}, which {key} = [] in [address] turns off", family.record_type());
         let remedy = format!("take {} out here, or the line {key} = [] there", family.record_type());

@@ -100,10 +100,8 @@ fn arm(world: &mut World, name: &str, value: &str) -> Reply {
 }
 
 fn change_address(world: &mut World, family: &str, text: &str) -> Reply {
-    let family = match family {
-        "ipv4" => Family::V4,
-        "ipv6" => Family::V6,
-        _ => return Reply::text(404, "The families are ipv4 and ipv6.\n"),
+    let Some(family) = Family::ALL.into_iter().find(|known| known.key() == family) else {
+        return Reply::text(404, "The families are ipv4 and ipv6.\n");
     };
     let address = match text {
         "none" => None,
