@@ -128,7 +128,15 @@ fn types(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<'
     }
     let families = section.read(&keys::TYPES, findings, |findings, key, value| {
         let texts = section::texts(findings, key, value)?;
-        Some(texts.iter().filter_map(|text| one_type(findings, text, context)).collect::<BTreeSet<_>>())
+        let mut families = BTreeSet::new();
+        for text in &texts {
+            let Some(family) = one_type(findings, text, context) else { continue };
+            if !families.insert(family) {
+                let what = format!("{} is in this list already", family.record_type());
+                findings.mistake(text.at.clone(), what, "take one of the two out");
+            }
+        }
+        Some(families)
     });
     families.unwrap_or_default().into_iter().collect()
 }
