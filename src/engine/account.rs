@@ -126,6 +126,15 @@ enum Task {
     SearchAgain,
 }
 
+impl Task {
+    fn zone(&self) -> Option<&ZoneId> {
+        match self {
+            Task::Zone { id, .. } => Some(id),
+            Task::Search | Task::SearchAgain => None,
+        }
+    }
+}
+
 /// A zone that was read is written before the next one is read, and what only refreshes comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
@@ -160,10 +169,7 @@ impl Due {
     /// The zone that it is for; `None`: the list of zones.
     #[must_use]
     pub fn zone(&self) -> Option<&ZoneId> {
-        match &self.task {
-            Task::Zone { id, .. } => Some(id),
-            Task::Search | Task::SearchAgain => None,
-        }
+        self.task.zone()
     }
 }
 
@@ -313,10 +319,9 @@ impl Account {
                 credential.limiter.ready_beside(self.kept_free(), now)
             }
         };
-        let mut due = Due { wanted_at, at: wanted_at.max(ready_at), held_until: None, task };
-        let held = credential.held_until(&due.zone().cloned(), now);
-        due.held_until = held.filter(|until| *until == wanted_at);
-        Some(due)
+        let held = credential.held_until(&task.zone().cloned(), now);
+        let held_until = held.filter(|until| *until == wanted_at);
+        Some(Due { wanted_at, at: wanted_at.max(ready_at), held_until, task })
     }
 
     /// Requests that are kept free for a change of address: two a zone, at most half the budget.
@@ -421,8 +426,7 @@ impl Account {
                 credential.limiter.welcome();
                 self.worked(&in_flight, now)
             }
-            Err(failure) if throttled => {
-                let _ = failure;
+            Err(_) if throttled => {
                 self.tally.throttled += 1;
                 self.tally.missed_at = Some(now);
                 Effect::Throttled(credential.limiter.throttle(answer.retry_after, now, rng))
