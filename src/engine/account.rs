@@ -167,7 +167,6 @@ pub struct Due {
 
 impl Due {
     /// The zone that it is for; `None`: the list of zones.
-    #[must_use]
     pub fn zone(&self) -> Option<&ZoneId> {
         self.task.zone()
     }
@@ -186,7 +185,6 @@ struct Tally {
 
 impl Account {
     /// An account of which nothing is known.
-    #[must_use]
     pub fn new(settings: settings::Account) -> Account {
         Account {
             settings,
@@ -228,7 +226,6 @@ impl Account {
     }
 
     /// When every name was last found to lie in the best zone that there is.
-    #[must_use]
     pub fn verified_at(&self) -> Option<Moment> {
         self.verified_at
     }
@@ -239,13 +236,11 @@ impl Account {
     }
 
     /// What the configuration says.
-    #[must_use]
     pub fn settings(&self) -> &settings::Account {
         &self.settings
     }
 
     /// How long a copy is believed.
-    #[must_use]
     pub fn refresh(&self) -> Duration {
         self.settings.refresh
     }
@@ -266,13 +261,11 @@ impl Account {
     }
 
     /// Where a name lies.
-    #[must_use]
     pub fn place(&self, name: &Name) -> &Location {
         self.places.get(name).unwrap_or(&Location::Undecided)
     }
 
     /// The zone that has a name, if it is known.
-    #[must_use]
     pub fn zone_of(&self, name: &Name) -> Option<&Zone> {
         match self.place(name) {
             Location::In(id) => self.zones.get(id),
@@ -291,7 +284,6 @@ impl Account {
     }
 
     /// The next request: `None` if there is none, ever, or one is on its way.
-    #[must_use]
     pub fn due(&self, what: Circumstances<'_>, credential: &Credential, now: Moment) -> Option<Due> {
         if self.in_flight.is_some() || credential.open.is_some() {
             return None;
@@ -346,27 +338,23 @@ impl Account {
     }
 
     /// Whether nothing may be sent because of a failure.
-    #[must_use]
     pub fn is_held(&self, credential: &Credential, now: Moment) -> bool {
         let holds = [self.refused, self.outage_until, credential.limiter.held_until(now)];
         holds.into_iter().flatten().any(|until| until > now)
     }
 
     /// Whether the credential was refused at the last try.
-    #[must_use]
     pub fn is_refused(&self) -> bool {
         self.refused.is_some()
     }
 
     /// Whether anything is refused to this credential, so that another one may help.
-    #[must_use]
     pub fn lacks_something(&self) -> bool {
         let zone = |zone: &Zone| zone.refused().is_some_and(Failure::is_of_rights);
         self.refused.is_some() || self.search_refused || self.zones.values().any(zone)
     }
 
     /// Until when it waits, after a refusal or an outage.
-    #[must_use]
     pub fn waits_until(&self) -> (Option<Moment>, Option<Moment>, Option<Moment>) {
         (self.refused, self.outage_until, self.discover_at)
     }
@@ -585,31 +573,26 @@ impl Account {
     }
 
     /// The ticket of the request that is on its way.
-    #[must_use]
     pub fn ticket(&self) -> Option<Ticket> {
         self.in_flight.as_ref().map(|in_flight| in_flight.ticket)
     }
 
     /// Whether a request is on its way.
-    #[must_use]
     pub fn is_busy(&self) -> bool {
         self.in_flight.is_some()
     }
 
     /// Whether every request since then failed for an outage of Cloudflare, or for its limits; and there was one.
-    #[must_use]
     pub fn is_out_since(&self, since: Moment) -> bool {
         self.tally.missed_at.is_some_and(|at| at >= since) && self.tally.served_at.is_none_or(|at| at < since)
     }
 
     /// What the operator allows.
-    #[must_use]
     pub fn limit(&self) -> settings::Budget {
         self.settings.budget
     }
 
     /// How the requests fared.
-    #[must_use]
     pub fn budget(&self, credential: Option<&Credential>, now: Moment) -> Usage {
         let answered = self.tally.requests.saturating_sub(u64::from(self.in_flight.is_some()));
         Usage {

@@ -149,19 +149,16 @@ impl Alerts {
     }
 
     /// What is wrong with this, if anything.
-    #[must_use]
     pub fn wrong(&self, topic: &AlertKey) -> Option<&Problem> {
         self.wrong.get(topic).map(|ongoing| &ongoing.trouble)
     }
 
     /// Since when something has been wrong with this.
-    #[must_use]
     pub fn since(&self, topic: &AlertKey) -> Option<Moment> {
         self.wrong.get(topic).map(|ongoing| ongoing.since)
     }
 
     /// The waits of an account.
-    #[must_use]
     pub fn waits_of(&self, name: &AccountName) -> Vec<AlertKey> {
         let of_it = |topic: &&AlertKey| matches!(topic, AlertKey::Wait(account, _) if account == name);
         self.wrong.keys().filter(of_it).cloned().collect()

@@ -58,7 +58,6 @@ pub enum Request {
 
 impl Request {
     /// Whether the request changes anything.
-    #[must_use]
     pub fn writes(&self) -> bool {
         matches!(self, Request::Batch { .. })
     }
@@ -83,13 +82,11 @@ impl Batch {
     pub const PAID_OPERATIONS: usize = 3_500;
 
     /// How many operations it has.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.deletes.len() + self.patches.len() + self.posts.len()
     }
 
     /// Whether there is nothing to do.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -87,7 +87,6 @@ pub struct Reading<'a> {
 impl ZoneCache {
     /// A copy of a freshly listed zone, with what the one before knew of whose the records are; and what
     /// has happened to ours since then.
-    #[must_use]
     pub fn listed(
         names: BTreeSet<Name>,
         entries: Vec<Listed>,
@@ -251,7 +250,6 @@ impl ZoneCache {
     }
 
     /// What stands in the way at a name: the name's own entries, or a delegation of a name above.
-    #[must_use]
     pub fn block(&self, name: &Name) -> Option<(&Name, &Block)> {
         let own = self.blocks.get_key_value(name);
         own.or_else(|| {

@@ -31,7 +31,6 @@ impl Coalesce {
     }
 
     /// Until when writes wait, if they do; earlier, once no look is under way any more.
-    #[must_use]
     pub fn until(&self, watches: &BTreeMap<Family, Watch>, now: Moment) -> Option<Moment> {
         let until = self.until.filter(|until| *until > now)?;
         let looks = |watch: &Watch| watch.is_looking() || watch.wants_at().is_some_and(|at| at <= now);

@@ -43,7 +43,6 @@ pub struct CredentialMemory {
 
 impl Credential {
     /// A credential of which only what is remembered is known.
-    #[must_use]
     pub fn new(budget: Budget, memory: CredentialMemory, now: Moment) -> Credential {
         let latest = now + LONGEST_HOLD;
         let holds = memory.holds.into_iter().map(|(held, until)| (held, until.min(latest)));
@@ -62,21 +61,18 @@ impl Credential {
     }
 
     /// Until when Cloudflare asked not to be asked about this.
-    #[must_use]
     pub fn held_until(&self, held: &Held, now: Moment) -> Option<Moment> {
         self.holds.get(held).copied().filter(|until| *until > now)
     }
 
     /// What was spent, and the silence after a 429, also count for the credential that takes its place: both
     /// are of the user. What a zone or the search was said to wait for is not.
-    #[must_use]
     pub fn replaced(&self, now: Moment) -> Credential {
         let memory = CredentialMemory { holds: Vec::new(), ..self.memory(now) };
         Credential::new(self.limiter.budget(), memory, now)
     }
 
     /// What to remember without any reservation.
-    #[must_use]
     pub fn memory(&self, now: Moment) -> CredentialMemory {
         CredentialMemory {
             spent: self.limiter.spent(),
@@ -92,7 +88,6 @@ impl Credential {
     }
 
     /// Whether nothing of it matters any more.
-    #[must_use]
     pub fn is_forgettable(&self, now: Moment) -> bool {
         let spent = self.limiter.left(now) < self.limiter.budget().requests;
         self.open.is_none()

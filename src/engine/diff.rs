@@ -31,7 +31,6 @@ impl OwnerMark {
     const PROGRAM: &'static str = "stayput";
 
     /// The mark of an instance: `stayput`, or `stayput/OWNER`.
-    #[must_use]
     pub fn of(owner: Option<&str>) -> OwnerMark {
         OwnerMark(match owner {
             Some(owner) => format!("{}/{owner}", OwnerMark::PROGRAM).into(),
@@ -40,13 +39,11 @@ impl OwnerMark {
     }
 
     /// The mark alone.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// A comment with the mark added.
-    #[must_use]
     pub fn added_to(&self, comment: Option<&str>) -> Box<str> {
         match comment.map(str::trim).filter(|text| !text.is_empty()) {
             Some(text) => format!("{text} [{}]", self.0).into(),
@@ -79,7 +76,6 @@ impl OwnerMark {
 
 impl Record {
     /// The mark of whichever instance is in its comment.
-    #[must_use]
     pub fn mark(&self) -> Option<&str> {
         self.comment.as_deref().and_then(OwnerMark::in_comment)
     }
@@ -208,13 +204,11 @@ pub struct Attributes {
 
 impl Attributes {
     /// Whether there is one.
-    #[must_use]
     pub fn any(self) -> bool {
         self != Attributes::default()
     }
 
     /// Those that both have.
-    #[must_use]
     pub fn and(self, other: Attributes) -> Attributes {
         Attributes {
             proxied: self.proxied && other.proxied,
@@ -225,7 +219,6 @@ impl Attributes {
     }
 
     /// Those that one of both has.
-    #[must_use]
     pub fn or(self, other: Attributes) -> Attributes {
         Attributes {
             proxied: self.proxied || other.proxied,
@@ -248,7 +241,6 @@ impl fmt::Display for Attributes {
 impl Operation {
     /// What it sets and could do without. A new record that is to be proxied is never created without
     /// the proxy: that would show the address that the proxy is to hide.
-    #[must_use]
     pub fn attributes(&self, mark: &OwnerMark) -> Attributes {
         match &self.step {
             Step::Patch(patch) => Attributes {
@@ -268,7 +260,6 @@ impl Operation {
     }
 
     /// The operation without some of what it sets; `None` if nothing is left to do.
-    #[must_use]
     pub fn without(&self, refused: Attributes, mark: &OwnerMark) -> Option<Operation> {
         let mut operation = self.clone();
         match &mut operation.step {
@@ -299,7 +290,6 @@ impl Operation {
     }
 
     /// Whether two operations ask for the same values of these attributes.
-    #[must_use]
     pub fn asks_alike(&self, other: &Operation, attributes: Attributes) -> bool {
         let wanted = |operation: &Operation| {
             let (proxied, ttl, comment, tags) = match &operation.step {
@@ -339,7 +329,6 @@ pub struct Difference {
 
 impl Difference {
     /// How many records it deletes.
-    #[must_use]
     pub fn deletes(&self) -> usize {
         self.doomed().count()
     }
@@ -354,7 +343,6 @@ impl Difference {
 }
 
 /// Puts operations into one batch.
-#[must_use]
 pub fn batch(operations: &[Operation]) -> Batch {
     let mut batch = Batch::default();
     for operation in operations {
@@ -369,7 +357,6 @@ pub fn batch(operations: &[Operation]) -> Batch {
 
 /// What must be done so that each goal is reached: nothing for what is reached, and nothing at all
 /// to a record that is not ours.
-#[must_use]
 pub fn difference<'a>(
     copy: &ZoneCache,
     goals: impl Iterator<Item = (&'a Key, Goal, &'a Options)>,

@@ -38,7 +38,6 @@ pub enum Place<'a> {
 
 impl Discovery {
     /// Where a name lies, as far as it is known.
-    #[must_use]
     pub fn place(&self, name: &Name, hint: &ZoneHint) -> Place<'_> {
         let named = match hint {
             ZoneHint::Named(zone) | ZoneHint::Id(_, Some(zone)) => Some(zone.clone()),
@@ -121,7 +120,6 @@ impl Discovery {
     }
 
     /// Whether a zone is none of those of its name that the credential sees.
-    #[must_use]
     pub fn lacks(&self, name: &Name, id: &ZoneId) -> bool {
         (self.complete || self.asked.contains(name)) && self.zones().all(|zone| zone.id != *id)
     }

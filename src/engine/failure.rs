@@ -59,7 +59,6 @@ pub enum Class {
 
 impl Failure {
     /// A failure without an answer: nothing arrived, or nothing came back.
-    #[must_use]
     pub fn without_answer(class: Class, detail: impl Into<String>) -> Failure {
         Failure {
             class,
@@ -72,19 +71,16 @@ impl Failure {
     }
 
     /// Whether the credential lacks a right, or is not accepted at all (401, 403).
-    #[must_use]
     pub fn is_of_rights(&self) -> bool {
         matches!(self.status, Some(401 | 403))
     }
 
     /// Whether the zone is full.
-    #[must_use]
     pub fn is_quota(&self) -> bool {
         self.has_code(&[81_045])
     }
 
     /// The attributes of a record that the answer blames.
-    #[must_use]
     pub fn blames(&self) -> Attributes {
         Attributes {
             proxied: self.has_code(&[9003, 9004, 9041]),
@@ -95,19 +91,16 @@ impl Failure {
     }
 
     /// Whether the answer, at any level, had one of these codes.
-    #[must_use]
     pub fn has_code(&self, codes: &[i64]) -> bool {
         self.errors.iter().any(|error| codes.contains(&error.code))
     }
 
     /// Whether the answer, at any level, has these words.
-    #[must_use]
     pub fn says(&self, words: &str) -> bool {
         self.detail.contains(words) || self.errors.iter().any(|error| error.message.contains(words))
     }
 
     /// What the operator can do about it, one sentence.
-    #[must_use]
     pub fn remedy(&self) -> Option<&'static str> {
         let said = BY_WORDS.iter().find(|(words, _)| self.says(words)).map(|(_, remedy)| *remedy);
         let coded = || BY_CODE.iter().find(|(codes, _)| self.has_code(codes)).map(|(_, remedy)| *remedy);

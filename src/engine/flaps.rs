@@ -94,7 +94,6 @@ impl Flaps {
 
     /// As it may be after a time in which the clock may have been changed: nothing lies ahead but a
     /// hold, and that no further than a hold can.
-    #[must_use]
     pub fn remembered(mut self, now: Moment) -> Flaps {
         self.held_until = self.held_until.map(|until| until.min(now + LONGEST_HOLD));
         let past = |at: Option<Moment>| at.map(|at| at.min(now));

@@ -47,7 +47,6 @@ struct Share {
 
 impl Limiter {
     /// A pace with nothing spent but `spent`; what stands there as still to come counts from now.
-    #[must_use]
     pub fn new(budget: Budget, mut spent: Vec<Moment>, hold: Option<Moment>, now: Moment) -> Limiter {
         for sent in &mut spent {
             *sent = now.min(*sent);
@@ -70,13 +69,11 @@ impl Limiter {
     }
 
     /// The earliest instant, `now` or later, at which the budget lets a request leave.
-    #[must_use]
     pub fn ready_at(&self, now: Moment) -> Moment {
         self.ready_beside(0, now)
     }
 
     /// The earliest instant at which a request may leave that is to leave so many to others.
-    #[must_use]
     pub fn ready_beside(&self, others: u32, now: Moment) -> Moment {
         let most = self.budget.requests.saturating_sub(others).max(1);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
@@ -93,7 +90,6 @@ impl Limiter {
     }
 
     /// The instant until which Cloudflare told us to be silent, if it is still to come.
-    #[must_use]
     pub fn held_until(&self, now: Moment) -> Option<Moment> {
         self.hold.filter(|until| *until > now)
     }
@@ -168,7 +164,6 @@ impl Limiter {
     }
 
     /// How many requests the budget still allows in the window that ends now.
-    #[must_use]
     pub fn left(&self, now: Moment) -> u32 {
         let begin = now - self.budget.per;
         let used = self.sent.iter().filter(|sent| **sent >= begin).count();
@@ -180,7 +175,6 @@ impl Limiter {
     }
 
     /// When a request that counts now no longer does: the oldest one's end of the window.
-    #[must_use]
     pub fn resets_at(&self, now: Moment) -> Option<Moment> {
         let begin = now - self.budget.per;
         let oldest = self.sent.iter().find(|sent| **sent >= begin)?;
@@ -188,13 +182,11 @@ impl Limiter {
     }
 
     /// The budget that it keeps.
-    #[must_use]
     pub fn budget(&self) -> Budget {
         self.budget
     }
 
     /// When requests left, as far as they may still count.
-    #[must_use]
     pub fn spent(&self) -> Vec<Moment> {
         self.sent.iter().copied().collect()
     }
@@ -223,6 +215,7 @@ impl Limiter {
 }
 
 /// Whether a request must be remembered on disk before it leaves.
+#[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persist {
     /// An earlier snapshot counts it already.
@@ -242,7 +235,6 @@ pub struct Backoff {
 
 impl Backoff {
     /// A backoff without failures so far.
-    #[must_use]
     pub fn between(floor: Duration, ceiling: Duration) -> Backoff {
         Backoff { floor, ceiling, failures: 0 }
     }
@@ -269,7 +261,6 @@ impl Backoff {
     }
 
     /// Failures since the last success.
-    #[must_use]
     pub fn failures(&self) -> u32 {
         self.failures
     }

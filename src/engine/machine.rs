@@ -158,7 +158,6 @@ enum Wish {
 
 impl Engine {
     /// An engine that remembers what it can use of a snapshot.
-    #[must_use]
     pub fn new(mut settings: Settings, start: Start, remembered: Option<Snapshot>) -> Engine {
         let records = std::mem::take(&mut settings.records);
         let mut engine = Engine {
@@ -564,7 +563,6 @@ impl Engine {
     }
 
     /// When to call [`Engine::next_command`] again if nothing happens before.
-    #[must_use]
     pub fn wake_at(&self, now: Moment) -> Option<Moment> {
         let due = |(name, account)| self.due(name, account, now);
         let requests = self.accounts.iter().filter_map(due).map(|due| due.at);
@@ -645,7 +643,6 @@ impl Engine {
     }
 
     /// `Once` and `Plan`: whether the pass is over. After [`Event::Stop`]: whether the program may end.
-    #[must_use]
     pub fn settled(&self, now: Moment) -> bool {
         if self.stopped_at.is_some() && self.settings.on_exit == OnExit::Keep {
             return true;
@@ -699,13 +696,11 @@ impl Engine {
 
     /// Whether the request of the last [`Command::Ask`] needs a snapshot that is taken from now on, or the
     /// last one will do.
-    #[must_use]
     pub fn saving(&self) -> Persist {
         self.saving
     }
 
     /// Whether something is known that the last snapshot does not have.
-    #[must_use]
     pub fn unsaved(&self) -> bool {
         self.unsaved
     }

@@ -22,7 +22,6 @@ impl Family {
     pub const ALL: [Family; 2] = [Family::V4, Family::V6];
 
     /// The record type: `A` or `AAAA`.
-    #[must_use]
     pub fn record_type(self) -> &'static str {
         match self {
             Family::V4 => "A",
@@ -39,13 +38,11 @@ impl Family {
     }
 
     /// The family whose records are of type `text`, if it is `A` or `AAAA` (in any case).
-    #[must_use]
     pub fn of_record_type(text: &str) -> Option<Family> {
         Family::ALL.into_iter().find(|family| family.record_type().eq_ignore_ascii_case(text))
     }
 
     /// The family of an address. An IPv4-mapped IPv6 address is IPv6: nothing is converted silently.
-    #[must_use]
     pub fn of(address: IpAddr) -> Family {
         match address {
             IpAddr::V4(_) => Family::V4,
@@ -168,13 +165,11 @@ impl Name {
     }
 
     /// The name in the form that is sent and compared.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Whether this name is `zone` or lies below it, on a label boundary.
-    #[must_use]
     pub fn is_within(&self, zone: &Name) -> bool {
         self.0.strip_suffix(zone.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
@@ -204,14 +199,12 @@ macro_rules! identifier {
 
         impl $name {
             /// Parses the identifier: 32 lower-case hexadecimal digits.
-            #[must_use]
             pub fn parse(text: &str) -> Option<$name> {
                 let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
                 (text.len() == 32 && text.bytes().all(hex)).then(|| $name(text.into()))
             }
 
             /// The identifier as it stands in a path.
-            #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -254,7 +247,6 @@ impl Ttl {
     pub const MOST_SECONDS: u32 = 86_400;
 
     /// The number in the API.
-    #[must_use]
     pub fn to_api(self) -> u32 {
         match self {
             Ttl::Auto => 1,
@@ -263,7 +255,6 @@ impl Ttl {
     }
 
     /// The TTL that the API's number means. Whatever Cloudflare says is taken as it is.
-    #[must_use]
     pub fn from_api(number: u32) -> Ttl {
         match number {
             0 | 1 => Ttl::Auto,
@@ -302,7 +293,6 @@ pub struct Record {
 
 impl Record {
     /// The record's name and type.
-    #[must_use]
     pub fn key(&self) -> Key {
         Key { name: self.name.clone(), family: Family::of(self.content) }
     }
@@ -331,25 +321,21 @@ pub struct Moment(i64);
 
 impl Moment {
     /// The instant so many milliseconds after the clock's origin (before it, if negative).
-    #[must_use]
     pub fn from_millis(millis: i64) -> Moment {
         Moment(millis)
     }
 
     /// Milliseconds after the clock's origin.
-    #[must_use]
     pub fn as_millis(self) -> i64 {
         self.0
     }
 
     /// How long ago `earlier` was; zero if it is still to come.
-    #[must_use]
     pub fn since(self, earlier: Moment) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
     /// How long it is from this instant until `later`; zero if that is past.
-    #[must_use]
     pub fn until(self, later: Moment) -> Duration {
         later.since(self)
     }

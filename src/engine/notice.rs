@@ -220,13 +220,11 @@ pub enum Problem {
 
 impl Notice {
     /// Whether it says that something is wrong, or no longer.
-    #[must_use]
     pub fn is_of_a_trouble(&self) -> bool {
         matches!(self, Notice::Problem(_) | Notice::Again(..) | Notice::StillWrong(..) | Notice::Well(..))
     }
 
     /// How much it matters.
-    #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
             Notice::Dissent { .. } | Notice::Listed { .. } => Severity::Detail,

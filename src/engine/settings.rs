@@ -48,7 +48,6 @@ pub struct AccountName(pub Box<str>);
 
 impl AccountName {
     /// What programs call it: NAME of `[cloudflare.NAME]`, and `cloudflare` for `[cloudflare]` itself.
-    #[must_use]
     pub fn label(&self) -> &str {
         if self.0.is_empty() { "cloudflare" } else { &self.0 }
     }

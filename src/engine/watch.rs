@@ -196,7 +196,6 @@ struct Round {
 
 impl Watch {
     /// A watch that looks for the first time at `first`, perhaps with a belief from before.
-    #[must_use]
     pub fn new(sources: &[Source], agree: usize, every: Duration, first: Moment) -> Watch {
         let sentinel = |source: &Source| SourceState {
             source: source.clone(),
@@ -236,13 +235,11 @@ impl Watch {
     }
 
     /// What holds an address back, to be remembered.
-    #[must_use]
     pub fn holds(&self) -> &Holds {
         &self.holds
     }
 
     /// Until when returns to addresses that were left are held; once past, until the look that then comes.
-    #[must_use]
     pub fn hold_until(&self) -> Option<Moment> {
         self.holds.flaps.held_until
     }
@@ -255,13 +252,11 @@ impl Watch {
     }
 
     /// What is believed.
-    #[must_use]
     pub fn believed(&self) -> Option<&Believed> {
         self.believed.as_ref()
     }
 
     /// Whether there is nothing to wait for: a look has ended since the start, whichever way.
-    #[must_use]
     pub fn has_concluded(&self) -> bool {
         self.missing || self.concluded && self.round.is_none()
     }
@@ -281,32 +276,27 @@ impl Watch {
     }
 
     /// Whether a look is going on.
-    #[must_use]
     pub fn is_looking(&self) -> bool {
         self.round.is_some()
     }
 
     /// Whether a look is going on in which a source said something else than when the address was last
     /// confirmed, and that may be published.
-    #[must_use]
     pub fn is_suspicious(&self) -> bool {
         !self.holds.tunnelled && self.round.as_ref().is_some_and(|round| round.suspicious)
     }
 
     /// Whether the last look did not end in an address, so that it looks again soon.
-    #[must_use]
     pub fn is_restless(&self) -> bool {
         self.misses > 0
     }
 
     /// Whether the last look found that the host has no route for the family at all.
-    #[must_use]
     pub fn has_no_route(&self) -> bool {
         self.no_route
     }
 
     /// When it wants to ask next; `None` while it waits for an answer, or the family is missing.
-    #[must_use]
     pub fn wants_at(&self) -> Option<Moment> {
         let asking = self.round.as_ref().and_then(|round| round.asking);
         (asking.is_none() && !self.missing).then_some(self.next_at)
@@ -561,7 +551,6 @@ impl Watch {
 }
 
 /// How many operators must agree: `agree`, or all of them where the list holds fewer.
-#[must_use]
 pub fn needed(sources: &[Source], agree: usize) -> usize {
     let mut operators: Vec<&str> = sources.iter().map(|source| &*source.operator).collect();
     operators.sort_unstable();

@@ -167,7 +167,6 @@ pub enum Reaction {
 
 impl Zone {
     /// A zone of which nothing is known yet.
-    #[must_use]
     pub fn new(id: ZoneId, name: Option<Name>, now: Moment) -> Zone {
         Zone {
             id,
@@ -225,25 +224,21 @@ impl Zone {
     }
 
     /// The zone's identifier.
-    #[must_use]
     pub fn id(&self) -> &ZoneId {
         &self.id
     }
 
     /// The zone's name, if Cloudflare has said it.
-    #[must_use]
     pub fn name(&self) -> Option<&Name> {
         self.name.as_ref()
     }
 
     /// The zone's plan, if Cloudflare has said it.
-    #[must_use]
     pub fn plan(&self) -> Option<&str> {
         self.plan.as_deref()
     }
 
     /// The zone's name, or its identifier.
-    #[must_use]
     pub fn label(&self) -> Box<str> {
         match &self.name {
             Some(name) => name.as_str().into(),
@@ -252,37 +247,31 @@ impl Zone {
     }
 
     /// What is kept in it.
-    #[must_use]
     pub fn keys(&self) -> &BTreeSet<Key> {
         &self.keys
     }
 
     /// What lies in another zone by now.
-    #[must_use]
     pub fn leaving(&self) -> &BTreeSet<Key> {
         &self.leaving
     }
 
     /// The confirmed copy, believed or not.
-    #[must_use]
     pub fn copy(&self) -> Option<&ZoneCache> {
         self.copy.as_ref()
     }
 
     /// When the copy was listed; `None` while it is missing or doubted, or a write is on its way.
-    #[must_use]
     pub fn listed_at(&self) -> Option<Moment> {
         self.listed_at.filter(|_| self.sending.is_empty())
     }
 
     /// What differs, as far as the copy is believed.
-    #[must_use]
     pub fn difference(&self) -> &Difference {
         &self.difference
     }
 
     /// Records that carry our mark under a name that is not kept, where the zone was listed whole.
-    #[must_use]
     pub fn leftovers(&self) -> &[Record] {
         &self.leftovers
     }
@@ -299,7 +288,6 @@ impl Zone {
     }
 
     /// Whether deletes are wanted that Cloudflare does not refuse, as far as is known.
-    #[must_use]
     pub fn has_deletes(&self) -> bool {
         let open = |operation: &Operation| !self.is_parked(&operation.key);
         let mut deletes =
@@ -308,19 +296,16 @@ impl Zone {
     }
 
     /// Records that Cloudflare refuses, or some of their attributes.
-    #[must_use]
     pub fn parked(&self) -> &BTreeMap<Key, Parked> {
         &self.parked
     }
 
     /// Whether the record as a whole is parked.
-    #[must_use]
     pub fn is_parked(&self, key: &Key) -> bool {
         self.parked.get(key).is_some_and(|parked| !parked.attributes.any())
     }
 
     /// Whether its refusal may be the credential's: nothing else was granted to that since.
-    #[must_use]
     pub fn speaks_against_credential(&self) -> bool {
         self.worked && !self.refused_alone
     }
@@ -331,32 +316,27 @@ impl Zone {
     }
 
     /// Why the zone as a whole is refused, if it is.
-    #[must_use]
     pub fn refused(&self) -> Option<&Failure> {
         self.refused.as_ref()
     }
 
     /// Whether the zone has ever answered.
-    #[must_use]
     pub fn has_worked(&self) -> bool {
         self.worked
     }
 
     /// Until when it waits after a failure.
-    #[must_use]
     pub fn waits_until(&self) -> Option<Moment> {
         self.retry_at.max(self.write_at)
     }
 
     /// Whether the copy can be believed.
-    #[must_use]
     pub fn is_believed(&self) -> bool {
         let covers = |copy: &ZoneCache| self.names.is_subset(&copy.names);
         self.listed_at.is_some() && self.copy.as_ref().is_some_and(covers)
     }
 
     /// Whether a write may rest on the copy.
-    #[must_use]
     pub fn is_fresh(&self, now: Moment) -> bool {
         self.is_believed() && self.is_recent(now)
     }
@@ -366,7 +346,6 @@ impl Zone {
     }
 
     /// Whether a list is due now: what it will show is not known yet.
-    #[must_use]
     pub fn awaits_list(&self, now: Moment) -> bool {
         !self.names.is_empty() && !self.is_believed() && self.retry_at.is_none_or(|at| at <= now)
     }
@@ -487,7 +466,6 @@ impl Zone {
     }
 
     /// What it wants to do next, and when; `None` if nothing, ever. `ahead`: an address may be about to change.
-    #[must_use]
     pub fn job(&self, writing: Writing, ahead: bool, mark: &OwnerMark, now: Moment) -> Option<(Moment, Job)> {
         if self.names.is_empty() {
             return None;
@@ -629,7 +607,6 @@ impl Zone {
     }
 
     /// Which of two zones has waited longer.
-    #[must_use]
     pub fn served(&self) -> u64 {
         self.served
     }

@@ -144,7 +144,6 @@ impl Saver {
     }
 
     /// Gives the state up: the save that runs replaces nothing any more, and the old file goes.
-    #[must_use]
     pub fn give_up(self) -> Trouble {
         let removal = self.running.and_then(|Running { save, .. }| {
             let (tell, told) = mpsc::channel();

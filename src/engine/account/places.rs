@@ -216,7 +216,6 @@ impl Account {
     }
 
     /// Whether it is still to be found out which zones there are, and nothing stands against it.
-    #[must_use]
     pub fn is_searching(&self, credential: &Credential, now: Moment) -> bool {
         let open = self.places.values().any(|placed| *placed == Location::Undecided);
         open && self.discover_at.is_none_or(|at| at <= now) && !self.is_held(credential, now)

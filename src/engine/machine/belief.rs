@@ -153,14 +153,12 @@ impl Engine {
     }
 
     /// Whether the host does not have this family and, as far as is remembered, never had: no failure.
-    #[must_use]
     pub fn is_without(&self, family: Family) -> bool {
         self.missing.contains(&family)
             && self.watches.get(&family).is_none_or(|watch| watch.believed().is_none())
     }
 
     /// Whether the host had this family and has it no longer.
-    #[must_use]
     pub fn is_lost(&self, family: Family) -> bool {
         self.missing.contains(&family) && !self.is_without(family)
     }
@@ -173,7 +171,6 @@ impl Engine {
     }
 
     /// The address of a family that is believed.
-    #[must_use]
     pub fn believed(&self, family: Family) -> Option<IpAddr> {
         self.watches.get(&family).and_then(Watch::believed).map(|believed| believed.address)
     }
@@ -189,7 +186,6 @@ impl Engine {
     }
 
     /// When something is tried again that is wrong with an address.
-    #[must_use]
     pub fn next_try_at(&self, topic: &AlertKey) -> Option<Moment> {
         match topic {
             AlertKey::Address(family) | AlertKey::Tunnel(family) => self.watches.get(family)?.wants_at(),

@@ -173,7 +173,6 @@ pub enum RecordState {
 
 impl Engine {
     /// What would be sent now, and what is in the way.
-    #[must_use]
     pub fn plan(&self) -> Plan {
         let mut plan = Plan::default();
         for account in self.accounts.values() {
@@ -204,7 +203,6 @@ impl Engine {
     }
 
     /// How the pass ended, for the exit code.
-    #[must_use]
     pub fn verdict(&self) -> Verdict {
         let refused = |account: &Account| {
             account.is_refused()
@@ -409,7 +407,6 @@ impl Engine {
     }
 
     /// What the engine knows, for `status`.
-    #[must_use]
     pub fn status(&self, now: Moment) -> Status {
         let address = |watch: &Watch| {
             let believed = watch.believed()?;
@@ -459,7 +456,6 @@ impl Engine {
     }
 
     /// The name under which a person knows a zone: for tests and messages of the shell.
-    #[must_use]
     pub fn zones(&self) -> Vec<(AccountName, ZoneId, Option<Name>)> {
         let zones =
             self.accounts.iter().flat_map(|(name, account)| account.zones().map(move |zone| (name, zone)));
@@ -469,7 +465,6 @@ impl Engine {
 
 impl Change {
     /// The change that an operation makes.
-    #[must_use]
     pub fn of(zone: Box<str>, operation: &Operation) -> Change {
         let before = operation.before.as_ref().map(|record| Shape {
             content: record.content,

@@ -27,13 +27,11 @@ pub(super) struct Fight {
 
 impl Zone {
     /// Until when a record is left alone because somebody else writes it, too.
-    #[must_use]
     pub fn fights_until(&self, key: &Key, now: Moment) -> Option<Moment> {
         self.fights.get(key)?.until.filter(|until| *until > now)
     }
 
     /// Whether somebody else has written a record often enough of late.
-    #[must_use]
     pub fn is_fought_over(&self, key: &Key) -> bool {
         self.fights.get(key).is_some_and(|fight| fight.until.is_some())
     }

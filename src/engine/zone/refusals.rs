@@ -30,7 +30,6 @@ pub struct Parked {
 
 impl Parked {
     /// What is refused, for the one whose record it is.
-    #[must_use]
     pub fn told(&self, key: &Key) -> String {
         let (attributes, why) = (self.attributes, self.why.clone());
         Problem::Parked { key: key.clone(), others: 0, attributes, why }.to_string()
@@ -48,7 +47,6 @@ pub enum Reason {
 
 impl Reason {
     /// Whether the same is wrong, as far as Cloudflare says.
-    #[must_use]
     pub fn same_kind(&self, other: &Reason) -> bool {
         let codes = |failure: &Failure| failure.errors.iter().map(|error| error.code).collect::<Vec<_>>();
         match (self, other) {
