@@ -249,6 +249,11 @@ impl ZoneCache {
         self.released.remove(id);
     }
 
+    /// Whether any name is known to be delegated.
+    pub fn has_delegations(&self) -> bool {
+        self.blocks.values().any(|block| matches!(block, Block::Delegated(_)))
+    }
+
     /// What stands in the way at a name: the name's own entries, or a delegation of a name above.
     pub fn block(&self, name: &Name) -> Option<(&Name, &Block)> {
         let own = self.blocks.get_key_value(name);

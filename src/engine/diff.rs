@@ -189,6 +189,17 @@ pub enum Step {
     Delete(RecordId),
 }
 
+impl Step {
+    /// The address that it writes.
+    pub fn content(&self) -> Option<IpAddr> {
+        match self {
+            Step::Patch(patch) => Some(patch.content),
+            Step::Post(post) => Some(post.content),
+            Step::Delete(_) => None,
+        }
+    }
+}
+
 /// Which attributes of a record a step sets, beside its address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {

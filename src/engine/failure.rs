@@ -80,14 +80,17 @@ impl Failure {
         self.has_code(&[81_045])
     }
 
-    /// The attributes of a record that the answer blames.
-    pub fn blames(&self) -> Attributes {
-        Attributes {
+    /// The attributes of a record that the answer blames, none of them where it blames the record as a
+    /// whole; `None` where it does not say.
+    pub fn blames(&self) -> Option<Attributes> {
+        let attributes = Attributes {
             proxied: self.has_code(&[9003, 9004, 9041]),
             ttl: self.has_code(&[9021]),
             comment: self.has_code(&[9313]),
             tags: self.has_code(&[9300]),
-        }
+        };
+        let whole = self.has_code(&[9005, 9006, 81_045, 81_056, 81_062, 89_018]);
+        (whole || attributes.any()).then_some(attributes)
     }
 
     /// Whether the answer, at any level, had one of these codes.

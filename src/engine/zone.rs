@@ -69,7 +69,8 @@ pub struct Zone {
     /// When the list that the copy rests on was begun; `None` while the copy is missing or doubted.
     listed_at: Option<Moment>,
     refresh_at: Moment,
-    /// From then on a list may adopt a record whose mark was taken away.
+    /// From then on a list may adopt a record whose mark was taken away, and asks anew for delegations that
+    /// are known.
     adopt_at: Moment,
     listing: Option<Listing>,
     page_size: usize,
@@ -617,6 +618,7 @@ impl Zone {
         let sent = std::mem::take(&mut self.sending);
         let trying = std::mem::take(&mut self.trying);
         self.remember_written(&sent, &written, now);
+        self.note_written(&sent);
         if let Some(copy) = &mut self.copy {
             copy.confirm(written, mark);
         }

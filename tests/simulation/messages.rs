@@ -23,6 +23,8 @@ type Subject = (Discriminant<Problem>, String);
 pub struct Messages {
     said: BTreeMap<String, VecDeque<Duration>>,
     reminded: Vec<(Subject, Duration)>,
+    /// When a refused credential was last said, which stands for what its zones refuse.
+    credential: Option<Duration>,
 }
 
 impl Messages {
@@ -37,6 +39,9 @@ impl Messages {
             Notice::Problem(trouble) | Notice::Again(trouble, _) | Notice::Well(trouble, _) => {
                 let subject = subject(trouble);
                 self.reminded.retain(|(known, _)| *known != subject);
+                if matches!(trouble, Problem::Credential(..)) {
+                    self.credential = Some(now);
+                }
                 let well = if matches!(notice, Notice::Well(..)) { "well" } else { "wrong" };
                 self.check_often(format!("{subject:?} {well}"), &text, now);
             }
@@ -60,7 +65,10 @@ impl Messages {
         assert!(age >= least, "reminded after {age:?}: {trouble}");
         let subject = subject(trouble);
         let before = self.reminded.iter().find(|(known, _)| *known == subject);
-        let often = before.is_some_and(|(_, at)| now.saturating_sub(*at) < FIRST_REMINDER);
+        let since = self.credential.filter(|_| matches!(trouble, Problem::ZoneRefused(..)));
+        let often = before.is_some_and(|(_, at)| {
+            now.saturating_sub(*at) < FIRST_REMINDER && since.is_none_or(|said| said < *at)
+        });
         assert!(!often, "reminded twice within {FIRST_REMINDER:?}: {trouble}");
         self.reminded.retain(|(known, _)| *known != subject);
         self.reminded.push((subject, now));
@@ -70,6 +78,7 @@ impl Messages {
     pub fn forget(&mut self) {
         self.said.clear();
         self.reminded.clear();
+        self.credential = None;
     }
 }
 

@@ -505,7 +505,7 @@ impl Life {
     fn changed(&mut self, record: &Record, actor: Actor, now: Duration) {
         let was = std::mem::replace(&mut self.record, record.clone());
         if actor == Actor::Us {
-            self.changed_by_us(&was);
+            self.changed_by_us(&was, now);
             return;
         }
         if self.bond.is_some() {
@@ -539,7 +539,11 @@ impl Life {
         self.bond = bond;
     }
 
-    fn changed_by_us(&mut self, was: &Record) {
+    fn changed_by_us(&mut self, was: &Record, now: Duration) {
+        // Under a name that was to hold nothing else: what we have changed may stay ours when that ends.
+        if self.bond.is_none() && self.let_go.is_none() && self.renamed.is_none() {
+            self.bind(Bond::Unsure, now);
+        }
         self.taken = true;
         // A mark that was taken away while the write was on its way stays taken away.
         self.let_go.take_if(|_| !matches!(self.bond, None | Some(Bond::Unsure)));

@@ -137,9 +137,10 @@ pub struct Rig {
 
 /// What excuses every delay.
 const EVERYTHING: &str = "*";
-/// What excuses that a zone is not found, and that a proxied record is not created.
+/// What excuses that a zone is not found, that a proxied record is not created, and that none is.
 const SEARCH: &str = "search";
 const PROXY: &str = "proxy";
+const FULL: &str = "full";
 
 impl Rig {
     pub fn new(scenario: Scenario, told: bool) -> Rig {
@@ -680,6 +681,7 @@ impl Rig {
     fn deed(&mut self, key: &Key, deed: &Deed) {
         self.outcome.deeds += 1;
         self.tell(|| format!("*** by hand: {key}: {deed:?}"));
+        self.meet_deadlines();
         let mark = oracle::our_mark(&self.settings);
         hands::deed(&mut self.world, key, deed, &mark, &mut self.rng);
         self.see_all(Actor::Others);
@@ -887,15 +889,20 @@ impl Rig {
         }
     }
 
+    /// What is published now was so in time, whatever somebody else makes of it.
+    fn meet_deadlines(&mut self) {
+        for (key, wanted) in self.deadlines.waiting() {
+            if place_of(&self.world, &key, &self.settings).is_some_and(|zone| is_there(zone, &key, wanted)) {
+                self.deadlines.met(&key);
+            }
+        }
+    }
+
     fn check_deadline(&mut self, key: &Key, wanted: IpAddr) {
         let believed = self.beliefs.believed.get(&key.family).map(|(address, _)| *address);
         let place = place_of(&self.world, key, &self.settings);
-        let is_there = |zone: &Zone| {
-            let mut records = zone.records().values();
-            records.any(|record| oracle::is_at(record, key) && record.content == wanted.to_string())
-        };
         let gone = believed != Some(wanted) || !self.settings.records.contains_key(key);
-        if gone || place.is_some_and(is_there) {
+        if gone || place.is_some_and(|zone| is_there(zone, key, wanted)) {
             self.deadlines.met(key);
             return;
         }
@@ -963,7 +970,8 @@ impl Rig {
                 || oracle::mark_in(record.comment.as_deref()) == Some(&mark)
         });
         let exposed = lately(PROXY) && !there && wanted.options.proxied == Some(true);
-        down || held || troubled || unknown || unfound || exposed
+        let full = lately(FULL) && !there;
+        down || held || troubled || unknown || unfound || exposed || full
     }
 
     /// What is wrong now excuses delays until a while after it.
@@ -980,6 +988,10 @@ impl Rig {
                 | Fault::StaleList(_)
                 | Fault::RetryAfter(_) => continue,
                 Fault::RefuseSearch => (SEARCH.to_owned(), Duration::from_secs(3 * 3_600)),
+                Fault::Full => {
+                    self.excuse(FULL, Duration::from_secs(13 * 3_600));
+                    (EVERYTHING.to_owned(), BACKOFF)
+                }
                 Fault::DnsOnly => (PROXY.to_owned(), Duration::from_secs(13 * 3_600)),
                 Fault::RefuseZone(zone) => (zone, Duration::from_secs(7 * 3_600)),
                 Fault::Refuse(name) => (name, Duration::from_secs(13 * 3_600)),
@@ -1200,4 +1212,9 @@ fn told(answer: &Answer) -> String {
         Ok(_) => "ok".to_owned(),
         Err(failure) => format!("{:?} {failure}", failure.class),
     }
+}
+
+fn is_there(zone: &Zone, key: &Key, address: IpAddr) -> bool {
+    let mut records = zone.records().values();
+    records.any(|record| oracle::is_at(record, key) && record.content == address.to_string())
 }

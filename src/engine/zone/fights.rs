@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Zone;
 use crate::engine::cache::{Happened, Surprise};
-use crate::engine::diff::{Operation, Step};
+use crate::engine::diff::Operation;
 use crate::engine::limiter::Backoff;
 use crate::engine::names::{Key, Moment};
 use std::net::IpAddr;
@@ -39,12 +39,18 @@ impl Zone {
     /// Whether somebody else has written this record often enough, and we would write the same once more.
     pub(super) fn is_paused(&self, operation: &Operation, now: Moment) -> bool {
         let Some(fight) = self.fights.get(&operation.key) else { return false };
-        let content = match &operation.step {
-            Step::Patch(patch) => patch.content,
-            Step::Post(post) => post.content,
-            Step::Delete(_) => return false,
-        };
-        fight.until.is_some_and(|until| until > now) && content == fight.ours
+        fight.until.is_some_and(|until| until > now) && operation.step.content() == Some(fight.ours)
+    }
+
+    /// What we wrote last is what somebody else has to write over: an address from before is a new one.
+    pub(super) fn note_written(&mut self, sent: &[Operation]) {
+        for operation in sent {
+            if let (Some(fight), Some(content)) =
+                (self.fights.get_mut(&operation.key), operation.step.content())
+            {
+                fight.ours = content;
+            }
+        }
     }
 
     /// Counts refreshes that find a record of ours changed.

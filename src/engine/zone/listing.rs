@@ -84,7 +84,7 @@ impl Zone {
             Some(listing) => listing,
             None => {
                 let single = self.names.len() == 1;
-                let parts = if single { self.single_parts(refresh) } else { vec![Part::Whole] };
+                let parts = if single { self.single_parts(refresh, now) } else { vec![Part::Whole] };
                 self.new_listing(parts, refresh, now)
             }
         };
@@ -116,9 +116,10 @@ impl Zone {
     }
 
     /// Each name; and who is delegated to, unless that is known and nothing asks for it anew.
-    fn single_parts(&self, refresh: bool) -> Vec<Part> {
-        let covered = self.copy.as_ref().is_some_and(|copy| self.names.is_subset(&copy.names));
-        let servers = (refresh || !covered).then_some(Part::NameServers);
+    fn single_parts(&self, refresh: bool, now: Moment) -> Vec<Part> {
+        let covered = self.copy.as_ref().filter(|copy| self.names.is_subset(&copy.names));
+        let known = covered.is_some_and(|copy| now < self.adopt_at || !copy.has_delegations());
+        let servers = (refresh || !known).then_some(Part::NameServers);
         servers.into_iter().chain(self.names.iter().cloned().map(Part::Name)).collect()
     }
 
@@ -161,7 +162,7 @@ impl Zone {
             return Progress::TooLong;
         }
         if !ended {
-            self.next_page(listing, per_page);
+            self.next_page(listing, per_page, now);
             return Progress::More;
         }
         if listing.parts.len() > 1 {
@@ -182,7 +183,7 @@ impl Zone {
         self.contradictions = self.contradictions.saturating_add(1);
         self.served = self.turn;
         let parts =
-            if self.names.len() == 1 { self.single_parts(listing.refresh) } else { vec![Part::Whole] };
+            if self.names.len() == 1 { self.single_parts(listing.refresh, now) } else { vec![Part::Whole] };
         let again = listing.again;
         self.listing = Some(Listing { again, ..self.new_listing(parts, listing.refresh, now) });
         if self.contradictions == 1 {
@@ -204,11 +205,11 @@ impl Zone {
         }
     }
 
-    fn next_page(&mut self, mut listing: Listing, per_page: u32) {
+    fn next_page(&mut self, mut listing: Listing, per_page: u32, now: Moment) {
         let left = listing.total.map_or(1, |total| total.saturating_sub(listing.read).div_ceil(per_page));
         let whole = listing.parts.last() == Some(&Part::Whole);
         if whole && usize::try_from(left).is_ok_and(|left| left > self.names.len() + 1) {
-            let parts = self.single_parts(listing.refresh);
+            let parts = self.single_parts(listing.refresh, now);
             let again = listing.again;
             listing = Listing { again, ..self.new_listing(parts, listing.refresh, listing.began) };
         } else {
@@ -248,7 +249,8 @@ impl Zone {
         }
         let gone = surprises.iter().any(|surprise| surprise.what == Happened::Gone);
         if gone && !again {
-            let parts = if self.names.len() == 1 { self.single_parts(is_refresh) } else { vec![Part::Whole] };
+            let parts =
+                if self.names.len() == 1 { self.single_parts(is_refresh, now) } else { vec![Part::Whole] };
             self.listing = Some(Listing { again: true, ..self.new_listing(parts, is_refresh, now) });
             return Progress::More;
         }

@@ -118,8 +118,7 @@ impl Zone {
         (self.suspects, self.limit) = (None, 1);
         let Some(operation) = sent.first() else { return Reaction::None };
         let sets = sent.iter().fold(Attributes::default(), |all, step| all.or(step.attributes(mark)));
-        let blamed = failure.blames();
-        let guilty = if blamed.any() { blamed.and(sets) } else { sets };
+        let guilty = failure.blames().map_or(sets, |blamed| blamed.and(sets));
         let before = self.parked.get(&operation.key).map(|parked| parked.attributes).unwrap_or_default();
         let attributes = if guilty.any() { guilty.or(before) } else { Attributes::default() };
         let why = (Reason::Refused(failure.clone()), attributes);

@@ -213,6 +213,13 @@ fn another_client_that_changes_a_record_back_is_said_once_and_fought_ever_more_s
         [ip(2)],
         "an address of our own that is new goes out at once"
     );
+    rig.address = Some(ip(1));
+    rig.run(6 * MINUTE);
+    assert_eq!(
+        rig.contents("home.example.com"),
+        [ip(1)],
+        "and so does the way back, which nobody wrote over"
+    );
 }
 
 #[test]

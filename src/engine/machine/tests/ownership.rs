@@ -17,7 +17,7 @@ impl Rig {
         ours.next().expect("there is one").id.clone()
     }
 
-    fn times_said(&self, words: &str) -> usize {
+    pub fn times_said(&self, words: &str) -> usize {
         self.said.iter().filter(|said| said.contains(words)).count()
     }
 
@@ -126,6 +126,20 @@ fn changes_that_come_more_often_than_refreshes_do_not_put_the_adoption_off_for_e
     rig.address = Some(ip(5));
     rig.run(2 * HOUR);
     assert_eq!(rig.record(&id).content, ip(5));
+}
+
+#[test]
+fn changes_that_come_more_often_than_refreshes_do_not_hide_for_ever_that_a_delegation_is_gone() {
+    let mut rig = Rig::new(&["example.com"], settings(&["home.sub.example.com"]));
+    rig.others.push((zone_id(1), Listed::Delegation(name("sub.example.com"), "ada.ns.example".into())));
+    rig.run(MINUTE);
+    assert_eq!(rig.state("home.sub.example.com"), RecordState::Blocked);
+    rig.others.clear();
+    for change in 2..6 {
+        rig.address = Some(ip(change));
+        rig.run(2 * HOUR);
+    }
+    assert_eq!(rig.contents("home.sub.example.com"), [ip(5)], "{:?}", rig.asked);
 }
 
 #[test]

@@ -91,6 +91,20 @@ fn a_full_zone_is_said_once_and_costs_few_requests() {
     assert!(rig.said.iter().filter(|said| said.contains("refused")).count() <= 2, "{:#?}", rig.said);
 }
 
+#[test]
+fn what_is_refused_as_a_whole_is_not_tried_without_its_attributes() {
+    for code in [9005, 81_045, 81_056, 81_062, 89_018] {
+        let mut rig = Rig::new(&["example.com"], tagged(1));
+        rig.fault = Box::new(move |request| {
+            let creates = matches!(request, Request::Batch { batch, .. } if !batch.posts.is_empty());
+            creates.then(|| failure(Class::Content, 400, code))
+        });
+        rig.run(MINUTE);
+        assert_eq!(rig.writes(), 1, "{code}: {:?}", rig.asked);
+        assert_eq!(rig.times_said("without it"), 0, "{code}: {:#?}", rig.said);
+    }
+}
+
 /// 403 for every request about a zone in the list, and for the list of zones where it says so.
 fn forbidden(zones: Vec<usize>, search: bool) -> Fault {
     Box::new(move |request| {
