@@ -300,7 +300,7 @@ mod tests {
                     pace = Limiter::new(budget, spent, None, now);
                 }
                 now = now.max(pace.ready_at(now));
-                pace.spend(now);
+                let _ = pace.spend(now);
                 let takes = Duration::from_millis(takes.unsigned_abs());
                 arrivals.push(now + takes.mul_f64(on_the_way));
                 now = now + takes;
@@ -356,7 +356,7 @@ mod tests {
         };
         pace.heed(&[limit(121)], at(0));
         assert_eq!(pace.ready_at(at(0)), at(0));
-        pace.spend(at(0));
+        let _ = pace.spend(at(0));
         assert_eq!(pace.ready_at(at(1)), at(30_000));
         assert_eq!(pace.left(at(1)), 0);
         pace.heed(&[limit(1199)], at(2));
