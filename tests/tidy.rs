@@ -25,7 +25,7 @@ const MAY_KNOW: [(&str, &[&str]); 11] = [
             "process",
         ],
     ),
-    ("report", &["engine::names", "engine::notice", "mask"]),
+    ("report", &["engine::names", "engine::notice", "engine::Status", "mask"]),
     (
         "config",
         &[

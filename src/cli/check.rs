@@ -15,7 +15,7 @@ use crate::cli::show::Form;
 use crate::cli::{Everywhere, loading};
 use crate::cloudflare::client::Client;
 use crate::config::Config;
-use crate::daemon::{Audience, Job, Outcome, Secrets, Seen, accounts};
+use crate::daemon::{Job, Outcome, Secrets, Seen, accounts};
 use crate::engine::api::{Found, Request, ZoneInfo};
 use crate::engine::failure::Class;
 use crate::engine::names::{Key, Name, Ttl, ZoneId};
@@ -25,6 +25,7 @@ use crate::engine::watch::{self, LookError};
 use crate::engine::zone::Reason;
 use crate::engine::{Engine, Mode};
 use crate::outbound::BUILT_AT;
+use crate::report::reporter::Output;
 use report::{Mark, Report};
 
 /// Options of `check`.
@@ -56,14 +57,14 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
     if options.sandbox {
         let (job, _server) = super::sandbox::job(everywhere, Mode::Plan, form, &[])?;
         configuration(&mut report, &job.config);
-        return work(report, Job { audience: Audience::Caller, ..job }).await;
+        return work(report, Job { output: Output::Collect, ..job }).await;
     }
     let job = loading::job(everywhere, Mode::Plan, form)?;
     configuration(&mut report, &job.config);
     if options.offline {
         return report.end(Exit::Done);
     }
-    work(report, Job { audience: Audience::Caller, ..job }).await
+    work(report, Job { output: Output::Collect, ..job }).await
 }
 
 /// What the configuration says is tried, as far as reading goes.

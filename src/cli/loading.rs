@@ -14,10 +14,11 @@ use crate::cli::exit::Exit;
 use crate::cli::show::{self, Form};
 use crate::config::{self, Config, Environment, Ink, Location, Mistakes};
 use crate::daemon::status::FORMAT;
-use crate::daemon::{self, Audience, Broken, Job, Memory, Outcome, Secrets, socket, state};
+use crate::daemon::{self, Broken, Job, Memory, Outcome, Secrets, socket, state};
 use crate::engine::Mode;
 use crate::process;
 use crate::report::log::Color;
+use crate::report::reporter::Output;
 
 /// Reads the configuration that the command line and the environment name.
 ///
@@ -110,7 +111,7 @@ pub fn reread(everywhere: &Everywhere) -> Box<dyn Fn() -> Result<Config, String>
 pub fn job(everywhere: &Everywhere, mode: Mode, form: Form) -> Result<Job, Exit> {
     Ok(Job {
         mode,
-        audience: Audience::Log,
+        output: Output::Log,
         config: load(everywhere, form)?,
         reread: reread(everywhere),
         memory: Memory::None,

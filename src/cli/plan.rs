@@ -9,11 +9,12 @@ use crate::cli::exit::Exit;
 use crate::cli::show::{self, Form, Ink, Tone};
 use crate::cli::{Everywhere, loading};
 use crate::daemon::status::FORMAT;
-use crate::daemon::{Audience, Job, Memory, Outcome};
+use crate::daemon::{Job, Memory, Outcome};
 use crate::engine::names::Record;
 use crate::engine::notice::{Notice, count};
 use crate::engine::{Action, BlockedRecord, Change, Mode, Plan, Shape};
 use crate::report::log;
+use crate::report::reporter::Output;
 
 /// Options of `plan`.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -42,7 +43,7 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
         return make(everywhere, options, job).await;
     }
     let job = Job {
-        audience: if form == Form::Text { Audience::Reader } else { Audience::Log },
+        output: if form == Form::Text { Output::CollectProblems } else { Output::Log },
         memory: loading::state_file().map_or(Memory::None, Memory::Looked),
         ..loading::job(everywhere, Mode::Plan, form)?
     };

@@ -5,8 +5,9 @@ use std::io::IsTerminal as _;
 use crate::cli::exit::Exit;
 use crate::cli::show::Form;
 use crate::cli::{Everywhere, loading};
-use crate::daemon::{Audience, Job};
+use crate::daemon::Job;
 use crate::engine::Mode;
+use crate::report::reporter::Output;
 
 /// Options of `run`.
 #[derive(clap::Args, Clone, Debug)]
@@ -35,7 +36,7 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
     let _ = options;
     let job = loading::job(everywhere, Mode::Daemon, Form::Text)?;
     let job = Job {
-        audience: if std::io::stderr().is_terminal() { Audience::Person } else { Audience::Log },
+        output: if std::io::stderr().is_terminal() { Output::Terminal } else { Output::Log },
         socket: loading::socket(&job.config),
         memory: loading::memory(),
         ..job

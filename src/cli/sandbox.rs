@@ -13,10 +13,11 @@ use crate::cli::exit::Exit;
 use crate::cli::show::Form;
 use crate::cli::{Everywhere, loading, show};
 use crate::config::{self, Config};
-use crate::daemon::{Audience, Job, Memory, Secrets, signals::Signals};
+use crate::daemon::{Job, Memory, Secrets, signals::Signals};
 use crate::detect::Source;
 use crate::engine::Mode;
 use crate::engine::names::{Family, Name};
+use crate::report::reporter::Output;
 use crate::sandbox::{Armed, MADE_UP, NewZone, Server, World, WorldOptions};
 
 /// Options of `sandbox`.
@@ -90,7 +91,7 @@ pub fn job(everywhere: &Everywhere, mode: Mode, form: Form, faults: &[Armed]) ->
     let is_example = origin.starts_with("an example");
     let job = Job {
         mode,
-        audience: Audience::Spectator,
+        output: Output::Demo,
         reread: Box::new(move || {
             let mut config = if is_example {
                 example().map_err(|_| "the example is wrong".to_owned())?

@@ -43,7 +43,7 @@ use crate::engine::notice::{Notice, count};
 use crate::engine::settings::{AccountName, CredentialId, OnExit, Settings};
 use crate::engine::watch::{LookError, SourceId};
 use crate::engine::{Command, Engine, Event, Mode, Start};
-use crate::report::log;
+use crate::report::reporter::{Output, Reporter};
 
 pub use accounts::Secrets;
 use accounts::{Accounts, Locked, Readings, Renewal};
@@ -66,8 +66,8 @@ const GRACE_TO_DELETE: Duration = Duration::from_secs(8);
 pub struct Job {
     /// For ever, once, or only to see.
     pub mode: Mode,
-    /// Whether a person is watching.
-    pub audience: Audience,
+    /// Where notices go.
+    pub output: Output,
     /// What is wanted.
     pub config: Config,
     /// Reads the configuration again, for SIGHUP; its mistakes as text.
@@ -78,21 +78,6 @@ pub struct Job {
     pub secrets: Secrets,
     /// Where a running daemon is asked what it knows; `None`: nowhere.
     pub socket: Option<PathBuf>,
-}
-
-/// Who follows what happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
-    /// Nobody in particular: notices go to the log, and the first look is spread in time.
-    Log,
-    /// A person at a terminal: no waiting before the first look.
-    Person,
-    /// A person who watches a simulation: what it cost is said after each burst of requests.
-    Spectator,
-    /// A person who is shown the outcome: what is wrong is kept for it and not logged.
-    Reader,
-    /// The caller: nothing is logged, and all that was heard is kept, too. Warnings are its own to say.
-    Caller,
 }
 
 /// What is remembered across a restart.
@@ -110,7 +95,7 @@ pub enum Memory {
 pub struct Outcome {
     /// What it knew at the end.
     pub engine: Engine,
-    /// For [`Audience::Reader`] and [`Audience::Caller`]: what was kept for them.
+    /// For [`Output::CollectProblems`] and [`Output::Collect`]: what was kept for them.
     pub seen: Seen,
 }
 
@@ -252,15 +237,14 @@ struct Loop {
     end_by: Option<Moment>,
     /// When `act` last ran: the least time between two turns is counted from it.
     acted_at: Moment,
-    /// The requests that were said in the last line of the ledger.
-    requests_said: u64,
+    reporter: Reporter,
     seen: Seen,
     started_at: Moment,
 }
 
 impl Loop {
     fn new(mut job: Job, readings: Readings) -> Result<Loop, Locked> {
-        if job.audience != Audience::Caller {
+        if job.output != Output::Collect {
             accounts::warn(&readings);
             job.config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         }
@@ -282,7 +266,7 @@ impl Loop {
         let start = Start {
             mode: job.mode,
             seed: seed(),
-            eager: job.audience != Audience::Log || job.mode != Mode::Daemon,
+            eager: job.output != Output::Log || job.mode != Mode::Daemon,
             now,
         };
         let network = Network::listen(job.mode);
@@ -308,7 +292,7 @@ impl Loop {
             reload: Reload::Idle,
             end_by: None,
             acted_at: now,
-            requests_said: 0,
+            reporter: Reporter::new(job.output),
             seen: Seen::default(),
             started_at: now,
             job,
@@ -338,7 +322,7 @@ impl Loop {
         }
         self.save_if_needed(now);
         self.send_waiting();
-        self.tell(now);
+        self.publish(now);
         self.supervisor.beat(now);
     }
 
@@ -371,7 +355,7 @@ impl Loop {
                 Err(_cancelled) => {}
             },
         }
-        self.listen();
+        self.drain_notices();
         Ok(())
     }
 
@@ -380,7 +364,7 @@ impl Loop {
             Work::Look { generation, source, heard } => {
                 if generation == self.generation(source.family) {
                     self.looking.remove(&source);
-                    if self.job.audience == Audience::Caller {
+                    if self.job.output == Output::Collect {
                         self.seen.heard.push((source, heard.clone()));
                     }
                     let says = heard.as_ref().ok().copied();
@@ -393,7 +377,7 @@ impl Loop {
             Work::Request(ticket, account, request, answer) => {
                 self.writing.remove(&ticket);
                 self.asking -= 1;
-                if self.job.audience == Audience::Caller {
+                if self.job.output == Output::Collect {
                     self.seen.answers.push((account, request, answer.clone()));
                 }
                 self.engine.handle(Event::Answered(ticket, answer), now);
@@ -450,17 +434,17 @@ impl Loop {
     }
 
     fn end(mut self) -> Result<Outcome, Broken> {
-        self.tell(clock::now());
+        self.publish(clock::now());
         if self.job.mode != Mode::Daemon && self.end_by.is_some() {
             return Err(Broken::Stopped);
         }
         if self.job.mode == Mode::Daemon {
             self.engine.take_leave();
-            self.listen();
+            self.drain_notices();
             tracing::info!("stopped");
         }
-        self.seen.dated = self.accounts.dated();
-        Ok(Outcome { engine: self.engine, seen: self.seen })
+        let seen = Seen { notices: self.reporter.into_kept(), dated: self.accounts.dated(), ..self.seen };
+        Ok(Outcome { engine: self.engine, seen })
     }
 
     /// When the loop must turn again by itself.
@@ -532,44 +516,24 @@ impl Loop {
     }
 
     /// Passes on what the engine has to say.
-    fn listen(&mut self) {
+    fn drain_notices(&mut self) {
         let notices = self.engine.take_notices();
         let moved = |notice: &Notice| matches!(notice, Notice::Address { from: Some(_), .. });
         if notices.iter().any(moved) {
             // Connections from before an address change are dead without knowing it.
             self.accounts.forget_connections();
         }
-        for notice in notices {
-            match self.job.audience {
-                Audience::Caller => self.seen.notices.push(notice),
-                Audience::Reader if notice.is_of_a_trouble() => self.seen.notices.push(notice),
-                _ => log::tell(&notice),
-            }
-        }
+        notices.into_iter().for_each(|notice| self.reporter.tell(notice));
     }
 
-    fn tell(&mut self, now: Moment) {
-        self.listen();
-        let at_rest = self.work.is_empty();
-        if at_rest && self.job.audience == Audience::Spectator {
-            self.tell_the_cost(now);
+    /// Passes on what is new, and at rest the status.
+    fn publish(&mut self, now: Moment) {
+        self.drain_notices();
+        if self.work.is_empty() && (self.supervisor.is_there() || self.reporter.tells_cost()) {
+            let status = self.engine.status(now);
+            self.reporter.publish(&status);
+            self.supervisor.status(&systemd::line(&status, Both::read()));
         }
-        if at_rest && self.supervisor.is_there() {
-            let line = systemd::line(&self.engine.status(now), Both::read());
-            self.supervisor.status(&line);
-        }
-    }
-
-    fn tell_the_cost(&mut self, now: Moment) {
-        let status = self.engine.status(now);
-        let requests: u64 = status.budgets.values().map(|budget| budget.requests).sum();
-        if requests == self.requests_said {
-            return;
-        }
-        self.requests_said = requests;
-        let left: u32 = status.budgets.values().map(|budget| budget.left).sum();
-        let requests = count(requests, "API request");
-        tracing::info!("cost: {requests} so far, {left} left in this window");
     }
 }
 

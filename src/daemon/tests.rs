@@ -21,7 +21,7 @@ fn config() -> Config {
 async fn shell() -> Loop {
     let job = Job {
         mode: Mode::Daemon,
-        audience: Audience::Caller,
+        output: Output::Collect,
         config: config(),
         reread: Box::new(|| Ok(config())),
         memory: Memory::None,
