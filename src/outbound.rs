@@ -295,6 +295,7 @@ fn recognise(cause: &(dyn std::error::Error + 'static), sent: Sent) -> Option<Tr
     (no_route || error.kind() == io::ErrorKind::NotConnected).then_some(Trouble::NoRoute)
 }
 
+#[expect(clippy::disallowed_methods, reason = "certificates are dated by the wall clock")]
 fn of_tls(error: &rustls::Error) -> Trouble {
     match error {
         rustls::Error::InvalidCertificate(why) => of_certificate(why, SystemTime::now()),

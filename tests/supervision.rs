@@ -212,6 +212,7 @@ fn a_process_that_was_stopped_for_three_periods_looks_once_and_not_three_times()
     let statuses = systemd.told("STATUS=").len();
     assert_eq!(cloud.looks(), looks);
     daemon.signal(Signal::CONT);
+    #[expect(clippy::disallowed_methods, reason = "the status is dated by it")]
     let resumed = std::time::SystemTime::now();
     systemd.wait_for("STATUS=", statuses + 1);
     eventually(|| cloud.looks() > looks, || "it does not look".into());

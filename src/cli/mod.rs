@@ -154,6 +154,7 @@ impl Everywhere {
     }
 
     /// The ink for results on standard output.
+    #[expect(clippy::disallowed_methods, reason = "asked whether it is a terminal")]
     fn ink(&self) -> show::Ink {
         show::Ink::on(self.color, &std::io::stdout())
     }

@@ -17,6 +17,7 @@ use crate::mask;
 ///
 /// # Errors
 /// Quietly: whoever closed the pipe knows, and a full disk is the caller's to see by the exit code.
+#[expect(clippy::disallowed_methods, reason = "the one way out")]
 pub fn result(text: &str) -> Result<(), Exit> {
     let mut out = io::stdout().lock();
     out.write_all(&mask::hide(text.as_bytes())).and_then(|()| out.flush()).map_err(|_| Exit::Unexpected)
@@ -26,6 +27,7 @@ pub fn result(text: &str) -> Result<(), Exit> {
 ///
 /// # Errors
 /// As [`result`].
+#[expect(clippy::disallowed_methods, reason = "asked whether it is a terminal")]
 pub fn json(document: &impl Serialize) -> Result<(), Exit> {
     let text = match io::stdout().is_terminal() {
         true => serde_json::to_string_pretty(document),

@@ -53,7 +53,9 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
     if options.json {
         show::json(&answer.document)?;
     } else {
-        show::result(&page(&answer.document, Look { ink: everywhere.ink(), now: SystemTime::now() }))?;
+        #[expect(clippy::disallowed_methods, reason = "ages are shown")]
+        let now = SystemTime::now();
+        show::result(&page(&answer.document, Look { ink: everywhere.ink(), now }))?;
     }
     Ok(Exit::Done)
 }

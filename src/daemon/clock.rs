@@ -29,6 +29,7 @@ pub struct Both {
 
 impl Both {
     /// Reads both clocks.
+    #[expect(clippy::disallowed_methods, reason = "the state file dates moments")]
     pub fn read() -> Both {
         Both { wall: SystemTime::now(), moment: now() }
     }

@@ -193,7 +193,9 @@ where
         let mut words = Words::default();
         event.record(&mut words);
         let level = *event.metadata().level();
-        to.write_str(&self.lines(level, &words.message, SystemTime::now()))
+        #[expect(clippy::disallowed_methods, reason = "log lines are dated")]
+        let now = SystemTime::now();
+        to.write_str(&self.lines(level, &words.message, now))
     }
 }
 
@@ -310,6 +312,7 @@ impl Form {
     fn lost(self, count: u64) -> String {
         let lines = if count == 1 { "line of the log was" } else { "lines of the log were" };
         let message = format!("{count} {lines} dropped: nobody read it");
+        #[expect(clippy::disallowed_methods, reason = "log lines are dated")]
         let now = SystemTime::now();
         match self {
             Form::Lines(lines) => lines.lines(Level::WARN, &message, now),

@@ -139,7 +139,7 @@ fn a_pipe_that_nobody_writes_to_is_given_up_and_holds_up_nothing_meanwhile() {
         };
         tokio::select! {
             read = login.read_in(surroundings) => (read.unwrap_err(), ticks),
-            () = ticking => unreachable!("it ticks for ever"),
+            () = ticking => panic!("it ticks for ever"),
         }
     });
     assert_eq!(error.fault, Fault::TooSlow);
