@@ -233,9 +233,9 @@ fn everything_that_is_written_arrives() {
     assert_eq!(kinds[2], &Source::command(vec!["my-address".into(), "-4".into(), String::new().into()]));
     assert_eq!(kinds[3], &Source::File("/run/address".into()));
     assert_eq!(kinds[4], &Source::Static("192.168.7.9".parse().unwrap()));
-    let record = |name: &str, family| {
+    let record = |name: &str, family: Family| {
         let name = Name::parse(name).unwrap();
-        settings.records.get(&stayput::engine::names::Key { name, family })
+        settings.records.get(&stayput::engine::names::Key { name, kind: family.record_type() })
     };
     let wild = record("*.büro.example.com", Family::V4).unwrap();
     assert_eq!(wild.options.proxied, Some(true));

@@ -8,13 +8,14 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this file is a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
 use stayput::cloudflare::wire;
 use stayput::engine::api::{Batch, Patch, Post, Request};
-use stayput::engine::names::{AccountId, Family, Name, RecordId, Ttl, ZoneId};
+use stayput::engine::names::{AccountId, Content, Family, Name, RecordId, Ttl, ZoneId};
 use stayput::sandbox::{
     API_PATH, Access, HttpRequest, NewZone, Owner, Plan, Reply, Token, TokenState, World, WorldOptions,
 };
@@ -100,7 +101,7 @@ fn client_requests(walk: &mut Walk) -> Vec<Request> {
     let bare = Patch {
         id: ids[1].clone(),
         name: name("two.example.com"),
-        content: "192.0.2.2".parse().unwrap(),
+        content: Content::A([192, 0, 2, 2].into()),
         proxied: None,
         ttl: None,
         comment: None,
@@ -117,7 +118,7 @@ fn client_requests(walk: &mut Walk) -> Vec<Request> {
     };
     let post = |text: &str, content: &str, tags: &[&str]| Post {
         name: name(text),
-        content: content.parse().unwrap(),
+        content: content.parse::<IpAddr>().unwrap().into(),
         proxied: !tags.is_empty(),
         ttl: Ttl::Auto,
         comment: "stayput".into(),

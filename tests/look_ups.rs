@@ -75,7 +75,7 @@ impl NameServer {
             let mut packet = [0; 512];
             while let Ok((length, from)) = socket.recv_from(&mut packet) {
                 let (name, family, end) = question(&packet[..length]);
-                let kind = family.map_or("?", Family::record_type);
+                let kind = family.map_or("?", |family: Family| family.record_type().as_str());
                 log.lock().unwrap().push(format!("{name} {kind}"));
                 let said = family.map_or(Says::NoAddress, |family| says(&name, family));
                 if let Some(answer) = answer(&packet[..end], &said) {

@@ -16,7 +16,7 @@ use stayput::cloudflare::wire::{self, HttpAnswer};
 use stayput::detect::answer;
 use stayput::engine::api::{Answer, Request};
 use stayput::engine::credential::Ticket;
-use stayput::engine::names::{Family, Key, Moment, Name};
+use stayput::engine::names::{Content, Family, Key, Moment, Name};
 use stayput::engine::settings::{
     Account, AccountName, Budget, OnExit, Options, Settings, Source, Wanted, ZoneHint,
 };
@@ -176,9 +176,10 @@ impl Home {
     fn is_current(&self) -> bool {
         let told = self.engine.status(moment(self.now));
         let truth = |family| self.world.addresses.get(family);
-        told.records
-            .iter()
-            .all(|record| record.state == RecordState::Current && record.content == truth(record.key.family))
+        told.records.iter().all(|record| {
+            record.state == RecordState::Current
+                && record.content == truth(record.key.kind.family()).map(Content::from)
+        })
     }
 
     fn assert_current(&self) {
@@ -299,7 +300,7 @@ fn furnish(world: &mut World, size: Size) {
         let id = world.zone(&zone).expect("a zone that is there").id.clone();
         for family in Family::ALL {
             let record = json!({
-                "type": family.record_type(),
+                "type": family.record_type().as_str(),
                 "name": name(number, size).as_str(),
                 "content": address(family, 9).to_string(),
             });
@@ -311,8 +312,9 @@ fn furnish(world: &mut World, size: Size) {
 fn settings(size: Size) -> Settings {
     let wanted =
         Wanted { account: AccountName::default(), zone: ZoneHint::Find, options: Options::default() };
-    let keys =
-        (0..size.names).flat_map(|number| Family::ALL.map(|family| Key { name: name(number, size), family }));
+    let keys = (0..size.names).flat_map(|number| {
+        Family::ALL.map(|family| Key { name: name(number, size), kind: family.record_type() })
+    });
     let source = |operator: &str| Source { label: operator.into(), operator: operator.into(), trace: false };
     let sources: Vec<Source> = ["cloudflare", "ipify", "amazon"].map(source).into();
     let budget = Budget { requests: 300, per: Duration::from_secs(300) };

@@ -17,7 +17,7 @@ use stayput::detect::answer;
 use stayput::engine::api::{Answer, Batch, Found, Patch, Post, Request};
 use stayput::engine::failure::Class;
 use stayput::engine::limiter::Limiter;
-use stayput::engine::names::{AccountId, Family, Moment, Name, RecordId, Ttl, ZoneId};
+use stayput::engine::names::{AccountId, Content, Family, Moment, Name, RecordId, Ttl, ZoneId};
 use stayput::engine::settings::Budget;
 use stayput::engine::{Engine, Mode, Start};
 
@@ -49,7 +49,7 @@ pub fn configuration(bytes: &[u8]) {
             }
             for (key, wanted) in &settings.records {
                 assert!(settings.accounts.contains_key(&wanted.account));
-                assert!(settings.sources.contains_key(&key.family), "{key} can never be learned");
+                assert!(settings.sources.contains_key(&key.kind.family()), "{key} can never be learned");
             }
         }
         Err(mistakes) => {
@@ -215,7 +215,7 @@ fn requests() -> [Request; 8] {
     let patch = Patch {
         id: record("2"),
         name: name(),
-        content: [25, 1, 1, 1].into(),
+        content: Content::A([25, 1, 1, 1].into()),
         proxied: None,
         ttl: None,
         comment: None,
@@ -223,7 +223,7 @@ fn requests() -> [Request; 8] {
     };
     let post = Post {
         name: name(),
-        content: [0x2a01, 1, 0, 0, 0, 0, 0, 1].into(),
+        content: Content::Aaaa([0x2a01, 1, 0, 0, 0, 0, 0, 1].into()),
         proxied: false,
         ttl: Ttl::Auto,
         comment: "stayput".into(),

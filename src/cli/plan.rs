@@ -271,7 +271,7 @@ struct Changed<'a> {
 
 #[derive(Serialize)]
 struct Shown<'a> {
-    content: std::net::IpAddr,
+    content: String,
     proxied: bool,
     ttl: u32,
     comment: Option<&'a str>,
@@ -303,7 +303,7 @@ impl Changed<'_> {
         Changed {
             zone: &change.zone,
             name: change.key.name.as_str(),
-            kind: change.key.family.record_type(),
+            kind: change.key.kind.as_str(),
             action: match change.action {
                 Action::Create => "create",
                 Action::Update => "update",
@@ -319,7 +319,7 @@ impl Changed<'_> {
 impl Shown<'_> {
     fn of(shape: &Shape) -> Shown<'_> {
         Shown {
-            content: shape.content,
+            content: shape.content.to_string(),
             proxied: shape.proxied,
             ttl: shape.ttl.to_api(),
             comment: shape.comment.as_deref(),
@@ -330,22 +330,22 @@ impl Shown<'_> {
 
 impl Blocked<'_> {
     fn of(record: &BlockedRecord) -> Blocked<'_> {
-        Blocked { name: record.key.name.as_str(), kind: record.key.family.record_type(), why: &record.why }
+        Blocked { name: record.key.name.as_str(), kind: record.key.kind.as_str(), why: &record.why }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::names::{Family, Key, Name, RecordId, Ttl};
+    use crate::engine::names::{Content, Key, Name, RecordId, RecordType, Ttl};
 
     fn key(name: &str) -> Key {
-        Key { name: Name::parse(name).unwrap(), family: Family::V4 }
+        Key { name: Name::parse(name).unwrap(), kind: RecordType::A }
     }
 
     fn shape(last: u8) -> Shape {
         Shape {
-            content: [203, 0, 113, last].into(),
+            content: Content::A([203, 0, 113, last].into()),
             proxied: false,
             ttl: Ttl::Auto,
             comment: Some("stayput".into()),
@@ -376,7 +376,7 @@ mod tests {
         Record {
             id: RecordId::parse(&"a".repeat(32)).unwrap(),
             name: Name::parse("old.example.com").unwrap(),
-            content: [203, 0, 113, 9].into(),
+            content: Content::A([203, 0, 113, 9].into()),
             proxied: false,
             ttl: Ttl::Auto,
             comment: Some("stayput".into()),

@@ -229,8 +229,8 @@ fn write_record(text: &mut String, record: &Record, (widest, look): (usize, Look
         RecordState::Blocked => ("blocked", Tone::Bad),
         RecordState::Unknown => ("unknown", Tone::Notable),
     };
-    let mut content = record.content.map_or_else(|| "-".to_owned(), |content| content.to_string());
-    if let Some(wanted) = record.wanted.filter(|wanted| Some(*wanted) != record.content) {
+    let mut content = record.content.clone().unwrap_or_else(|| "-".to_owned());
+    if let Some(wanted) = record.wanted.as_ref().filter(|wanted| Some(*wanted) != record.content.as_ref()) {
         let _infallible = write!(content, " → {wanted}");
     }
     // Painted after it is padded: the terminal does not count a colour's characters, the padding does.

@@ -6,7 +6,6 @@
 //! unknown: HTTP, what a refusal means.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Deserialize;
 use serde::de::value::MapDeserializer;
@@ -16,7 +15,7 @@ use serde_json::value::RawValue;
 use super::excerpt;
 use crate::engine::api::{Listed, TokenStatus, Written, ZoneInfo};
 use crate::engine::failure::ApiError;
-use crate::engine::names::{AccountId, Family, Name, Record, RecordId, Ttl, ZoneId};
+use crate::engine::names::{AccountId, Content, Name, Record, RecordId, RecordType, Ttl, ZoneId};
 
 /// Errors of one answer that are kept.
 const MOST_ERRORS: usize = 20;
@@ -198,53 +197,50 @@ struct Meta<'a> {
 impl RawRecord<'_> {
     /// The record, unless it is of a type that does not matter here.
     pub fn listed(&self) -> Option<Listed> {
-        let kind = self.kind.text().unwrap_or_default();
-        let family = Family::of_record_type(&kind);
-        let is = |known: &str| kind.eq_ignore_ascii_case(known);
-        if !(family.is_some() || is("CNAME") || is("NS") || kind.is_empty()) {
+        let text = self.kind.text().unwrap_or_default();
+        let kind = RecordType::parse(&text);
+        let is_in_the_way = RecordType::ALL.into_iter().any(|kept| kept.excludes(&text));
+        let delegates = text.eq_ignore_ascii_case("NS");
+        if !(kind.is_some() || is_in_the_way || delegates || text.is_empty()) {
             return None;
         }
         let name = Name::parse(&self.name.text()?).ok()?;
-        if is("CNAME") {
-            return Some(Listed::Alias(name));
+        if is_in_the_way {
+            return Some(Listed::Other(name, text.to_ascii_uppercase().into()));
         }
-        if is("NS") {
+        if delegates {
             let server = self.content.text().map(|server| excerpt::clean(&server, MOST_MESSAGE));
             let server = server.filter(|server| !server.is_empty());
             return Some(Listed::Delegation(name, server.map_or("another server".into(), Into::into)));
         }
-        let Some(record) = family.and_then(|family| self.address(family).ok()) else {
+        let Some(record) = kind.and_then(|kind| self.record(kind).ok()) else {
             let id = self.id.text().and_then(|id| RecordId::parse(&id));
             return Some(Listed::Unreadable(name, id.map_or("".into(), |id| id.as_str().into())));
         };
         let meta: Meta<'_> = self.meta.object();
         Some(match meta.read_only.flag() {
             Some(true) => Listed::Managed(record, meta.manager()),
-            _ => Listed::Address(record),
+            _ => Listed::Record(record),
         })
     }
 
-    /// The A or AAAA record that a write must answer with.
+    /// The record that a write must answer with.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn written(&self) -> Result<Record, &'static str> {
-        let family = self.kind.text().and_then(|kind| Family::of_record_type(&kind));
-        self.address(family.ok_or("a record is of another type than was written")?)
+        let kind = self.kind.text().and_then(|kind| RecordType::parse(&kind));
+        self.record(kind.ok_or("a record is of another type than was written")?)
     }
 
-    fn address(&self, family: Family) -> Result<Record, &'static str> {
+    fn record(&self, kind: RecordType) -> Result<Record, &'static str> {
         let id = self.id.text().and_then(|id| RecordId::parse(&id));
         let name = self.name.text().and_then(|name| Name::parse(&name).ok());
-        let content = self.content.text().unwrap_or_default();
-        let content = match family {
-            Family::V4 => content.parse::<Ipv4Addr>().map(IpAddr::V4),
-            Family::V6 => content.parse::<Ipv6Addr>().map(IpAddr::V6),
-        };
+        let content = Content::parse(kind, &self.content.text().unwrap_or_default());
         Ok(Record {
             id: id.ok_or("an address record has no proper id")?,
             name: name.ok_or("an address record has no proper name")?,
-            content: content.map_err(|_| "an address record's content is no address")?,
+            content: content.ok_or("an address record's content is no address")?,
             ttl: Ttl::from_api(self.ttl.number().unwrap_or(1)),
             proxied: self.proxied.flag().unwrap_or(false),
             comment: self.comment.text().filter(|c| !c.is_empty()).map(Into::into),

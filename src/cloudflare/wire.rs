@@ -3,16 +3,15 @@
 //! Nothing here touches a socket, so that the same code serves the real client, the simulation and
 //! the fuzzer. Deliberately unknown: credentials, the base URL, when to ask again.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::shapes::{Envelope, Lenient, NoEnvelope, RawRecord, RawToken, RawWritten, RawZone};
 use super::{excerpt, headers, lists, shapes, verdict};
 use crate::engine::api::{Answer, Batch, Found, Patch, Post, Request, Written, ZONES_PER_PAGE};
 use crate::engine::failure::{ApiError, Class, Failure};
-use crate::engine::names::{Family, Name, RecordId, Ttl};
+use crate::engine::names::{Content, Name, RecordId, Ttl};
 
 /// A request as HTTP sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,10 +203,10 @@ fn answers(written: &Written, batch: &Batch) -> bool {
         items.sort_unstable();
         items
     }
-    let patched = written.patched.iter().map(|r| (&r.id, &r.name, r.content));
-    let patches = batch.patches.iter().map(|p| (&p.id, &p.name, p.content));
-    let posted = written.posted.iter().map(|r| (&r.name, r.content));
-    let posts = batch.posts.iter().map(|p| (&p.name, p.content));
+    let patched = written.patched.iter().map(|r| (&r.id, &r.name, &r.content));
+    let patches = batch.patches.iter().map(|p| (&p.id, &p.name, &p.content));
+    let posted = written.posted.iter().map(|r| (&r.name, &r.content));
+    let posts = batch.posts.iter().map(|p| (&p.name, &p.content));
     sorted(written.deleted.iter()) == sorted(batch.deletes.iter())
         && sorted(patched) == sorted(patches)
         && sorted(posted) == sorted(posts)
@@ -236,7 +235,8 @@ struct RecordBody<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     name: &'a str,
-    content: IpAddr,
+    #[serde(serialize_with = "as_text")]
+    content: &'a Content,
     #[serde(skip_serializing_if = "Option::is_none")]
     ttl: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -245,6 +245,10 @@ struct RecordBody<'a> {
     comment: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tags: Option<&'a [Box<str>]>,
+}
+
+fn as_text<S: Serializer>(content: &Content, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(content)
 }
 
 fn batch_body(batch: &Batch) -> String {
@@ -261,9 +265,9 @@ fn batch_body(batch: &Batch) -> String {
 fn patch_body(patch: &Patch) -> RecordBody<'_> {
     RecordBody {
         id: Some(patch.id.as_str()),
-        kind: Family::of(patch.content).record_type(),
+        kind: patch.content.kind().as_str(),
         name: patch.name.as_str(),
-        content: patch.content,
+        content: &patch.content,
         ttl: patch.ttl.map(Ttl::to_api),
         proxied: patch.proxied,
         comment: patch.comment.as_deref(),
@@ -274,9 +278,9 @@ fn patch_body(patch: &Patch) -> RecordBody<'_> {
 fn post_body(post: &Post) -> RecordBody<'_> {
     RecordBody {
         id: None,
-        kind: Family::of(post.content).record_type(),
+        kind: post.content.kind().as_str(),
         name: post.name.as_str(),
-        content: post.content,
+        content: &post.content,
         ttl: Some(post.ttl.to_api()),
         proxied: Some(post.proxied),
         comment: Some(&*post.comment).filter(|comment| !comment.is_empty()),

@@ -8,7 +8,7 @@ use super::conceal::looks_secret;
 use super::keys::{self, Key, Place};
 use super::mistake::{Findings, Grade, Span, quote};
 use super::section::{self, Section, Text, Value};
-use crate::engine::names::{BadName, Family, Key as RecordKey, Name, Ttl, ZoneId};
+use crate::engine::names::{BadName, Family, Key as RecordKey, Name, RecordType, Ttl, ZoneId};
 use crate::engine::settings::{AccountName, Beside, Options, Wanted, ZoneHint};
 
 /// What the rest of the file says that concerns records.
@@ -60,7 +60,7 @@ impl Found {
     fn add(&mut self, findings: &mut Findings<'_>, name: (Name, Text), families: &[Family], wanted: &Wanted) {
         let (name, text) = name;
         for family in families {
-            let key = RecordKey { name: name.clone(), family: *family };
+            let key = RecordKey { name: name.clone(), kind: family.record_type() };
             if let Some(first) = self.places.get(&key) {
                 let line = findings.line_of(&first.at);
                 let what = format!(
@@ -143,7 +143,7 @@ fn types(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<'
 
 fn one_type(findings: &mut Findings<'_>, text: &Text, context: &Context<'_>) -> Option<Family> {
     let at = text.at.clone();
-    let Some(family) = Family::of_record_type(text.text.trim()) else {
+    let Some(kind) = RecordType::parse(text.text.trim()) else {
         let what = format!("stayput keeps A and AAAA records, not {}", quote(text.text.trim()));
         let remedy = match text.text.trim().eq_ignore_ascii_case("CNAME") {
             true => "make the CNAME in the dashboard, and point it to a name that is kept here",
@@ -151,11 +151,11 @@ fn one_type(findings: &mut Findings<'_>, text: &Text, context: &Context<'_>) -> 
         };
         return findings.reject(at, what, remedy);
     };
+    let family = kind.family();
     if !context.families.contains(&family) {
         let key = family.key();
-        let what =
-            format!("{} needs {family}, which {key} = [] in [address] turns off", family.record_type());
-        let remedy = format!("take {} out here, or the line {key} = [] there", family.record_type());
+        let what = format!("{kind} needs {family}, which {key} = [] in [address] turns off");
+        let remedy = format!("take {kind} out here, or the line {key} = [] there");
         findings.note(Grade::Missing, Some(at), what, remedy);
         return None;
     }

@@ -72,10 +72,10 @@ pub struct Record {
     /// How it is.
     #[serde(with = "State")]
     pub state: RecordState,
-    /// The address in the zone, if it is known.
-    pub content: Option<IpAddr>,
-    /// The address that is wanted there, if it is known.
-    pub wanted: Option<IpAddr>,
+    /// What the zone holds, if it is known.
+    pub content: Option<String>,
+    /// What is wanted there, if it is known.
+    pub wanted: Option<String>,
     /// Since when it has been so, if that is known.
     pub since: Option<Stamp>,
     /// Why it is not current, or what is odd about it. A trouble is named here and told in full in
@@ -228,10 +228,10 @@ impl Record {
         let named = |why: String| if told.contains(&*why) { name_of(&why).to_owned() } else { why };
         Record {
             name: record.key.name.to_string(),
-            kind: record.key.family.record_type().to_owned(),
+            kind: record.key.kind.as_str().to_owned(),
             state: record.state,
-            content: record.content,
-            wanted: record.wanted,
+            content: record.content.map(|content| content.to_string()),
+            wanted: record.wanted.map(|wanted| wanted.to_string()),
             since: record.since.map(|since| Stamp(clocks.to_wall(since))),
             why: record.why.map(named),
         }
@@ -275,7 +275,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    use crate::engine::names::{Key, Name};
+    use crate::engine::names::{Content, Key, Name, RecordType};
 
     fn status() -> Status {
         let at = Moment::from_millis;
@@ -285,10 +285,10 @@ mod tests {
             sources: vec!["ipify".into(), "amazon".into()],
         };
         let record = |name: &str, state, why: Option<&str>| RecordStatus {
-            key: Key { name: Name::parse(name).unwrap(), family: Family::V4 },
+            key: Key { name: Name::parse(name).unwrap(), kind: RecordType::A },
             state,
-            content: Some([93, 184, 216, 34].into()),
-            wanted: Some([93, 184, 216, 34].into()),
+            content: Some(Content::A([93, 184, 216, 34].into())),
+            wanted: Some(Content::A([93, 184, 216, 34].into())),
             since: why.map(|_| at(3_000)),
             why: why.map(str::to_owned),
         };

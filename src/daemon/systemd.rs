@@ -202,7 +202,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::SystemTime;
 
-    use crate::engine::names::{Family, Key, Name};
+    use crate::engine::names::{Family, Key, Name, RecordType};
     use crate::engine::{AddressStatus, RecordStatus};
 
     fn told(socket: &UnixDatagram) -> Vec<String> {
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn the_status_line_says_what_is_and_what_comes() {
         let record = |state| RecordStatus {
-            key: Key { name: Name::parse("home.example.com").unwrap(), family: Family::V4 },
+            key: Key { name: Name::parse("home.example.com").unwrap(), kind: RecordType::A },
             state,
             content: None,
             wanted: None,

@@ -2,11 +2,10 @@
 //!
 //! Deliberately unknown: paths, methods, JSON; `cloudflare` turns these values into HTTP and back.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::failure::Failure;
-use super::names::{AccountId, Name, Record, RecordId, Ttl, ZoneId};
+use super::names::{AccountId, Content, Name, Record, RecordId, Ttl, ZoneId};
 
 /// Zones on a page: the most that Cloudflare allows.
 /// Source: the API's OpenAPI document, `GET /zones`, `per_page`.
@@ -99,8 +98,8 @@ pub struct Patch {
     pub id: RecordId,
     /// Its name, which does not change; sent because the API's schema wants it.
     pub name: Name,
-    /// The address that it has or is to have; its family is the type. Always sent.
-    pub content: IpAddr,
+    /// What it holds or is to hold. Always sent.
+    pub content: Content,
     /// Whether it is to be proxied.
     pub proxied: Option<bool>,
     /// Its TTL.
@@ -116,8 +115,8 @@ pub struct Patch {
 pub struct Post {
     /// Its name.
     pub name: Name,
-    /// Its address; the family is the type.
-    pub content: IpAddr,
+    /// What it holds.
+    pub content: Content,
     /// Whether it is proxied.
     pub proxied: bool,
     /// Its TTL.
@@ -193,13 +192,13 @@ pub struct Page<T> {
 /// An entry of a list of records that matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listed {
-    /// An A or AAAA record.
-    Address(Record),
-    /// A CNAME at this name: it excludes A and AAAA.
-    Alias(Name),
+    /// A record of a type that is kept.
+    Record(Record),
+    /// A record at this name of a type that excludes one that is kept.
+    Other(Name, Box<str>),
     /// An NS record: this name is delegated to that server, and so is all that lies below it.
     Delegation(Name, Box<str>),
-    /// An A or AAAA record that a Cloudflare product manages (`meta.read_only`), with the product's
+    /// A record of a type that is kept, which a Cloudflare product manages (`meta.read_only`), with the product's
     /// name where the answer says it: never ours, and never to be changed.
     Managed(Record, Option<Box<str>>),
     /// An entry at this name that cannot be read; its identifier, as far as there is one.

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::{Listed, Written};
 use super::diff::OwnerMark;
-use super::names::{Family, Key, Name, Record, RecordId};
+use super::names::{Key, Name, Record, RecordId, RecordType};
 
 /// What Cloudflare said about the names that are ours to care about, in one zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ZoneCache {
     /// The names that it covers: what is not in it does not exist.
     pub names: BTreeSet<Name>,
-    /// A and AAAA records of those names.
+    /// Records of those names, of the types that are kept.
     pub records: BTreeMap<RecordId, Record>,
     /// What makes a record at a name useless or impossible; a delegation also stands for what lies below.
     pub blocks: BTreeMap<Name, Block>,
@@ -36,11 +36,11 @@ pub enum Claim {
     Adopted,
 }
 
-/// What stands in the way of A and AAAA records at a name.
+/// What stands in the way of records at a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Block {
-    /// A CNAME record.
-    Alias,
+    /// A record of this type, which excludes others.
+    Other(Box<str>),
     /// The name is delegated to this server.
     Delegated(Box<str>),
     /// A Cloudflare product manages the name's records; its name, where it is known.
@@ -97,12 +97,12 @@ impl ZoneCache {
         let mut records = Vec::new();
         for entry in entries {
             match entry {
-                Listed::Address(mut record) if copy.names.contains(&record.name) => {
+                Listed::Record(mut record) if copy.names.contains(&record.name) => {
                     copy.share_name(&mut record);
                     records.push((record.id.clone(), record));
                 }
-                Listed::Alias(name) if copy.names.contains(&name) => {
-                    copy.blocks.insert(name, Block::Alias);
+                Listed::Other(name, kind) if copy.names.contains(&name) => {
+                    copy.blocks.insert(name, Block::Other(kind));
                 }
                 Listed::Managed(record, product) if copy.names.contains(&record.name) => {
                     copy.blocks.insert(record.name, Block::Managed(product));
@@ -195,11 +195,10 @@ impl ZoneCache {
         }
     }
 
-    /// Our records of a family.
-    pub fn ours_of(&self, family: Family) -> impl Iterator<Item = &Record> {
-        let ours = move |record: &&Record| {
-            Family::of(record.content) == family && self.ours.contains_key(&record.id)
-        };
+    /// Our records of a type.
+    pub fn ours_of(&self, kind: RecordType) -> impl Iterator<Item = &Record> {
+        let ours =
+            move |record: &&Record| record.content.kind() == kind && self.ours.contains_key(&record.id);
         self.records.values().filter(ours)
     }
 

@@ -5,22 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::IpAddr;
 
 use super::api::{Batch, Patch, Post};
 use super::cache::{Block, ZoneCache};
-use super::names::{Key, Name, Record, RecordId, Ttl};
+use super::names::{Content, Key, Name, Record, RecordId, Ttl};
 use super::settings::{Beside, Options};
 
 /// What is wanted of one name and type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Goal {
     /// Nothing is known: hands off.
     Leave,
     /// Our records are to go.
     Gone,
-    /// This address.
-    At(IpAddr),
+    /// This content.
+    At(Content),
 }
 
 /// The words in a comment by which we, and other tools, know our records.
@@ -96,8 +95,8 @@ enum Owner {
 /// Why a name and type is left alone although something is wanted of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// There is a CNAME of this name.
-    Alias,
+    /// There is a record of this type, which excludes others.
+    Other(Box<str>),
     /// This name, or one above it, is delegated to that server.
     Delegated(Name, Box<str>),
     /// A Cloudflare product manages the name's records.
@@ -105,29 +104,32 @@ pub enum Obstacle {
     /// An entry at this name cannot be read; its identifier.
     Unreadable(Box<str>),
     /// Several records, and none is marked as ours or has our address.
-    Several(Vec<IpAddr>),
+    Several(Vec<Content>),
     /// The only record belongs to another instance; its mark, and whether it is ours without `owner`.
     Theirs(Box<str>),
     /// The only record was ours until its mark was taken away.
-    Released(IpAddr),
+    Released(Content),
 }
 
 impl Obstacle {
-    fn of(at: &Name, block: &Block) -> Obstacle {
-        match block {
-            Block::Alias => Obstacle::Alias,
+    /// What a block at `at` means for records of a name and type.
+    fn of(key: &Key, at: &Name, block: &Block) -> Option<Obstacle> {
+        Some(match block {
+            Block::Other(kind) if !key.kind.excludes(kind) => return None,
+            Block::Other(kind) => Obstacle::Other(kind.clone()),
             Block::Delegated(server) => Obstacle::Delegated(at.clone(), server.clone()),
             Block::Managed(product) => Obstacle::Managed(product.clone()),
             Block::Unreadable(id) => Obstacle::Unreadable(id.clone()),
-        }
+        })
     }
 }
 
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Obstacle::Alias => f.write_str(
-                "a CNAME record of this name is in the way; delete it in the dashboard, or take the name out of the configuration",
+            Obstacle::Other(kind) => write!(
+                f,
+                "a {kind} record of this name is in the way; delete it in the dashboard, or take the name out of the configuration"
             ),
             Obstacle::Delegated(at, server) => write!(
                 f,
@@ -190,11 +192,11 @@ pub enum Step {
 }
 
 impl Step {
-    /// The address that it writes.
-    pub fn content(&self) -> Option<IpAddr> {
+    /// What it writes.
+    pub fn content(&self) -> Option<&Content> {
         match self {
-            Step::Patch(patch) => Some(patch.content),
-            Step::Post(post) => Some(post.content),
+            Step::Patch(patch) => Some(&patch.content),
+            Step::Post(post) => Some(&post.content),
             Step::Delete(_) => None,
         }
     }
@@ -383,7 +385,7 @@ pub fn difference<'a>(
         match goal {
             Goal::Leave => {}
             Goal::Gone => place.clear(&mut difference),
-            Goal::At(address) => place.settle(address, &mut difference),
+            Goal::At(content) => place.settle(&content, &mut difference),
         }
     }
     let rank = |operation: &Operation| match operation.step {
@@ -433,21 +435,22 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn settle(&self, address: IpAddr, difference: &mut Difference) {
-        if let Some((at, block)) = self.copy.block(&self.key.name) {
-            difference.obstacles.insert(self.key.clone(), Obstacle::of(at, block));
+    fn settle(&self, content: &Content, difference: &mut Difference) {
+        let block = self.copy.block(&self.key.name);
+        if let Some(obstacle) = block.and_then(|(at, block)| Obstacle::of(self.key, at, block)) {
+            difference.obstacles.insert(self.key.clone(), obstacle);
             return;
         }
         let before = difference.operations.len();
         let settled = match self.options.beside {
             Beside::Nobody => {
-                self.take_all(address, difference);
+                self.take_all(content, difference);
                 Ok(())
             }
             Beside::Tolerated | Beside::Others => match self.only(Owner::Ours).as_slice() {
-                [] => self.begin(address, difference),
+                [] => self.begin(content, difference),
                 ours => {
-                    self.keep(ours, address, difference);
+                    self.keep(ours, content, difference);
                     Ok(())
                 }
             },
@@ -460,12 +463,12 @@ impl<'a> Place<'a> {
     }
 
     /// `exclusive`: one record with our address, whosever it was, and nothing else.
-    fn take_all(&self, address: IpAddr, difference: &mut Difference) {
-        let rank = |record: &&&Record| (record.content != address, self.whose(record), record.id.clone());
+    fn take_all(&self, content: &Content, difference: &mut Difference) {
+        let rank = |record: &&&Record| (record.content != *content, self.whose(record), record.id.clone());
         let keeper = self.records.iter().min_by_key(rank);
         match keeper {
-            Some(keeper) => self.take(keeper, address, difference),
-            None => self.post(address, difference),
+            Some(keeper) => self.take(keeper, content, difference),
+            None => self.post(content, difference),
         }
         for record in self.records.iter().filter(|record| keeper.is_some_and(|keeper| keeper.id != record.id))
         {
@@ -475,11 +478,11 @@ impl<'a> Place<'a> {
 
     /// One of ours gets the address; further ones of ours go. Where a record that is not ours has the
     /// address already, all of ours go, because Cloudflare refuses a second one with it (81058).
-    fn keep(&self, ours: &[&Record], address: IpAddr, difference: &mut Difference) {
-        let with_address = ours.iter().find(|record| record.content == address);
-        let keeper = with_address.or_else(|| ours.first().filter(|_| !self.is_held(address, difference)));
+    fn keep(&self, ours: &[&Record], content: &Content, difference: &mut Difference) {
+        let ready = ours.iter().find(|record| record.content == *content);
+        let keeper = ready.or_else(|| ours.first().filter(|_| !self.is_held(content, difference)));
         if let Some(keeper) = keeper {
-            self.patch(keeper, address, difference);
+            self.patch(keeper, content, difference);
         }
         for record in ours.iter().filter(|record| keeper.is_none_or(|keeper| keeper.id != record.id)) {
             self.delete(record, difference);
@@ -487,8 +490,8 @@ impl<'a> Place<'a> {
     }
 
     /// Whether a record that is not ours has the address; it never becomes ours then.
-    fn is_held(&self, address: IpAddr, difference: &mut Difference) -> bool {
-        let holders: Vec<_> = self.records.iter().filter(|record| record.content == address).collect();
+    fn is_held(&self, content: &Content, difference: &mut Difference) -> bool {
+        let holders: Vec<_> = self.records.iter().filter(|record| record.content == *content).collect();
         difference.foreign.extend(holders.iter().map(|record| record.id.clone()));
         if !holders.is_empty() {
             difference.held_by_others.insert(self.key.clone());
@@ -497,57 +500,57 @@ impl<'a> Place<'a> {
     }
 
     /// There is no record of ours yet.
-    fn begin(&self, address: IpAddr, difference: &mut Difference) -> Result<(), Obstacle> {
+    fn begin(&self, content: &Content, difference: &mut Difference) -> Result<(), Obstacle> {
         let stood_beside_ours = self.records.iter().any(|record| self.copy.foreign.contains(&record.id));
         let shared = self.options.beside == Beside::Others;
-        let ready = self.records.iter().find(|record| record.content == address);
+        let ready = self.records.iter().find(|record| record.content == *content);
         match (ready, self.records) {
             (Some(record), _) if self.whose(record) == Owner::Unmarked && !stood_beside_ours => {
-                self.take(record, address, difference);
+                self.take(record, content, difference);
             }
             (Some(record), _) if self.whose(record) == Owner::Theirs => {
                 difference.held_by_others.insert(self.key.clone());
             }
             (Some(_), _) if stood_beside_ours => {
-                self.is_held(address, difference);
+                self.is_held(content, difference);
             }
-            (None, []) => self.post(address, difference),
-            (None, _) if shared || stood_beside_ours => self.post(address, difference),
+            (None, []) => self.post(content, difference),
+            (None, _) if shared || stood_beside_ours => self.post(content, difference),
             (None, [record]) if self.whose(record) == Owner::Unmarked => {
-                self.take(record, address, difference);
+                self.take(record, content, difference);
             }
             (_, [record]) => {
                 return Err(match record.mark() {
                     Some(mark) => Obstacle::Theirs(mark.into()),
-                    None => Obstacle::Released(record.content),
+                    None => Obstacle::Released(record.content.clone()),
                 });
             }
             (_, several) => {
-                return Err(Obstacle::Several(several.iter().map(|record| record.content).collect()));
+                return Err(Obstacle::Several(several.iter().map(|record| record.content.clone()).collect()));
             }
         }
         Ok(())
     }
 
     /// Makes a record ours, if it is not, and gives it the address.
-    fn take(&self, record: &Record, address: IpAddr, difference: &mut Difference) {
+    fn take(&self, record: &Record, content: &Content, difference: &mut Difference) {
         if self.whose(record) == Owner::Unmarked {
             difference.adopt.insert(record.id.clone());
         }
-        self.patch(record, address, difference);
+        self.patch(record, content, difference);
     }
 
-    fn patch(&self, record: &Record, address: IpAddr, difference: &mut Difference) {
+    fn patch(&self, record: &Record, content: &Content, difference: &mut Difference) {
         let patch = Patch {
             id: record.id.clone(),
             name: record.name.clone(),
-            content: address,
+            content: content.clone(),
             proxied: self.options.proxied.filter(|proxied| *proxied != record.proxied),
             ttl: self.ttl_for(record),
             comment: self.comment_for(record),
             tags: self.tags_for(record),
         };
-        let changes = address != record.content
+        let changes = *content != record.content
             || patch.proxied.is_some()
             || patch.ttl.is_some()
             || patch.comment.is_some()
@@ -585,11 +588,11 @@ impl<'a> Place<'a> {
         (folded(wanted) != folded(&record.tags)).then(|| wanted.clone())
     }
 
-    fn post(&self, address: IpAddr, difference: &mut Difference) {
+    fn post(&self, content: &Content, difference: &mut Difference) {
         let proxied = self.options.proxied.unwrap_or(false);
         let post = Post {
             name: self.key.name.clone(),
-            content: address,
+            content: content.clone(),
             proxied,
             ttl: self.options.ttl.filter(|_| !proxied).unwrap_or(Ttl::Auto),
             comment: self.mark.added_to(self.options.comment.as_deref()),

@@ -294,7 +294,7 @@ impl Engine {
     /// Takes over settings; families whose sources changed are looked at anew at `first`.
     fn apply(&mut self, mut settings: Settings, first: Moment) {
         // A family that no record is of is of no interest.
-        let wanted: BTreeSet<Family> = settings.records.keys().map(|key| key.family).collect();
+        let wanted: BTreeSet<Family> = settings.records.keys().map(|key| key.kind.family()).collect();
         settings.sources.retain(|family, _| wanted.contains(family));
         if settings.tunnel == Tunnel::Allow {
             settings.sources.values_mut().flatten().for_each(|source| source.trace = false);
@@ -413,9 +413,9 @@ impl Engine {
             };
         }
         // What was believed before a restart is not published anew before a source has said it again.
-        let confirmed = self.confirmed.contains(&key.family);
-        let believed = self.watches.get(&key.family).and_then(Watch::believed).filter(|_| confirmed);
-        believed.map_or(Goal::Leave, |believed| Goal::At(believed.address))
+        let confirmed = self.confirmed.contains(&key.kind.family());
+        let believed = self.watches.get(&key.kind.family()).and_then(Watch::believed).filter(|_| confirmed);
+        believed.map_or(Goal::Leave, |believed| Goal::At(believed.address.into()))
     }
 
     fn compare_all(&mut self, now: Moment) {
@@ -627,7 +627,7 @@ impl Engine {
         if !self.said_settled && self.start.mode != Mode::Plan && self.is_quiet(now) {
             self.said_settled = true;
             let mut states = self.states();
-            states.retain(|key, _| !self.is_without(key.family));
+            states.retain(|key, _| !self.is_without(key.kind.family()));
             let current = states.values().filter(|(state, _)| *state == RecordState::Current).count();
             let requests = self.accounts.values().map(|account| account.budget(None, now).requests).sum();
             self.alerts.say(Notice::Settled { current, all: states.len(), requests });

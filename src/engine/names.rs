@@ -4,11 +4,11 @@
 //! is valid: text is parsed once, here. Deliberately unknown: where a value came from, JSON, TOML.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An address family, and so the type of the record that carries it.
+/// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// IPv4, published in A records.
@@ -21,11 +21,11 @@ impl Family {
     /// Both families, in the order in which they are shown.
     pub const ALL: [Family; 2] = [Family::V4, Family::V6];
 
-    /// The record type: `A` or `AAAA`.
-    pub fn record_type(self) -> &'static str {
+    /// The type of the records that carry its addresses.
+    pub fn record_type(self) -> RecordType {
         match self {
-            Family::V4 => "A",
-            Family::V6 => "AAAA",
+            Family::V4 => RecordType::A,
+            Family::V6 => RecordType::Aaaa,
         }
     }
 
@@ -35,11 +35,6 @@ impl Family {
             Family::V4 => "ipv4",
             Family::V6 => "ipv6",
         }
-    }
-
-    /// The family whose records are of type `text`, if it is `A` or `AAAA` (in any case).
-    pub fn of_record_type(text: &str) -> Option<Family> {
-        Family::ALL.into_iter().find(|family| family.record_type().eq_ignore_ascii_case(text))
     }
 
     /// The family of an address. An IPv4-mapped IPv6 address is IPv6: nothing is converted silently.
@@ -57,6 +52,127 @@ impl fmt::Display for Family {
             Family::V4 => "IPv4",
             Family::V6 => "IPv6",
         })
+    }
+}
+
+/// The type of a record that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RecordType {
+    /// An IPv4 address.
+    A,
+    /// An IPv6 address.
+    Aaaa,
+}
+
+impl RecordType {
+    /// Every type, in the order in which they are shown.
+    pub const ALL: [RecordType; 2] = [RecordType::A, RecordType::Aaaa];
+
+    /// The type's name in DNS and in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RecordType::A => "A",
+            RecordType::Aaaa => "AAAA",
+        }
+    }
+
+    /// The type of this name, in any case.
+    pub fn parse(text: &str) -> Option<RecordType> {
+        RecordType::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// The family whose addresses it carries.
+    pub fn family(self) -> Family {
+        match self {
+            RecordType::A => Family::V4,
+            RecordType::Aaaa => Family::V6,
+        }
+    }
+
+    /// Whether no record of this type can be made where there is one of type `other`.
+    /// Source: RFC 1034, section 3.6.2.
+    pub fn excludes(self, other: &str) -> bool {
+        match self {
+            RecordType::A | RecordType::Aaaa => other.eq_ignore_ascii_case("CNAME"),
+        }
+    }
+}
+
+impl fmt::Display for RecordType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a record holds, and so its type.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Content {
+    /// An IPv4 address.
+    A(Ipv4Addr),
+    /// An IPv6 address.
+    Aaaa(Ipv6Addr),
+}
+
+impl Content {
+    /// The content of a record of this type, as the API writes it.
+    pub fn parse(kind: RecordType, text: &str) -> Option<Content> {
+        match kind {
+            RecordType::A => text.parse().ok().map(Content::A),
+            RecordType::Aaaa => text.parse().ok().map(Content::Aaaa),
+        }
+    }
+
+    /// The address, if it is one.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Content::A(address) => Some((*address).into()),
+            Content::Aaaa(address) => Some((*address).into()),
+        }
+    }
+
+    /// The type of the record that holds it.
+    pub fn kind(&self) -> RecordType {
+        match self {
+            Content::A(_) => RecordType::A,
+            Content::Aaaa(_) => RecordType::Aaaa,
+        }
+    }
+}
+
+impl From<IpAddr> for Content {
+    fn from(address: IpAddr) -> Content {
+        match address {
+            IpAddr::V4(address) => Content::A(address),
+            IpAddr::V6(address) => Content::Aaaa(address),
+        }
+    }
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Content::A(address) => address.fmt(f),
+            Content::Aaaa(address) => address.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod in_tests {
+    use super::*;
+
+    impl PartialEq<IpAddr> for Content {
+        fn eq(&self, address: &IpAddr) -> bool {
+            *self == Content::from(*address)
+        }
+    }
+
+    impl std::str::FromStr for Content {
+        type Err = std::net::AddrParseError;
+
+        fn from_str(text: &str) -> Result<Content, Self::Err> {
+            text.parse::<IpAddr>().map(Content::from)
+        }
     }
 }
 
@@ -272,15 +388,15 @@ impl fmt::Display for Ttl {
     }
 }
 
-/// An A or AAAA record, as Cloudflare said it is.
+/// A record of a type that is kept, as Cloudflare said it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Its identifier.
     pub id: RecordId,
     /// Its name.
     pub name: Name,
-    /// Its address; the family is the record's type.
-    pub content: IpAddr,
+    /// What it holds.
+    pub content: Content,
     /// Its TTL.
     pub ttl: Ttl,
     /// Whether Cloudflare's proxy answers for it.
@@ -294,7 +410,7 @@ pub struct Record {
 impl Record {
     /// The record's name and type.
     pub fn key(&self) -> Key {
-        Key { name: self.name.clone(), family: Family::of(self.content) }
+        Key { name: self.name.clone(), kind: self.content.kind() }
     }
 }
 
@@ -303,13 +419,13 @@ impl Record {
 pub struct Key {
     /// The name.
     pub name: Name,
-    /// The family, that is, the record type.
-    pub family: Family,
+    /// The type.
+    pub kind: RecordType,
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name, self.family.record_type())
+        write!(f, "{} {}", self.name, self.kind)
     }
 }
 

@@ -432,7 +432,7 @@ impl Zone {
         let goals: Vec<_> = goals.collect();
         for (key, goal, options) in &goals {
             let Some(parked) = self.parked.get_mut(*key) else { continue };
-            let wanted = (*goal, (*options).clone());
+            let wanted = (goal.clone(), (*options).clone());
             let changed = parked.wanted.as_ref().is_some_and(|was| match parked.attributes.any() {
                 true => was.1 != wanted.1,
                 false => *was != wanted,

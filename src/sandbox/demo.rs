@@ -79,9 +79,9 @@ fn likely_zone(name: &Name) -> String {
 
 /// What the zone has of a configured name at first; turn by turn something else.
 fn beginning(world: &World, key: &Key, turn: usize) -> Option<Value> {
-    let stale = other_address(key.family);
-    let right = world.addresses.get(key.family).unwrap_or(stale);
-    let (kind, name) = (key.family.record_type(), key.name.as_str());
+    let stale = other_address(key.kind.family());
+    let right = world.addresses.get(key.kind.family()).unwrap_or(stale);
+    let (kind, name) = (key.kind.as_str(), key.name.as_str());
     match turn % 4 {
         0 => Some(json!({"type": kind, "name": name, "content": stale, "ttl": 300})),
         1 => None,

@@ -96,7 +96,7 @@ fn clear_beside(world: &mut World, zone: &str, key: &Key, but: Option<&str>) {
 
 fn add(world: &mut World, zone: &str, key: &Key, address: IpAddr, comment: Option<&str>) {
     let body = json!({
-        "type": key.family.record_type(),
+        "type": key.kind.as_str(),
         "name": key.name.as_str(),
         "content": address.to_string(),
         "comment": comment,

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use stayput::engine::api::Batch;
-use stayput::engine::names::{Family, Key, Name, Ttl};
+use stayput::engine::names::{Content, Family, Key, Name, RecordType, Ttl};
 use stayput::engine::settings::{Beside, Options, Settings};
 use stayput::engine::{Snapshot, ZoneMemory};
 use stayput::sandbox::{Plan, Record, Zone};
@@ -82,7 +82,7 @@ pub struct Oracle {
     /// Every state that a record ever had, as Cloudflare would have said it.
     history: HashSet<(String, String, u32, bool, Option<String>)>,
     /// The contents that the program was told last.
-    contents: BTreeMap<String, IpAddr>,
+    contents: BTreeMap<String, Content>,
     /// When somebody else last changed anything in a zone.
     edited: BTreeMap<String, Duration>,
 }
@@ -161,7 +161,7 @@ impl Oracle {
             if ids.iter().any(|id| self.lives[id].is_taken()) {
                 continue;
             }
-            let ours = believed.get(&key.family).map(|(address, _)| address.to_string());
+            let ours = believed.get(&key.kind.family()).map(|(address, _)| address.to_string());
             for id in &ids {
                 let life = self.lives.get_mut(id).unwrap();
                 let free = mark_in(life.record.comment.as_deref()).is_none()
@@ -185,14 +185,14 @@ impl Oracle {
         for record in records {
             if let Some(life) = self.lives.get_mut(record.id.as_str()) {
                 life.told.get_or_insert(now);
-                self.contents.insert(record.id.to_string(), record.content);
+                self.contents.insert(record.id.to_string(), record.content.clone());
             }
         }
     }
 
     /// Whether the program was last told of a record that it has this address.
     pub fn has_told(&self, address: IpAddr) -> bool {
-        self.contents.values().any(|content| *content == address)
+        self.contents.values().any(|content| content.address() == Some(address))
     }
 
     /// The process begins anew, and remembers what is on disk.
@@ -260,11 +260,11 @@ impl Oracle {
             self.check_delete_was_known(id.as_str(), write);
         }
         for patch in &write.batch.patches {
-            self.check_content(patch.content, write);
+            self.check_content(&patch.content, write);
         }
         for post in &write.batch.posts {
-            self.check_content(post.content, write);
-            let key = Key { name: post.name.clone(), family: Family::of(post.content) };
+            self.check_content(&post.content, write);
+            let key = Key { name: post.name.clone(), kind: post.content.kind() };
             self.check_nothing_of_ours_is_there(&key, write);
         }
         self.note_shunned(write);
@@ -308,7 +308,7 @@ impl Oracle {
         let since = write.stopped_at.unwrap_or_default();
         assert!(since <= write.list_began, "deleted at the stop, on a list from before it: {life:?}");
         let Some(key) = managed(&life.record, write.settings) else { return };
-        let Some((address, believed_at)) = write.believed.get(&key.family) else { return };
+        let Some((address, believed_at)) = write.believed.get(&key.kind.family()) else { return };
         let stands_for_it = self.at(write.zone, &key).any(|other| {
             other.record.id != id && other.bond.is_none() && other.record.content == address.to_string()
         });
@@ -319,9 +319,10 @@ impl Oracle {
         );
     }
 
-    fn check_content(&self, content: IpAddr, write: &Write<'_>) {
-        let believed = write.believed.get(&Family::of(content)).map(|(address, _)| *address);
-        assert_eq!(Some(content), believed, "an address is sent that nothing confirmed");
+    fn check_content(&self, content: &Content, write: &Write<'_>) {
+        let believed =
+            write.believed.get(&content.kind().family()).map(|(address, _)| Content::from(*address));
+        assert_eq!(Some(content), believed.as_ref(), "an address is sent that nothing confirmed");
     }
 
     /// What is ours is changed, not created a second time.
@@ -339,7 +340,7 @@ impl Oracle {
         let deleted = write.batch.deletes.iter().filter_map(|id| self.lives.get(id.as_str()));
         let keys: BTreeSet<Key> = deleted.filter_map(|life| managed(&life.record, write.settings)).collect();
         for key in keys {
-            let Some((address, _)) = write.believed.get(&key.family) else { continue };
+            let Some((address, _)) = write.believed.get(&key.kind.family()) else { continue };
             let tolerant = write.settings.records[&key].options.beside != Beside::Nobody;
             let goes = |id: &str| write.batch.deletes.iter().any(|deleted| deleted.as_str() == id);
             for (id, life) in &mut self.lives {
@@ -604,7 +605,7 @@ pub fn is_refused_by_the_plan(options: &Options, zone: &Zone) -> bool {
 }
 
 pub fn is_at(record: &Record, key: &Key) -> bool {
-    record.name == key.name.as_str() && record.kind == key.family.record_type()
+    record.name == key.name.as_str() && record.kind == key.kind.as_str()
 }
 
 /// Whether a record hands the name over to other servers.
@@ -619,8 +620,8 @@ fn is_read_only(record: &Record) -> bool {
 }
 
 fn managed(record: &Record, settings: &Settings) -> Option<Key> {
-    let family = Family::of_record_type(&record.kind)?;
-    let key = Key { name: Name::parse(&record.name).ok()?, family };
+    let kind = RecordType::parse(&record.kind)?;
+    let key = Key { name: Name::parse(&record.name).ok()?, kind };
     settings.records.contains_key(&key).then_some(key)
 }
 

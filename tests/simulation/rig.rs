@@ -293,7 +293,7 @@ impl Rig {
     /// A record that is said to be as it should be has our address.
     fn check_well(&self, notice: &Notice) {
         let Notice::Well(Problem::Obstacle(key, _) | Problem::Parked { key, .. }, _) = notice else { return };
-        let believed = self.beliefs.believed.get(&key.family).map(|(address, _)| address.to_string());
+        let believed = self.beliefs.believed.get(&key.kind.family()).map(|(address, _)| address.to_string());
         let is_there = |zone: &Zone| {
             let mut records = zone.records().values();
             records.any(|it| oracle::is_at(it, key) && Some(&it.content) == believed.as_ref())
@@ -312,7 +312,7 @@ impl Rig {
 
     fn believes(&mut self, family: Family, address: IpAddr) {
         self.beliefs.believes(family, address, &self.settings, self.now);
-        let keys = self.settings.records.keys().filter(|key| key.family == family);
+        let keys = self.settings.records.keys().filter(|key| key.kind.family() == family);
         for key in keys {
             self.deadlines.begin(key.clone(), address);
         }
@@ -572,7 +572,7 @@ impl Rig {
         match &answer.outcome {
             Ok(Found::Records(page)) => {
                 let records = page.items.iter().filter_map(|item| match item {
-                    Listed::Address(record) => Some(record),
+                    Listed::Record(record) => Some(record),
                     _ => None,
                 });
                 self.oracle.told(records, self.now);
@@ -860,9 +860,9 @@ impl Rig {
 
     /// What was believed before a restart is not published anew before a source has said it again.
     fn check_confirmed(&self, batch: &Batch) {
-        let patched = batch.patches.iter().map(|patch| patch.content);
-        for content in patched.chain(batch.posts.iter().map(|post| post.content)) {
-            let family = Family::of(content);
+        let patched = batch.patches.iter().map(|patch| &patch.content);
+        for content in patched.chain(batch.posts.iter().map(|post| &post.content)) {
+            let family = content.kind().family();
             assert!(self.beliefs.is_confirmed(family), "{content} is published before a source has said it");
         }
     }
@@ -899,7 +899,7 @@ impl Rig {
     }
 
     fn check_deadline(&mut self, key: &Key, wanted: IpAddr) {
-        let believed = self.beliefs.believed.get(&key.family).map(|(address, _)| *address);
+        let believed = self.beliefs.believed.get(&key.kind.family()).map(|(address, _)| *address);
         let place = place_of(&self.world, key, &self.settings);
         let gone = believed != Some(wanted) || !self.settings.records.contains_key(key);
         if gone || place.is_some_and(|zone| is_there(zone, key, wanted)) {
@@ -960,7 +960,8 @@ impl Rig {
         let names = [EVERYTHING, root, &zone.name, key.name.as_str()];
         let troubled =
             names.iter().any(|name| self.excused.get(*name).is_some_and(|until| *until > self.now));
-        let unknown = self.missing.contains(&key.family) || !self.beliefs.is_confirmed(key.family);
+        let unknown =
+            self.missing.contains(&key.kind.family()) || !self.beliefs.is_confirmed(key.kind.family());
         let lately = |what: &str| self.excused.get(what).is_some_and(|until| *until > self.now);
         let unfound = lately(SEARCH) && !self.traffic.has_listed(&zone.id);
         // What is to be proxied is not created without the proxy.
@@ -1014,7 +1015,7 @@ impl Rig {
     fn check_claims(&self) {
         let status = self.engine.status(moment(self.now));
         for record in status.records.iter().filter(|record| record.state == RecordState::Current) {
-            let Some(content) = record.content.map(|content| content.to_string()) else { continue };
+            let Some(content) = record.content.as_ref().map(|content| content.to_string()) else { continue };
             let holds = |zone: &Zone| {
                 let mut records = zone.records().values();
                 records.any(|it| oracle::is_at(it, &record.key) && it.content == content)
@@ -1035,7 +1036,7 @@ impl Rig {
         let status = self.engine.status(moment(self.now));
         for record in &status.records {
             let options = &self.settings.records[&record.key].options;
-            let address = self.world.addresses.get(record.key.family).unwrap();
+            let address = self.world.addresses.get(record.key.kind.family()).unwrap();
             let Some(zone) = place_of(&self.world, &record.key, &self.settings) else {
                 assert_ne!(record.state, RecordState::Current, "{} is in no zone", record.key);
                 continue;

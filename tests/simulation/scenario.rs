@@ -238,7 +238,7 @@ fn settings(
         for name in names {
             let options = options(owner.is_some(), rng);
             for family in families {
-                let key = Key { name: Name::parse(&name).unwrap(), family: *family };
+                let key = Key { name: Name::parse(&name).unwrap(), kind: family.record_type() };
                 let wanted =
                     Wanted { account: account.clone(), zone: hint.clone(), options: options.clone() };
                 records.insert(key, wanted);
@@ -312,10 +312,13 @@ fn populate(
         let comments =
             [None, None, Some("stayput"), Some("stayput/attic"), Some(OTHER_MARK), Some("by hand")];
         for number in 0..[0, 0, 1, 1, 1, 1, 2, 3][rng.usize(..8)] {
-            let content =
-                if rng.u8(0..4) == 0 { home(key.family, 0) } else { foreign(key.family, 10 + number) };
+            let content = if rng.u8(0..4) == 0 {
+                home(key.kind.family(), 0)
+            } else {
+                foreign(key.kind.family(), 10 + number)
+            };
             let body = json!({
-                "type": key.family.record_type(),
+                "type": key.kind.as_str(),
                 "name": key.name.as_str(),
                 "content": content.to_string(),
                 "proxied": rng.u8(0..4) == 0,

@@ -176,7 +176,7 @@ impl Stage<'_> {
             let key = self.key(rng);
             let deed = match rng.u8(0..4) {
                 0 => Deed::Delete,
-                1 => Deed::Content(foreign(key.family, 50)),
+                1 => Deed::Content(foreign(key.kind.family(), 50)),
                 2 => Deed::Proxied(rng.bool()),
                 _ => {
                     let zone = one(&self.zones, rng);
@@ -204,9 +204,9 @@ impl Stage<'_> {
                 7 => Deed::Comment(""),
                 8 => Deed::Comment("ask Kim before changing"),
                 9 => Deed::Mark,
-                10 | 11 => Deed::Beside(foreign(key.family, number), None),
-                12 => Deed::Beside(foreign(key.family, number), Some("second line, by hand")),
-                13 => Deed::Beside(home(key.family, number), None),
+                10 | 11 => Deed::Beside(foreign(key.kind.family(), number), None),
+                12 => Deed::Beside(foreign(key.kind.family(), number), Some("second line, by hand")),
+                13 => Deed::Beside(home(key.kind.family(), number), None),
                 14 => Deed::Manage,
                 15 => Deed::Delegate,
                 16 => Deed::Delete,
@@ -224,7 +224,7 @@ impl Stage<'_> {
             if let Deed::Beside(address, _) = deed {
                 if rng.bool() {
                     let then = at + between(rng, MINUTE, 12 * HOUR);
-                    self.add(then, Happening::Address(key.family, Some(address)));
+                    self.add(then, Happening::Address(key.kind.family(), Some(address)));
                     self.move_between(then + MINUTE, then + 24 * HOUR, rng);
                 }
             }
@@ -361,7 +361,7 @@ impl Stage<'_> {
             return;
         }
         let (key, begin) = (self.key(rng), any_time(rng));
-        let theirs = foreign(key.family, 60);
+        let theirs = foreign(key.kind.family(), 60);
         let pause = between(rng, 10 * MINUTE, 8 * HOUR);
         for turn in 0..rng.u32(3..30) {
             let deed = Deed::Content(theirs);

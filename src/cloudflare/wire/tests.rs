@@ -1,5 +1,7 @@
 //! What is asked, and what is read of answers that succeed. Refusals are tested beside `verdict`.
 
+use std::net::IpAddr;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -188,7 +190,11 @@ fn records_are_read_as_cloudflare_writes_them() {
     };
     assert_eq!(
         page.items,
-        [Listed::Address(address_record()), Listed::Address(second), Listed::Alias(name("www.example.com"))]
+        [
+            Listed::Record(address_record()),
+            Listed::Record(second),
+            Listed::Other(name("www.example.com"), "CNAME".into())
+        ]
     );
     assert_eq!((page.entries, page.total, page.per_page), (5, Some(5), Some(100)));
     assert_eq!(page.ids.len(), 5, "of all types");
@@ -216,7 +222,7 @@ fn fields_that_do_not_matter_may_be_missing_or_of_any_kind() {
     written["comment"] = json!("");
     for raw in [least, odd, written] {
         let page = records(&json!([raw.clone()])).unwrap();
-        assert_eq!(page.items, [Listed::Address(address_record())], "{raw}");
+        assert_eq!(page.items, [Listed::Record(address_record())], "{raw}");
     }
     for info in [json!(null), json!(7), json!([]), json!({"total_count": "many"}), json!({"total_count": -1})]
     {
@@ -257,7 +263,7 @@ fn a_record_that_cannot_be_read_is_named_and_the_others_are_read() {
         let unreadable = Listed::Unreadable(name("odd.example.com"), id.into());
         for bad in [bad, missing] {
             let page = records(&json!([bad, good])).unwrap();
-            assert_eq!(page.items, [unreadable.clone(), Listed::Address(address_record())], "{bad}");
+            assert_eq!(page.items, [unreadable.clone(), Listed::Record(address_record())], "{bad}");
             assert_eq!(page.entries, 2);
         }
     }
@@ -266,7 +272,7 @@ fn a_record_that_cannot_be_read_is_named_and_the_others_are_read() {
         nameless["name"] = value;
         let entries = json!([nameless, null, "A", 1, [], {}, good]);
         let page = records(&entries).unwrap();
-        assert_eq!((page.items, page.entries), (vec![Listed::Address(address_record())], 7), "{nameless}");
+        assert_eq!((page.items, page.entries), (vec![Listed::Record(address_record())], 7), "{nameless}");
     }
 }
 
@@ -277,7 +283,7 @@ fn of_two_fields_of_one_name_the_last_one_counts() {
         "content":"203.0.113.1","content":"203.0.113.7"}}]}}"#
     );
     let Ok(Found::Records(page)) = answer(&ask_records(), body.as_bytes()) else { panic!("not read") };
-    assert_eq!(page.items, [Listed::Address(address_record())]);
+    assert_eq!(page.items, [Listed::Record(address_record())]);
 }
 
 #[test]
@@ -335,10 +341,10 @@ fn a_record_that_a_product_manages_is_told_with_the_product() {
     for meta in
         [json!({"read_only": false}), json!({"read_only": "true"}), json!({"auto_added": true}), json!([])]
     {
-        assert!(matches!(listed("A", meta.clone()), Listed::Address(_)), "{meta}");
+        assert!(matches!(listed("A", meta.clone()), Listed::Record(_)), "{meta}");
     }
     let alias = listed("CNAME", json!({"read_only": true}));
-    assert_eq!(alias, Listed::Alias(name("home.example.com")));
+    assert_eq!(alias, Listed::Other(name("home.example.com"), "CNAME".into()));
 }
 
 #[test]
@@ -677,16 +683,16 @@ proptest! {
         let record = Record {
             id: RecordId::parse(RECORD).unwrap(),
             name: name(&format!("{host}.example.com")),
-            content,
+            content: content.into(),
             ttl: Ttl::from_api(ttl),
             proxied,
             comment: comment.as_deref().map(Into::into),
             tags: tags.iter().map(|tag| tag.as_str().into()).collect(),
         };
         let page = records(&json!([{
-            "id": RECORD, "type": Family::of(content).record_type(), "name": record.name.as_str(), "ttl": ttl,
+            "id": RECORD, "type": record.content.kind().as_str(), "name": record.name.as_str(), "ttl": ttl,
             "content": content.to_string(), "proxied": proxied, "comment": comment, "tags": tags,
         }])).unwrap();
-        prop_assert_eq!(page.items, [Listed::Address(record)]);
+        prop_assert_eq!(page.items, [Listed::Record(record)]);
     }
 }

@@ -16,7 +16,7 @@ use crate::daemon::clock::Both;
 use crate::engine::cache::{Block, Claim};
 use crate::engine::credential::{CredentialMemory, LONGEST_HOLD};
 use crate::engine::flaps::{self, Flaps};
-use crate::engine::names::{Family, Key, Moment, Name, Record, RecordId, Ttl, ZoneId};
+use crate::engine::names::{Content, Family, Key, Moment, Name, Record, RecordId, RecordType, Ttl, ZoneId};
 use crate::engine::settings::{AccountName, CredentialId};
 use crate::engine::watch::{Believed, Holds};
 use crate::engine::{Snapshot, ZoneMemory};
@@ -122,7 +122,7 @@ pub(super) struct Zone {
 pub(super) struct Entry {
     id: String,
     name: String,
-    content: IpAddr,
+    content: String,
     ttl: u32,
     proxied: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,13 +135,13 @@ pub(super) struct Entry {
 #[serde(deny_unknown_fields)]
 pub(super) struct Obstacle {
     pub(super) name: String,
-    #[serde(with = "By")]
-    pub(super) by: Block,
+    pub(super) by: By,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Block", rename_all = "snake_case")]
-enum By {
+#[serde(rename_all = "snake_case")]
+pub(super) enum By {
+    /// A CNAME record.
     Alias,
     Delegated(Box<str>),
     Managed(Option<Box<str>>),
@@ -153,8 +153,16 @@ enum By {
 #[serde(deny_unknown_fields)]
 pub(super) struct Place {
     name: String,
-    #[serde(with = "Type")]
-    r#type: Family,
+    #[serde(with = "Kind")]
+    r#type: RecordType,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "RecordType")]
+enum Kind {
+    A,
+    #[serde(rename = "AAAA")]
+    Aaaa,
 }
 
 /// The text of the file.
@@ -354,7 +362,7 @@ impl Entry {
         Entry {
             id: record.id.to_string(),
             name: record.name.to_string(),
-            content: record.content,
+            content: record.content.to_string(),
             ttl: record.ttl.to_api(),
             proxied: record.proxied,
             comment: record.comment.clone(),
@@ -368,7 +376,7 @@ fn records(entries: Vec<Entry>) -> Result<Vec<Record>, String> {
         Ok(Record {
             id: record_id(&entry.id)?,
             name: name(&entry.name)?,
-            content: entry.content,
+            content: content(&entry.content)?,
             ttl: Ttl::from_api(entry.ttl),
             proxied: entry.proxied,
             comment: entry.comment,
@@ -380,26 +388,51 @@ fn records(entries: Vec<Entry>) -> Result<Vec<Record>, String> {
 
 impl Obstacle {
     fn of((name, block): &(Name, Block)) -> Obstacle {
-        Obstacle { name: name.to_string(), by: block.clone() }
+        Obstacle { name: name.to_string(), by: By::of(block.clone()) }
     }
 
     fn meaning(self) -> Result<(Name, Block), String> {
-        Ok((name(&self.name)?, self.by))
+        Ok((name(&self.name)?, self.by.meaning()))
+    }
+}
+
+impl By {
+    fn of(block: Block) -> By {
+        match block {
+            Block::Other(_) => By::Alias,
+            Block::Delegated(server) => By::Delegated(server),
+            Block::Managed(product) => By::Managed(product),
+            Block::Unreadable(id) => By::Unreadable(id),
+        }
+    }
+
+    fn meaning(self) -> Block {
+        match self {
+            By::Alias => Block::Other("CNAME".into()),
+            By::Delegated(server) => Block::Delegated(server),
+            By::Managed(product) => Block::Managed(product),
+            By::Unreadable(id) => Block::Unreadable(id),
+        }
     }
 }
 
 impl Place {
     fn of(key: &Key) -> Place {
-        Place { name: key.name.to_string(), r#type: key.family }
+        Place { name: key.name.to_string(), r#type: key.kind }
     }
 
     fn meaning(self) -> Result<Key, String> {
-        Ok(Key { name: name(&self.name)?, family: self.r#type })
+        Ok(Key { name: name(&self.name)?, kind: self.r#type })
     }
 }
 
 fn name(text: &str) -> Result<Name, String> {
     Name::parse(text).map_err(|error| error.to_string())
+}
+
+fn content(text: &str) -> Result<Content, String> {
+    let address: IpAddr = text.parse().map_err(|_| "a record's content is no address")?;
+    Ok(address.into())
 }
 
 fn names(texts: &[String]) -> Result<Vec<Name>, String> {
@@ -463,7 +496,7 @@ pub(super) mod tests {
         let entry = Record {
             id: record('b'),
             name: name("home.example.com"),
-            content: address,
+            content: address.into(),
             ttl: Ttl::Seconds(120),
             proxied: true,
             comment: Some("stayput".into()),
@@ -477,7 +510,7 @@ pub(super) mod tests {
             listed_at: Some(at(-4_000)),
             records: vec![entry],
             blocks: vec![
-                (name("www.example.com"), Block::Alias),
+                (name("www.example.com"), Block::Other("CNAME".into())),
                 (name("sub.example.com"), Block::Delegated("ada.ns.example.net".into())),
                 (name("worker.example.com"), Block::Managed(Some("Workers".into()))),
                 (name("tunnel.example.com"), Block::Managed(None)),
@@ -486,7 +519,7 @@ pub(super) mod tests {
             ours: vec![(record('b'), Claim::Adopted), (record('c'), Claim::Marked)],
             foreign: vec![record('d')],
             released: vec![record('e')],
-            leaving: vec![Key { name: name("old.example.com"), family: Family::V6 }],
+            leaving: vec![Key { name: name("old.example.com"), kind: RecordType::Aaaa }],
             plan: Some("free".into()),
         };
         let credential = CredentialMemory {

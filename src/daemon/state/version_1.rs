@@ -8,7 +8,6 @@ use serde::Deserialize;
 
 use super::shape::{self, Address, Entry, Kept};
 use crate::daemon::clock::Both;
-use crate::engine::cache::Block;
 use crate::engine::credential::CredentialMemory;
 use crate::engine::settings::AccountName;
 use crate::engine::{Snapshot, ZoneMemory};
@@ -54,7 +53,7 @@ pub(super) fn read(bytes: &[u8], clocks: Both) -> Result<Kept, String> {
 
 impl Zone {
     fn meaning(self, clocks: Both) -> Result<ZoneMemory, String> {
-        let alias = |name| shape::Obstacle { name, by: Block::Alias };
+        let alias = |name| shape::Obstacle { name, by: shape::By::Alias };
         let zone = shape::Zone {
             account: self.account,
             id: self.id,
@@ -82,7 +81,7 @@ mod tests {
 
     use super::*;
     use crate::engine::RecordState;
-    use crate::engine::cache::Claim;
+    use crate::engine::cache::{Block, Claim};
     use crate::engine::names::{Family, Key, Moment, Name, Ttl};
     use crate::engine::settings::CredentialId;
     use crate::engine::watch::SourceId;
@@ -132,7 +131,7 @@ mod tests {
     }
 
     fn key(name: &str, family: Family) -> Key {
-        Key { name: Name::parse(name).unwrap(), family }
+        Key { name: Name::parse(name).unwrap(), kind: family.record_type() }
     }
 
     #[test]
@@ -145,7 +144,7 @@ mod tests {
         assert_eq!(com.name.as_ref().unwrap().to_string(), "example.com");
         assert_eq!((com.names.len(), com.records.len()), (3, 3));
         assert!(com.records.iter().any(|record| record.ttl == Ttl::Seconds(300)));
-        assert_eq!(com.blocks, [(Name::parse("alias.example.com").unwrap(), Block::Alias)]);
+        assert_eq!(com.blocks, [(Name::parse("alias.example.com").unwrap(), Block::Other("CNAME".into()))]);
         let [(id, Claim::Adopted)] = &com.ours[..] else { panic!("{:?}", com.ours) };
         let adopted = com.records.iter().find(|record| record.id == *id).unwrap();
         assert_eq!(adopted.comment.as_deref(), Some("by hand"));

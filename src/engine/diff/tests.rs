@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::api::Listed;
 use crate::engine::cache::{Claim, Reading};
-use crate::engine::names::Family;
+use crate::engine::names::RecordType;
 use proptest::prelude::*;
 
 fn name(text: &str) -> Name {
@@ -11,10 +11,10 @@ fn name(text: &str) -> Name {
 }
 
 fn key(text: &str) -> Key {
-    Key { name: name(text), family: Family::V4 }
+    Key { name: name(text), kind: RecordType::A }
 }
 
-fn ip(text: &str) -> IpAddr {
+fn ip(text: &str) -> Content {
     text.parse().unwrap()
 }
 
@@ -44,7 +44,7 @@ fn listed(names: BTreeSet<Name>, entries: Vec<Listed>) -> ZoneCache {
 }
 
 fn copy(records: &[Record]) -> ZoneCache {
-    let entries = records.iter().cloned().map(Listed::Address).collect();
+    let entries = records.iter().cloned().map(Listed::Record).collect();
     listed([name("home.example.com")].into(), entries)
 }
 
@@ -142,12 +142,12 @@ fn beside_others_a_taken_record_gets_the_mark() {
 #[test]
 fn a_cname_in_the_way_is_said() {
     let key = key("home.example.com");
-    let entries = vec![Listed::Alias(name("home.example.com"))];
+    let entries = vec![Listed::Other(name("home.example.com"), "CNAME".into())];
     let copy = listed([name("home.example.com")].into(), entries);
     let options = Options::default();
     let goals = [(&key, Goal::At(ip("203.0.113.7")), &options)].into_iter();
     let difference = difference(&copy, goals, &OwnerMark::of(None));
-    assert_eq!(difference.obstacles[&key], Obstacle::Alias);
+    assert_eq!(difference.obstacles[&key], Obstacle::Other("CNAME".into()));
     assert_eq!(steps(&difference), [""; 0]);
 }
 
@@ -229,7 +229,7 @@ prop_compose! {
             let mut record = record(number + 1, &format!("203.0.113.{content}"), comments[comment]);
             record.name = name(&format!("n{at}.example.com"));
             record.proxied = proxied;
-            Listed::Address(record)
+            Listed::Record(record)
         });
         let names = (0..3).map(|at| name(&format!("n{at}.example.com"))).collect();
         listed(names, entries.collect())
@@ -253,7 +253,7 @@ proptest! {
         let zone = known_by(zone, &mark);
         let address = ip(&format!("203.0.113.{address}"));
         let keys: Vec<Key> = (0..3).map(|at| key(&format!("n{at}.example.com"))).collect();
-        let goals = || keys.iter().zip(&options).map(|(key, options)| (key, Goal::At(address), options));
+        let goals = || keys.iter().zip(&options).map(|(key, options)| (key, Goal::At(address.clone()), options));
         let first = difference(&zone, goals(), &mark);
         let mut adopted = zone.clone();
         adopted.ours.extend(first.adopt.iter().map(|id| (id.clone(), Claim::Adopted)));
@@ -289,7 +289,7 @@ proptest! {
         }
         let goal = if gone { Goal::Gone } else { Goal::At(ip(&format!("203.0.113.{address}"))) };
         let keys: Vec<Key> = (0..3).map(|at| key(&format!("n{at}.example.com"))).collect();
-        let goals = keys.iter().zip(&options).map(|(key, options)| (key, goal, options));
+        let goals = keys.iter().zip(&options).map(|(key, options)| (key, goal.clone(), options));
         let difference = difference(&zone, goals, &mark);
         for operation in &difference.operations {
             let Some(before) = &operation.before else { continue };
@@ -308,9 +308,9 @@ proptest! {
         let mark = OwnerMark::of(None);
         let address = ip(&format!("203.0.113.{address}"));
         let keys: Vec<Key> = (0..3).map(|at| key(&format!("n{at}.example.com"))).collect();
-        let goals: Vec<_> = keys.iter().zip(&options).map(|(key, options)| (key, Goal::At(address), options)).collect();
-        let forward = difference(&zone, goals.iter().copied(), &mark);
-        let mut backward = difference(&zone, goals.iter().rev().copied(), &mark);
+        let goals: Vec<_> = keys.iter().zip(&options).map(|(key, options)| (key, Goal::At(address.clone()), options)).collect();
+        let forward = difference(&zone, goals.iter().cloned(), &mark);
+        let mut backward = difference(&zone, goals.iter().rev().cloned(), &mark);
         backward.operations.sort_by_key(|op| forward.operations.iter().position(|other| other == op));
         prop_assert_eq!(forward, backward);
     }

@@ -202,8 +202,9 @@ impl Engine {
             return None;
         }
         let copies = zones().filter_map(Zone::copy);
-        let mut contents = copies.flat_map(|copy| copy.ours_of(family)).map(|record| record.content);
+        let mut contents =
+            copies.flat_map(|copy| copy.ours_of(family.record_type())).map(|record| &record.content);
         let first = contents.next()?;
-        contents.all(|content| content == first).then_some(first)
+        contents.all(|content| content == first).then_some(first)?.address()
     }
 }

@@ -12,7 +12,7 @@ use super::*;
 use crate::engine::api::Batch;
 use crate::engine::api::{Found, Listed, Page, Written, ZoneInfo};
 use crate::engine::failure::{ApiError, Class, Failure};
-use crate::engine::names::{Name, Record, RecordId, Ttl};
+use crate::engine::names::{Name, Record, RecordId, RecordType, Ttl};
 use crate::engine::notice::Severity;
 use crate::engine::settings::{
     Account as AccountSettings, Beside, Budget, Options, Source, Wanted, ZoneHint,
@@ -27,7 +27,7 @@ fn name(text: &str) -> Name {
 }
 
 fn key(text: &str) -> Key {
-    Key { name: name(text), family: Family::V4 }
+    Key { name: name(text), kind: RecordType::A }
 }
 
 fn ip(last: u8) -> IpAddr {
@@ -152,7 +152,8 @@ impl Rig {
         self.serial += 1;
         let (id, comment) = (record_id(self.serial), comment.map(Into::into));
         let (ttl, proxied, tags) = (Ttl::Auto, false, Vec::new());
-        let record = Record { id: id.clone(), name: name(text), content, ttl, proxied, comment, tags };
+        let record =
+            Record { id: id.clone(), name: name(text), content: content.into(), ttl, proxied, comment, tags };
         self.records.insert(id.clone(), (zone_id(zone), record));
         id
     }
@@ -239,7 +240,7 @@ impl Rig {
                     Listed::Delegation(at, _) => name.as_ref().is_none_or(|name| name == at),
                     _ => true,
                 });
-                let all = here.filter(fits).cloned().map(Listed::Address).chain(others);
+                let all = here.filter(fits).cloned().map(Listed::Record).chain(others);
                 Ok(Found::Records(page(all.collect())))
             }
             Request::NameServers { zone, .. } => {
@@ -259,7 +260,7 @@ impl Rig {
         }
         for patch in &batch.patches {
             let (_, record) = self.records.get_mut(&patch.id).expect("a patch of what is there");
-            record.content = patch.content;
+            record.content = patch.content.clone();
             if self.keeps {
                 record.proxied = patch.proxied.unwrap_or(record.proxied);
                 record.ttl = patch.ttl.unwrap_or(record.ttl);
@@ -269,7 +270,7 @@ impl Rig {
             written.patched.push(record.clone());
         }
         for post in &batch.posts {
-            let id = self.has(0, post.name.as_str(), post.content, Some(&post.comment));
+            let id = self.has(0, post.name.as_str(), post.content.address().unwrap(), Some(&post.comment));
             self.records.get_mut(&id).unwrap().0 = zone.clone();
             written.posted.push(self.records[&id].1.clone());
         }
@@ -278,7 +279,7 @@ impl Rig {
 
     fn contents(&self, text: &str) -> Vec<IpAddr> {
         let here = self.records.values().filter(|(_, record)| record.name == name(text));
-        here.map(|(_, record)| record.content).collect()
+        here.filter_map(|(_, record)| record.content.address()).collect()
     }
 
     fn state(&self, text: &str) -> RecordState {
@@ -540,7 +541,7 @@ fn a_record_that_gets_the_mark_of_another_instance_is_theirs_from_then_on() {
     rig.run(MINUTE);
     assert_eq!(rig.records[&adopted].1.content, ip(1));
     let record = &mut rig.records.get_mut(&adopted).unwrap().1;
-    (record.comment, record.content) = (Some("stayput/cellar".into()), ip(8));
+    (record.comment, record.content) = (Some("stayput/cellar".into()), ip(8).into());
     rig.run(7 * HOUR);
     assert_eq!(rig.records[&adopted].1.content, ip(8), "it was handed over");
 }

@@ -11,7 +11,7 @@ use crate::engine::account::{Account, Usage};
 use crate::engine::alerts::AlertKey;
 use crate::engine::api::{Batch, Patch, Post};
 use crate::engine::diff::{Goal, Operation, Step};
-use crate::engine::names::{Family, Key, Moment, Name, Record, Ttl, ZoneId};
+use crate::engine::names::{Content, Family, Key, Moment, Name, Record, Ttl, ZoneId};
 use crate::engine::settings::AccountName;
 use crate::engine::watch::Watch;
 
@@ -78,8 +78,8 @@ pub enum Action {
 /// A record without its identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// Its address.
-    pub content: IpAddr,
+    /// What it holds.
+    pub content: Content,
     /// Whether it is proxied.
     pub proxied: bool,
     /// Its TTL.
@@ -148,10 +148,10 @@ pub struct RecordStatus {
     pub key: Key,
     /// How it is.
     pub state: RecordState,
-    /// The address in the zone, if it is known.
-    pub content: Option<IpAddr>,
-    /// The address that is wanted there, if it is known.
-    pub wanted: Option<IpAddr>,
+    /// What the zone holds, if it is known.
+    pub content: Option<Content>,
+    /// What is wanted there, if it is known.
+    pub wanted: Option<Content>,
     /// Since when it has been so, if that is known.
     pub since: Option<Moment>,
     /// Why it is not current.
@@ -193,7 +193,7 @@ impl Engine {
             match state {
                 RecordState::Current => plan.unchanged += 1,
                 RecordState::Behind => {}
-                RecordState::Unknown if self.is_without(key.family) => {}
+                RecordState::Unknown if self.is_without(key.kind.family()) => {}
                 RecordState::Blocked | RecordState::Unknown => {
                     plan.blocked.push(BlockedRecord { key, why: why.unwrap_or_default() });
                 }
@@ -214,7 +214,7 @@ impl Engine {
         let states = self.states();
         let counted: Vec<RecordState> = states
             .iter()
-            .filter(|(key, _)| !self.is_without(key.family))
+            .filter(|(key, _)| !self.is_without(key.kind.family()))
             .map(|(_, (state, _))| *state)
             .collect();
         let good = |state: &RecordState| match state {
@@ -317,7 +317,7 @@ impl Engine {
                 api().or_else(|| Some("its zone has not been listed yet".to_owned()))
             }
             (RecordState::Unknown, Some(zone)) if account.is_refused() || zone.refused().is_some() => api(),
-            (RecordState::Unknown, Some(_)) => Some(self.why_unknown(key.family)),
+            (RecordState::Unknown, Some(_)) => Some(self.why_unknown(key.kind.family())),
         }
     }
 
@@ -351,14 +351,14 @@ impl Engine {
             let lacks = match state {
                 RecordState::Current | RecordState::Blocked => false,
                 RecordState::Behind => true,
-                RecordState::Unknown => !self.is_without(key.family),
+                RecordState::Unknown => !self.is_without(key.kind.family()),
             };
             let held = || {
                 let credential = self.credential(&self.account_of(key), account);
                 credential.is_some_and(|credential| credential.limiter.held_until(now).is_some())
             };
             let out = (account.is_out_since(*since) || held())
-                && self.alerts.wrong(&AlertKey::Address(key.family)).is_none();
+                && self.alerts.wrong(&AlertKey::Address(key.kind.family())).is_none();
             let why = || {
                 let why = self.why(key, account, *state);
                 format!("{key}: {}", why.unwrap_or_else(|| "it is not yet as it should be".to_owned()))
@@ -419,10 +419,7 @@ impl Engine {
         };
         let records = self.states().into_iter().map(|(key, (state, why))| RecordStatus {
             content: self.content(&key),
-            wanted: match self.goal(&key) {
-                Goal::At(address) => Some(address),
-                Goal::Leave | Goal::Gone => None,
-            },
+            wanted: self.wanted(&key),
             since: self.since.get(&key).map(|(_, since)| *since),
             key,
             state,
@@ -442,17 +439,25 @@ impl Engine {
         }
     }
 
-    /// The address that the zone holds for a name and type: ours, if there are several.
-    fn content(&self, key: &Key) -> Option<IpAddr> {
+    fn wanted(&self, key: &Key) -> Option<Content> {
+        match self.goal(key) {
+            Goal::At(content) => Some(content),
+            Goal::Leave | Goal::Gone => None,
+        }
+    }
+
+    /// What the zone holds for a name and type: what is wanted, if there are several.
+    fn content(&self, key: &Key) -> Option<Content> {
         let account = self.accounts.get(&self.settings.records.get(key)?.account)?;
         let copy = account.zone_of(&key.name)?.copy()?;
-        let contents: Vec<IpAddr> =
-            copy.records.values().filter(|r| r.key() == *key).map(|r| r.content).collect();
-        let wanted = match self.goal(key) {
-            Goal::At(address) => Some(address),
-            Goal::Leave | Goal::Gone => None,
-        };
-        contents.iter().find(|content| Some(**content) == wanted).or_else(|| contents.first()).copied()
+        let contents: Vec<&Content> =
+            copy.records.values().filter(|r| r.key() == *key).map(|r| &r.content).collect();
+        let wanted = self.wanted(key);
+        contents
+            .iter()
+            .find(|content| Some(**content) == wanted.as_ref())
+            .or_else(|| contents.first())
+            .map(|content| (*content).clone())
     }
 
     /// The name under which a person knows a zone: for tests and messages of the shell.
@@ -467,7 +472,7 @@ impl Change {
     /// The change that an operation makes.
     pub fn of(zone: Box<str>, operation: &Operation) -> Change {
         let before = operation.before.as_ref().map(|record| Shape {
-            content: record.content,
+            content: record.content.clone(),
             proxied: record.proxied,
             ttl: record.ttl,
             comment: record.comment.clone(),
@@ -485,7 +490,7 @@ impl Change {
 
 fn created(post: &Post) -> Shape {
     Shape {
-        content: post.content,
+        content: post.content.clone(),
         proxied: post.proxied,
         ttl: post.ttl,
         comment: Some(post.comment.clone()),
@@ -496,7 +501,7 @@ fn created(post: &Post) -> Shape {
 fn patched(before: &Shape, patch: &Patch) -> Shape {
     let proxied = patch.proxied.unwrap_or(before.proxied);
     Shape {
-        content: patch.content,
+        content: patch.content.clone(),
         proxied,
         ttl: if proxied { Ttl::Auto } else { patch.ttl.unwrap_or(before.ttl) },
         comment: patch.comment.clone().or_else(|| before.comment.clone()),

@@ -6,7 +6,7 @@ use super::listing::Part;
 use super::{PAGE_SIZES, Reaction, Zone};
 use crate::engine::diff::{Operation, OwnerMark, Step};
 use crate::engine::failure::{Class, Failure};
-use crate::engine::names::{Key, Moment};
+use crate::engine::names::{Content, Key, Moment};
 
 /// CopyWrong replies in a row that count as a refusal of the content.
 const MOST_WRONG_COPIES: u8 = 3;
@@ -16,13 +16,13 @@ impl Zone {
     pub fn take_found(&mut self) -> Vec<Operation> {
         let mut found = std::mem::take(&mut self.unanswered);
         let Some(copy) = &self.copy else { return Vec::new() };
-        let holds = |key: &Key, content| {
-            copy.records.values().any(|record| record.key() == *key && record.content == content)
+        let holds = |key: &Key, content: &Content| {
+            copy.records.values().any(|record| record.key() == *key && record.content == *content)
         };
         let open = |key: &Key| self.difference.operations.iter().any(|operation| operation.key == *key);
         found.retain(|Operation { key, step, .. }| match step {
-            Step::Patch(patch) => holds(key, patch.content) && !open(key),
-            Step::Post(post) => holds(key, post.content) && !open(key),
+            Step::Patch(patch) => holds(key, &patch.content) && !open(key),
+            Step::Post(post) => holds(key, &post.content) && !open(key),
             Step::Delete(id) => !copy.records.contains_key(id),
         });
         found

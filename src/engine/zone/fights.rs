@@ -6,8 +6,7 @@ use super::Zone;
 use crate::engine::cache::{Happened, Surprise};
 use crate::engine::diff::Operation;
 use crate::engine::limiter::Backoff;
-use crate::engine::names::{Key, Moment};
-use std::net::IpAddr;
+use crate::engine::names::{Content, Key, Moment};
 
 /// Refreshes within a day that find the address of one record changed: somebody else writes it, too.
 const FIGHT: usize = 3;
@@ -20,9 +19,9 @@ const FIGHT_PAUSE: (Duration, Duration) = (Duration::from_secs(3600), Duration::
 pub(super) struct Fight {
     found: Vec<Moment>,
     pause: Backoff,
-    /// Until when the address `ours` is not written once more; another one is.
+    /// Until when `ours` is not written once more; another content is.
     pub(super) until: Option<Moment>,
-    ours: IpAddr,
+    ours: Content,
 }
 
 impl Zone {
@@ -39,7 +38,7 @@ impl Zone {
     /// Whether somebody else has written this record often enough, and we would write the same once more.
     pub(super) fn is_paused(&self, operation: &Operation, now: Moment) -> bool {
         let Some(fight) = self.fights.get(&operation.key) else { return false };
-        fight.until.is_some_and(|until| until > now) && operation.step.content() == Some(fight.ours)
+        fight.until.is_some_and(|until| until > now) && operation.step.content() == Some(&fight.ours)
     }
 
     /// What we wrote last is what somebody else has to write over: an address from before is a new one.
@@ -48,7 +47,7 @@ impl Zone {
             if let (Some(fight), Some(content)) =
                 (self.fights.get_mut(&operation.key), operation.step.content())
             {
-                fight.ours = content;
+                fight.ours = content.clone();
             }
         }
     }
@@ -66,7 +65,8 @@ impl Zone {
             let mut ours = copy
                 .iter()
                 .flat_map(|copy| copy.records.values().filter(|record| copy.ours.contains_key(&record.id)));
-            let Some(ours) = ours.find(|record| record.key() == surprise.key).map(|record| record.content)
+            let Some(ours) =
+                ours.find(|record| record.key() == surprise.key).map(|record| record.content.clone())
             else {
                 continue;
             };
@@ -74,7 +74,7 @@ impl Zone {
                 found: Vec::new(),
                 pause: Backoff::between(FIGHT_PAUSE.0, FIGHT_PAUSE.1),
                 until: None,
-                ours,
+                ours: ours.clone(),
             });
             fight.found.push(now);
             fight.ours = ours;

@@ -1,7 +1,6 @@
 //! Reading a zone's list: page by page, as one list that does not contradict itself, and what it shows.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{
@@ -11,7 +10,7 @@ use super::{
 use crate::engine::api::{Listed, Page, Request, Written};
 use crate::engine::cache::{Block, Happened, Reading, Surprise, ZoneCache};
 use crate::engine::diff::{Operation, OwnerMark, Step};
-use crate::engine::names::{Moment, Name, Record, RecordId};
+use crate::engine::names::{Content, Moment, Name, Record, RecordId};
 
 /// A list that is being read.
 #[derive(Clone, Debug)]
@@ -59,8 +58,8 @@ pub enum Progress {
 /// What we did a moment ago.
 #[derive(Clone, Debug)]
 pub(super) enum Recent {
-    /// This record had another address before.
-    Patched(RecordId, IpAddr),
+    /// This record held something else before.
+    Patched(RecordId, Content),
     Posted(RecordId),
     Deleted(RecordId),
 }
@@ -70,7 +69,7 @@ impl Zone {
         self.recent.retain(|(at, _)| now.since(*at) < SETTLING);
         let patched = sent.iter().filter_map(|operation| match (&operation.step, &operation.before) {
             (Step::Patch(patch), Some(before)) if before.content != patch.content => {
-                Some(Recent::Patched(patch.id.clone(), before.content))
+                Some(Recent::Patched(patch.id.clone(), before.content.clone()))
             }
             _ => None,
         });
@@ -196,10 +195,10 @@ impl Zone {
 
     fn matters(&self, entry: &Listed, mark: &OwnerMark) -> bool {
         match entry {
-            Listed::Address(record) => {
+            Listed::Record(record) => {
                 self.names.contains(&record.name) || record.mark() == Some(mark.as_str())
             }
-            Listed::Alias(name) | Listed::Unreadable(name, _) => self.names.contains(name),
+            Listed::Other(name, _) | Listed::Unreadable(name, _) => self.names.contains(name),
             Listed::Managed(record, _) => self.names.contains(&record.name),
             Listed::Delegation(at, _) => self.names.iter().any(|name| name.is_within(at)),
         }
@@ -298,7 +297,7 @@ fn contradiction(
 /// Records with our mark under names that are not kept.
 fn leftovers(entries: &[Listed], names: &BTreeSet<Name>, mark: &OwnerMark) -> Vec<Record> {
     let left = entries.iter().filter_map(|entry| match entry {
-        Listed::Address(record) => Some(record),
+        Listed::Record(record) => Some(record),
         _ => None,
     });
     left.filter(|record| record.mark() == Some(mark.as_str()) && !names.contains(&record.name))

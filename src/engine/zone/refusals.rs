@@ -84,8 +84,8 @@ impl Zone {
             let again =
                 sent.iter().any(|sent| sent.key == wanted.key && asks_the_same(&wanted.step, &sent.step));
             if again {
-                let address = wanted.before.as_ref().map(|before| before.content);
-                let same = matches!(&wanted.step, Step::Patch(patch) if Some(patch.content) == address);
+                let held = wanted.before.as_ref().map(|before| &before.content);
+                let same = matches!(&wanted.step, Step::Patch(patch) if Some(&patch.content) == held);
                 let attributes = if same { wanted.attributes(mark) } else { Attributes::default() };
                 unkept.insert(wanted.key.clone(), attributes);
             }

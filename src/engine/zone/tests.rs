@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::*;
 use crate::engine::api::{Listed, Page};
 use crate::engine::failure::{ApiError, Class};
-use crate::engine::names::{Family, Record, RecordId, Ttl};
+use crate::engine::names::{Content, Record, RecordId, RecordType, Ttl};
 
 const REFRESH: Duration = Duration::from_secs(6 * 3600);
 
@@ -55,7 +55,7 @@ impl Rig {
     /// So many names, all stale at Cloudflare, and listed.
     fn stale(count: usize) -> Rig {
         let names: Vec<Name> = (0..count).map(|n| name(&format!("n{n:03}.example.com"))).collect();
-        let keys = names.iter().map(|name| Key { name: name.clone(), family: Family::V4 });
+        let keys = names.iter().map(|name| Key { name: name.clone(), kind: RecordType::A });
         let keys: BTreeMap<Key, Options> = keys.map(|key| (key, Options::default())).collect();
         let mut zone = Zone::new(zone_id(), None, at(0));
         zone.is_called(&ZoneInfo::active(zone_id(), name("example.com")));
@@ -69,7 +69,7 @@ impl Rig {
     }
 
     fn compare(&mut self) {
-        let goals = self.keys.iter().map(|(key, options)| (key, Goal::At(self.address), options));
+        let goals = self.keys.iter().map(|(key, options)| (key, Goal::At(self.address.into()), options));
         self.zone.compare(goals, &OwnerMark::of(None), self.now);
     }
 
@@ -118,7 +118,7 @@ enum Found {
 }
 
 impl Far {
-    fn create(&mut self, name: Name, content: IpAddr, comment: Option<&str>) -> Record {
+    fn create(&mut self, name: Name, content: Content, comment: Option<&str>) -> Record {
         self.serial += 1;
         let record = Record {
             id: RecordId::parse(&format!("{:032x}", self.serial)).unwrap(),
@@ -138,7 +138,7 @@ impl Far {
             Request::Records { name, page, per_page, .. } => {
                 let matching =
                     self.records.values().filter(|r| name.as_ref().is_none_or(|name| r.name == *name));
-                let all: Vec<Listed> = matching.cloned().map(Listed::Address).collect();
+                let all: Vec<Listed> = matching.cloned().map(Listed::Record).collect();
                 let per_page = usize::try_from(*per_page).unwrap();
                 let skip = per_page * (usize::try_from(*page).unwrap() - 1);
                 let total = Some(u32::try_from(all.len()).unwrap());
@@ -165,11 +165,11 @@ impl Far {
                     let Some(record) = self.records.get_mut(&patch.id) else {
                         return Err(refusal(Class::CopyWrong, 81044));
                     };
-                    record.content = patch.content;
+                    record.content = patch.content.clone();
                     written.patched.push(record.clone());
                 }
                 for post in &batch.posts {
-                    let record = self.create(post.name.clone(), post.content, Some(&post.comment));
+                    let record = self.create(post.name.clone(), post.content.clone(), Some(&post.comment));
                     written.posted.push(record);
                 }
                 Ok(Found::Written(written))

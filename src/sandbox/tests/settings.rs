@@ -14,7 +14,7 @@ fn settings(records: &[(&str, ZoneHint)]) -> Settings {
     let mut wanted = BTreeMap::new();
     for (name, zone) in records {
         for family in Family::ALL {
-            let key = Key { name: Name::parse(name).unwrap(), family };
+            let key = Key { name: Name::parse(name).unwrap(), kind: family.record_type() };
             let one =
                 Wanted { account: AccountName::default(), zone: zone.clone(), options: Options::default() };
             wanted.insert(key, one);
@@ -57,8 +57,8 @@ fn a_configuration_finds_its_zones_with_records_that_are_right_stale_and_missing
             .zones()
             .iter()
             .flat_map(|zone| zone.records().values())
-            .find(|record| record.name == key.name.as_str() && record.kind == key.family.record_type());
-        let now = world.addresses.get(key.family).unwrap().to_string();
+            .find(|record| record.name == key.name.as_str() && record.kind == key.kind.as_str());
+        let now = world.addresses.get(key.kind.family()).unwrap().to_string();
         match found {
             None => missing += 1,
             Some(record) if record.content == now => right += 1,

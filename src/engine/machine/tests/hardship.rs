@@ -9,7 +9,7 @@ fn both_families(names: &[&str]) -> Settings {
     let sources = both.sources[&Family::V4].clone();
     both.sources.insert(Family::V6, sources);
     for (key, wanted) in both.records.clone() {
-        both.records.insert(Key { family: Family::V6, ..key }, wanted);
+        both.records.insert(Key { kind: RecordType::Aaaa, ..key }, wanted);
     }
     both
 }
@@ -198,7 +198,7 @@ fn another_client_that_changes_a_record_back_is_said_once_and_fought_ever_more_s
     let before = rig.writes();
     for _ in 0..7 * 24 * 2 {
         // The other one is always faster than our next list.
-        rig.records.get_mut(&fought_over).unwrap().1.content = ip(9);
+        rig.records.get_mut(&fought_over).unwrap().1.content = ip(9).into();
         rig.run(HOUR / 2);
     }
     let writes = rig.writes() - before;

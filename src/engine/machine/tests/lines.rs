@@ -20,7 +20,7 @@ fn both_families() -> Settings {
 }
 
 fn v6() -> Key {
-    Key { name: name("home.example.com"), family: Family::V6 }
+    Key { name: name("home.example.com"), kind: RecordType::Aaaa }
 }
 
 impl Rig {

@@ -228,7 +228,7 @@ fn a_write_that_was_done_without_an_answer_is_said_and_all_is_well() {
             }
         }
         if done {
-            rig.records.values_mut().for_each(|(_, record)| record.content = ip(address));
+            rig.records.values_mut().for_each(|(_, record)| record.content = ip(address).into());
         }
         rig.fault = Box::new(|_| None);
         rig.run(MINUTE);
