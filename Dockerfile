@@ -12,7 +12,8 @@ ARG TARGETVARIANT
 WORKDIR /build
 COPY packaging/architectures packaging/toolchain packaging/
 RUN packaging/toolchain "${TARGETARCH:-amd64}$TARGETVARIANT"
-COPY packaging/link packaging/order packaging/static packaging/
+# With packaging/order, if it was made: see .dockerignore.
+COPY packaging packaging
 COPY Cargo.toml Cargo.lock ./
 COPY benches benches
 COPY config config
