@@ -7,7 +7,8 @@
 //! - [`outbound`]: the one way to the network that both of these take; [`process`]: the one way to run a program.
 //! - [`mask`]: keeps secrets out of every text that leaves the process.
 //! - [`config`]: text in; a valid configuration, or all of its mistakes, out.
-//! - [`daemon`]: the one loop, and what it needs of the system: clock, signals, state, systemd.
+//! - [`state`]: what is remembered across a restart, on disk.
+//! - [`daemon`]: the one loop, and what it needs of the system: clock, signals, socket, systemd.
 //! - [`report`]: telling people what happened.
 //! - [`cli`]: the commands, one file each.
 //! - `sandbox`: a simulated Cloudflare to try all of it with (a cargo feature, on by default).
@@ -24,3 +25,4 @@ pub mod process;
 pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod state;

@@ -11,15 +11,15 @@ use std::time::{Duration, SystemTime};
 use stayput::cloudflare::secret::{Kind, Secret};
 use stayput::cloudflare::wire::{self, HttpAnswer};
 use stayput::config::{self, Ink};
-use stayput::daemon::clock::Both;
-use stayput::daemon::state::shape;
 use stayput::detect::answer;
 use stayput::engine::api::{Answer, Batch, Found, Patch, Post, Request};
 use stayput::engine::failure::Class;
 use stayput::engine::limiter::Limiter;
 use stayput::engine::names::{AccountId, Content, Family, Moment, Name, RecordId, Ttl, ZoneId};
 use stayput::engine::settings::Budget;
+use stayput::engine::time::ClockPair;
 use stayput::engine::{Engine, Mode, Start};
+use stayput::state::json;
 
 /// A function that takes one input.
 pub type Target = fn(&[u8]);
@@ -117,8 +117,8 @@ pub fn answers(bytes: &[u8]) -> impl Iterator<Item = (Request, Answer)> {
 /// A state file.
 pub fn state(bytes: &[u8]) {
     let noon = Moment::from_millis(43_200_000);
-    let clocks = Both::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000), noon);
-    let kept = match shape::read(bytes, clocks) {
+    let clocks = ClockPair::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000), noon);
+    let kept = match json::read(bytes, clocks) {
         Ok(kept) => kept,
         Err(why) => return assert!(!why.is_empty(), "refused without a reason"),
     };
@@ -131,7 +131,7 @@ pub fn state(bytes: &[u8]) {
     for (family, believed) in &snapshot.addresses {
         assert_eq!(Family::of(believed.address), *family);
     }
-    let mut again = shape::read(&shape::write(&kept, clocks), clocks).expect("what was written is a state");
+    let mut again = json::read(&json::write(&kept, clocks), clocks).expect("what was written is a state");
     // Only what is read of the first version knows budgets by account.
     again.snapshot.by_account.clone_from(&kept.snapshot.by_account);
     assert_eq!(again, kept);

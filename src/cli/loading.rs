@@ -14,11 +14,12 @@ use crate::cli::exit::Exit;
 use crate::cli::show::{self, Form};
 use crate::config::{self, Config, Environment, Ink, Location, Mistakes};
 use crate::daemon::status::FORMAT;
-use crate::daemon::{self, Broken, Job, Memory, Outcome, Secrets, socket, state};
+use crate::daemon::{self, Broken, Job, Memory, Outcome, Secrets, socket};
 use crate::engine::Mode;
 use crate::process;
 use crate::report::log::Color;
 use crate::report::reporter::Output;
+use crate::state::file;
 
 /// Reads the configuration that the command line and the environment name.
 ///
@@ -124,7 +125,7 @@ pub fn job(everywhere: &Everywhere, mode: Mode, form: Form) -> Result<Job, Exit>
 pub fn state_file() -> Option<PathBuf> {
     let directory = std::env::var_os("STATE_DIRECTORY");
     let file = std::env::var_os("STAYPUT_STATE").map(config::unquoted);
-    state::place(directory.as_deref(), file.as_deref())
+    file::place(directory.as_deref(), file.as_deref())
 }
 
 /// The memory of a pass that changes something.

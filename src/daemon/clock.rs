@@ -4,7 +4,7 @@
 //! machine sleeps, so a look that became due in the night would come hours late. Deliberately unknown:
 //! what the alarm is for.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
@@ -13,6 +13,7 @@ use rustix::time::{
 use tokio::net::unix::pipe;
 
 use crate::engine::names::Moment;
+use crate::engine::time::ClockPair;
 
 /// The present instant on the engine's clock.
 pub fn now() -> Moment {
@@ -20,47 +21,10 @@ pub fn now() -> Moment {
     Moment::from_millis(time.tv_sec * 1000 + time.tv_nsec / 1_000_000)
 }
 
-/// The wall clock and the engine's clock, read together: turns instants of one into the other.
-#[derive(Clone, Copy, Debug)]
-pub struct Both {
-    wall: SystemTime,
-    moment: Moment,
-}
-
-impl Both {
-    /// Reads both clocks.
-    #[expect(clippy::disallowed_methods, reason = "the state file dates moments")]
-    pub fn read() -> Both {
-        Both { wall: SystemTime::now(), moment: now() }
-    }
-
-    /// Two clocks that show these instants at the same time.
-    pub fn at(wall: SystemTime, moment: Moment) -> Both {
-        Both { wall, moment }
-    }
-
-    /// The instant that both clocks show.
-    pub fn moment(self) -> Moment {
-        self.moment
-    }
-
-    /// When `moment` is, on the wall. An instant before 1970 is 1970.
-    pub fn to_wall(self, moment: Moment) -> SystemTime {
-        let wall = if moment <= self.moment {
-            self.wall.checked_sub(self.moment.since(moment))
-        } else {
-            self.wall.checked_add(self.moment.until(moment))
-        };
-        wall.unwrap_or(SystemTime::UNIX_EPOCH).max(SystemTime::UNIX_EPOCH)
-    }
-
-    /// The instant at which the wall clock shows `wall`: in the future by `ahead` at most.
-    pub fn to_moment(self, wall: SystemTime, ahead: Duration) -> Moment {
-        match wall.duration_since(self.wall) {
-            Ok(to_come) => self.moment + to_come.min(ahead),
-            Err(past) => self.moment - past.duration(),
-        }
-    }
+/// The wall clock and the engine's clock, read together.
+#[expect(clippy::disallowed_methods, reason = "the state file dates moments")]
+pub fn read() -> ClockPair {
+    ClockPair::at(SystemTime::now(), now())
 }
 
 /// Wakes a task at an instant, also when that instant passed while the machine slept.
@@ -132,35 +96,10 @@ async fn wait(timer: &pipe::Receiver, when: Moment) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn in_a_runtime(future: impl Future<Output = ()>) {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
-    }
-
-    #[test]
-    fn a_stamp_survives_the_way_to_the_wall_and_back() {
-        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let both = Both::at(wall, Moment::from_millis(5_000));
-        for millis in [-90_000_000, 0, 4_999, 5_000] {
-            let moment = Moment::from_millis(millis);
-            assert_eq!(both.to_moment(both.to_wall(moment), Duration::ZERO), moment);
-        }
-    }
-
-    #[test]
-    fn a_stamp_is_no_further_in_the_future_than_it_may_be() {
-        let both = Both::at(SystemTime::UNIX_EPOCH, Moment::from_millis(7));
-        let later = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
-        for (ahead, millis) in [(0, 7), (59, 59_007), (60, 60_007), (61, 60_007)] {
-            let moment = both.to_moment(later, Duration::from_secs(ahead));
-            assert_eq!(moment, Moment::from_millis(millis));
-        }
-    }
-
-    #[test]
-    fn an_instant_before_1970_is_1970() {
-        let both = Both::at(SystemTime::UNIX_EPOCH, Moment::from_millis(0));
-        assert_eq!(both.to_wall(Moment::from_millis(-5)), SystemTime::UNIX_EPOCH);
     }
 
     #[test]

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use super::clock::{self, Both};
-use super::state::saving::{self, Saved, Saver};
-use super::state::shape::{self, Kept};
+use super::clock;
 use super::{AccountName, Loop, Moment, Request, Ticket};
 use crate::engine::limiter::Persist;
+use crate::state::json::{self, Kept};
+use crate::state::saving::{self, Saved, Saver};
 
 /// How long a write may take from its beginning, saving the state included: what it rests on must not be
 /// older than a minute when it arrives.
@@ -35,7 +35,7 @@ impl Loop {
         let snapshot = self.engine.snapshot(now);
         if let Some(state) = &mut self.state {
             let kept = Kept { snapshot, hash_key: self.hash_key };
-            state.begin(shape::write(&kept, Both::read()), now);
+            state.begin(json::write(&kept, clock::read()), now);
         }
     }
 

@@ -12,7 +12,6 @@ mod network;
 mod reload;
 pub mod signals;
 pub mod socket;
-pub mod state;
 pub mod status;
 pub mod systemd;
 #[cfg(test)]
@@ -44,17 +43,18 @@ use crate::engine::settings::{AccountName, CredentialId, OnExit, Settings};
 use crate::engine::watch::{LookError, SourceId};
 use crate::engine::{Command, Engine, Event, Mode, Start};
 use crate::report::reporter::{Output, Reporter};
+use crate::state::file;
+use crate::state::json::Kept;
+use crate::state::saving::{Saved, Saver};
 
 pub use accounts::Secrets;
 use accounts::{Accounts, Locked, Readings, Renewal};
-use clock::{Alarm, Both};
+use clock::Alarm;
 use disk::Waiting;
 use network::Network;
 use reload::Reload;
 use signals::{Arrived, Signals};
 use socket::Socket;
-use state::saving::{Saved, Saver};
-use state::shape::Kept;
 use status::Document;
 use systemd::Supervisor;
 
@@ -252,9 +252,9 @@ impl Loop {
         let accounts = Accounts::open(&job.config.accounts, readings, &Accounts::default(), authorities)?;
         let now = clock::now();
         let opened = match std::mem::replace(&mut job.memory, Memory::None) {
-            Memory::None => state::Opened::default(),
-            Memory::Looked(path) => state::look(&path, Both::read()),
-            Memory::Kept(path) => state::open(path, Both::read()),
+            Memory::None => file::Opened::default(),
+            Memory::Looked(path) => file::look(&path, clock::read()),
+            Memory::Kept(path) => file::open(path, clock::read()),
         };
         if let Some(trouble) = opened.trouble {
             tracing::warn!("{trouble}");
@@ -303,7 +303,7 @@ impl Loop {
     fn document(&self) -> String {
         let status = self.engine.status(clock::now());
         let health = status::health(&status);
-        let document = Document::of(status, self.started_at, Both::read());
+        let document = Document::of(status, self.started_at, clock::read());
         format!("{}\n{health}\n", serde_json::to_string(&document).unwrap_or_default())
     }
 
@@ -532,7 +532,7 @@ impl Loop {
         if self.work.is_empty() && (self.supervisor.is_there() || self.reporter.tells_cost()) {
             let status = self.engine.status(now);
             self.reporter.publish(&status);
-            self.supervisor.status(&systemd::line(&status, Both::read()));
+            self.supervisor.status(&systemd::line(&status, clock::read()));
         }
     }
 }

@@ -17,8 +17,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::daemon::systemd;
 use crate::mask;
+use crate::state::file;
 
 /// How many are served at a time; the others find the connection closed.
 const MOST_AT_A_TIME: usize = 8;
@@ -39,7 +39,7 @@ pub fn places(stated: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsStrin
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let folder = |name: &str| {
         let folders = set(name)?;
-        let first = systemd::first_folder(&folders);
+        let first = file::first_folder(&folders);
         first.is_absolute().then(|| first.join("stayput.sock"))
     };
     let places = [

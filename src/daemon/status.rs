@@ -9,9 +9,9 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::daemon::clock::Both;
 use crate::engine::names::{Family, Moment};
 use crate::engine::settings::AccountName;
+use crate::engine::time::ClockPair;
 use crate::engine::{AddressStatus, ProblemStatus, RecordState, RecordStatus, Status, Usage};
 
 /// The number of the form of every JSON document: a change that would break a reader raises it.
@@ -169,7 +169,7 @@ impl TryFrom<String> for Stamp {
 impl Document {
     /// What the engine knows. Every instant is dated by the wall clock of now: a clock that was set since
     /// makes no age wrong.
-    pub fn of(status: Status, since: Moment, clocks: Both) -> Document {
+    pub fn of(status: Status, since: Moment, clocks: ClockPair) -> Document {
         let stamp = |moment| Stamp(clocks.to_wall(moment));
         let told = told(&status.troubles);
         let record = |record| Record::of(record, &told, clocks);
@@ -214,7 +214,7 @@ fn name_of(text: &str) -> &str {
 }
 
 impl Address {
-    fn of(address: AddressStatus, clocks: Both) -> Address {
+    fn of(address: AddressStatus, clocks: ClockPair) -> Address {
         Address {
             value: address.value,
             confirmed_at: Stamp(clocks.to_wall(address.confirmed_at)),
@@ -224,7 +224,7 @@ impl Address {
 }
 
 impl Record {
-    fn of(record: RecordStatus, told: &BTreeSet<&str>, clocks: Both) -> Record {
+    fn of(record: RecordStatus, told: &BTreeSet<&str>, clocks: ClockPair) -> Record {
         let named = |why: String| if told.contains(&*why) { name_of(&why).to_owned() } else { why };
         Record {
             name: record.key.name.to_string(),
@@ -239,7 +239,7 @@ impl Record {
 }
 
 impl Trouble {
-    fn of(trouble: &ProblemStatus, clocks: Both) -> Trouble {
+    fn of(trouble: &ProblemStatus, clocks: ClockPair) -> Trouble {
         let stamp = |moment| Stamp(clocks.to_wall(moment));
         Trouble {
             text: trouble.text.clone(),
@@ -251,7 +251,7 @@ impl Trouble {
 }
 
 impl Account {
-    fn of(name: &AccountName, spent: &Usage, clocks: Both) -> Account {
+    fn of(name: &AccountName, spent: &Usage, clocks: ClockPair) -> Account {
         Account {
             name: name.label().to_owned(),
             budget: Budget {
@@ -323,7 +323,7 @@ mod tests {
     }
 
     fn document() -> Document {
-        let clocks = Both::at(SystemTime::UNIX_EPOCH, Moment::from_millis(0));
+        let clocks = ClockPair::at(SystemTime::UNIX_EPOCH, Moment::from_millis(0));
         Document::of(status(), Moment::from_millis(0), clocks)
     }
 
@@ -362,7 +362,7 @@ mod tests {
         let day = std::time::Duration::from_secs(86_400);
         let later = SystemTime::UNIX_EPOCH + day * 20_783;
         let minute = Moment::from_millis(60_000);
-        let document = Document::of(status(), Moment::from_millis(0), Both::at(later, minute));
+        let document = Document::of(status(), Moment::from_millis(0), ClockPair::at(later, minute));
         assert_eq!(later.duration_since(document.since.0).unwrap().as_secs(), 60);
     }
 

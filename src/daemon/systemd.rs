@@ -10,13 +10,12 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::Path;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::daemon::clock::Both;
 use crate::engine::names::Moment;
+use crate::engine::time::ClockPair;
 use crate::engine::{RecordState, Status};
 use crate::mask;
 
@@ -146,12 +145,6 @@ fn watchdog() -> Option<Duration> {
     number("WATCHDOG_USEC").filter(|_| is_ours).map(Duration::from_micros)
 }
 
-/// The first of the folders in a variable such as `$STATE_DIRECTORY`, which systemd parts with colons.
-pub fn first_folder(folders: &OsStr) -> &Path {
-    let first = folders.as_bytes().split(|byte| *byte == b':').next();
-    Path::new(OsStr::from_bytes(first.unwrap_or_default()))
-}
-
 /// Sends a datagram without waiting for a manager that does not read.
 fn send(socket: &OsStr, text: &str) -> io::Result<()> {
     let address = match socket.as_bytes().strip_prefix(b"@") {
@@ -165,7 +158,7 @@ fn send(socket: &OsStr, text: &str) -> io::Result<()> {
 }
 
 /// What is published, how it is, and what comes next, in one line.
-pub fn line(status: &Status, clocks: Both) -> String {
+pub fn line(status: &Status, clocks: ClockPair) -> String {
     let mut parts: Vec<String> = Vec::new();
     for (family, address) in &status.addresses {
         parts.push(match address {
@@ -290,7 +283,7 @@ mod tests {
             ill: None,
             next_look_at: Some(Moment::from_millis(60_000)),
         };
-        let clocks = Both::at(SystemTime::UNIX_EPOCH, Moment::from_millis(0));
+        let clocks = ClockPair::at(SystemTime::UNIX_EPOCH, Moment::from_millis(0));
         assert_eq!(
             line(&status, clocks),
             "IPv4 203.0.113.7; IPv6 unknown; records: 2 current, 1 blocked; next look at 1970-01-01T00:01:00Z"

@@ -19,6 +19,7 @@ pub mod names;
 pub mod notice;
 pub mod ranges;
 pub mod settings;
+pub mod time;
 pub mod watch;
 pub mod zone;
 

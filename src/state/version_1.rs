@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::shape::{self, Address, Entry, Kept};
-use crate::daemon::clock::Both;
+use super::json::{self, Address, Entry, Kept};
 use crate::engine::credential::CredentialMemory;
 use crate::engine::settings::AccountName;
+use crate::engine::time::ClockPair;
 use crate::engine::{Snapshot, ZoneMemory};
 
 #[derive(Deserialize)]
@@ -36,14 +36,14 @@ struct Zone {
 }
 
 /// What is in a file's bytes.
-pub(super) fn read(bytes: &[u8], clocks: Both) -> Result<Kept, String> {
-    let state: State = serde_json::from_slice(bytes).map_err(|error| super::unusable(&error))?;
+pub(super) fn read(bytes: &[u8], clocks: ClockPair) -> Result<Kept, String> {
+    let state: State = serde_json::from_slice(bytes).map_err(|error| super::file::unusable(&error))?;
     let budget = |(account, stamps): (String, _)| {
-        let memory = CredentialMemory { spent: shape::spent(stamps, clocks), ..CredentialMemory::default() };
+        let memory = CredentialMemory { spent: json::spent(stamps, clocks), ..CredentialMemory::default() };
         (AccountName(account.into()), memory)
     };
     let snapshot = Snapshot {
-        addresses: shape::believed(state.addresses, clocks),
+        addresses: json::believed(state.addresses, clocks),
         zones: state.zones.into_iter().map(|zone| zone.meaning(clocks)).collect::<Result<_, _>>()?,
         by_account: state.spent.into_iter().map(budget).collect(),
         ..Snapshot::default()
@@ -52,9 +52,9 @@ pub(super) fn read(bytes: &[u8], clocks: Both) -> Result<Kept, String> {
 }
 
 impl Zone {
-    fn meaning(self, clocks: Both) -> Result<ZoneMemory, String> {
-        let alias = |name| shape::Obstacle { name, by: shape::By::Alias };
-        let zone = shape::Zone {
+    fn meaning(self, clocks: ClockPair) -> Result<ZoneMemory, String> {
+        let alias = |name| json::Obstacle { name, by: json::By::Alias };
+        let zone = json::Zone {
             account: self.account,
             id: self.id,
             name: self.name,
@@ -88,7 +88,7 @@ mod tests {
     use crate::engine::{Command, Engine, Event, Mode, Start};
 
     /// What 0.1.0 left, stopped six seconds after a cold start with the configuration below.
-    const FILE: &[u8] = include_bytes!("../../../tests/state/version-1.json");
+    const FILE: &[u8] = include_bytes!("../../tests/state/version-1.json");
     const STOPPED_AT: u64 = 1_795_699_933_000;
     const CONFIG: &str = r#"
         [cloudflare]
@@ -118,7 +118,7 @@ mod tests {
     /// A minute after it was stopped.
     fn read() -> Kept {
         let wall = SystemTime::UNIX_EPOCH + Duration::from_millis(STOPPED_AT + 60_000);
-        shape::read(FILE, Both::at(wall, now())).unwrap()
+        json::read(FILE, ClockPair::at(wall, now())).unwrap()
     }
 
     fn engine() -> Engine {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{MOST_BYTES, Trouble, beside, is_there, sync_folder, write_new};
+use super::file::{MOST_BYTES, StateError, beside, is_there, sync_folder, write_new};
 use crate::engine::names::Moment;
 
 /// How long a save may take, and a request wait for the disk, before the state is given up. A write
@@ -64,12 +64,13 @@ enum Left {
 }
 
 impl Saver {
-    pub(super) fn new(path: PathBuf, held: Option<File>) -> Saver {
+    /// Saves at this place; `held` is what is there, locked.
+    pub fn new(path: PathBuf, held: Option<File>) -> Saver {
         Saver { path, held, failing: false, begun: 0, ended: 0, running: None }
     }
 
     /// That the file cannot be written was said already.
-    pub(super) fn already_failing(self) -> Saver {
+    pub fn already_failing(self) -> Saver {
         Saver { failing: true, ..self }
     }
 
@@ -122,7 +123,7 @@ impl Saver {
     ///
     /// # Errors
     /// What is wrong, the first time that it is.
-    pub fn take_in(&mut self, saved: Saved) -> Result<(), Trouble> {
+    pub fn take_in(&mut self, saved: Saved) -> Result<(), StateError> {
         self.running = None;
         self.ended = self.begun;
         let Failed { error, left } = match saved.0 {
@@ -138,13 +139,13 @@ impl Saver {
         }
         let path = self.path.clone();
         Err(match left {
-            Left::Nothing => Trouble::Unwritten(path, error),
-            Left::Old => Trouble::Stale(path, error),
+            Left::Nothing => StateError::Unwritten(path, error),
+            Left::Old => StateError::Stale(path, error),
         })
     }
 
     /// Gives the state up: the save that runs replaces nothing any more, and the old file goes.
-    pub fn give_up(self) -> Trouble {
+    pub fn give_up(self) -> StateError {
         let removal = self.running.and_then(|Running { save, .. }| {
             let (tell, told) = mpsc::channel();
             // Not by the loop: the disk may not answer to this either.
@@ -153,8 +154,8 @@ impl Saver {
             told.recv_timeout(REMOVAL).ok()
         });
         match removal {
-            Some(Left::Nothing) => Trouble::Slow(self.path),
-            Some(Left::Old) | None => Trouble::SlowAndStale(self.path),
+            Some(Left::Nothing) => StateError::Slow(self.path),
+            Some(Left::Old) | None => StateError::SlowAndStale(self.path),
         }
     }
 }
@@ -233,7 +234,7 @@ mod tests {
         Moment::from_millis(1_000)
     }
 
-    fn wait(saver: &mut Saver) -> Result<(), Trouble> {
+    fn wait(saver: &mut Saver) -> Result<(), StateError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let saved = runtime.block_on(saver.saved());
         saver.take_in(saved)
@@ -264,7 +265,7 @@ mod tests {
         let mut saver = Saver::new("/dev/null/state.json".into(), None);
         saver.begin(Vec::new(), now());
         assert!(
-            matches!(wait(&mut saver), Err(Trouble::Unwritten(..))),
+            matches!(wait(&mut saver), Err(StateError::Unwritten(..))),
             "there is no old file below a device"
         );
         assert!(saver.has_ended(saver.newest()));
@@ -296,7 +297,7 @@ mod tests {
         let begin = std::time::Instant::now();
         let trouble = saver.give_up();
         assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
-        assert!(matches!(trouble, Trouble::SlowAndStale(_)), "{trouble:?}");
+        assert!(matches!(trouble, StateError::SlowAndStale(_)), "{trouble:?}");
         let words = trouble.to_string();
         assert!(words.contains("30 s") && words.contains("remove"), "{words}");
         drop(stuck);

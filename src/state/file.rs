@@ -5,32 +5,28 @@
 //! that it is never torn; no link is followed at its place. Deliberately unknown: what the engine makes
 //! of it, and any secret.
 
-pub mod saving;
-pub mod shape;
-mod version_1;
-
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, FlockOperation, Mode, OFlags};
 use serde_json::error::Category;
 
-use crate::daemon::clock::Both;
-use crate::daemon::systemd;
+use super::json::{self, Kept};
+use super::saving::{self, Saver};
 use crate::engine::Snapshot;
-use saving::Saver;
-use shape::Kept;
+use crate::engine::time::ClockPair;
 
 /// A larger file is not read, and not written.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// What is wrong with the state, for the log. None of it stops the daemon.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum StateError {
     /// Another instance holds the file.
     InUse(PathBuf),
     /// The file cannot be read.
@@ -59,69 +55,69 @@ pub enum Trouble {
     SlowAndStale(PathBuf),
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::InUse(path) => write!(
+            StateError::InUse(path) => write!(
                 f,
                 "another instance uses {}; going on without state (give each instance its own file with STAYPUT_STATE)",
                 path.display()
             ),
-            Trouble::Unreadable(path, error) => {
+            StateError::Unreadable(path, error) => {
                 write!(f, "the state in {} cannot be read ({error}); starting afresh", path.display())
             }
-            Trouble::NoFile(path) => {
+            StateError::NoFile(path) => {
                 write!(f, "{} is not a file; going on without state", path.display())
             }
-            Trouble::Link(path) => write!(
+            StateError::Link(path) => write!(
                 f,
                 "{} is a symbolic link and is not followed; going on without state (name the file itself in STAYPUT_STATE, or remove the link)",
                 path.display()
             ),
-            Trouble::Foreign(path, uid) => write!(
+            StateError::Foreign(path, uid) => write!(
                 f,
                 "the state in {} belongs to user {uid} and is not believed; starting afresh (chown it to this user, or remove it)",
                 path.display()
             ),
-            Trouble::Open(path, mode) => write!(
+            StateError::Open(path, mode) => write!(
                 f,
                 "the state in {path} can be written by other users (mode {mode:04o}) and is not believed; starting afresh (chmod go-w {path})",
                 path = path.display()
             ),
-            Trouble::Garbage(path, why) => {
+            StateError::Garbage(path, why) => {
                 write!(
                     f,
                     "the state in {} is not usable ({why}); starting afresh: every zone is listed once, and the file is replaced; nothing is to be done",
                     path.display()
                 )
             }
-            Trouble::ReadOnly(path, error) => write!(
+            StateError::ReadOnly(path, error) => write!(
                 f,
                 "{} cannot be written ({error}); going on, but every start will ask Cloudflare afresh",
                 path.display()
             ),
-            Trouble::Frozen(path, error) => write!(
+            StateError::Frozen(path, error) => write!(
                 f,
                 "the state in {} cannot be replaced ({error}); going on without it, and every start will ask Cloudflare afresh (remove the file before its folder can be written again)",
                 path.display()
             ),
-            Trouble::Unwritten(path, error) => write!(
+            StateError::Unwritten(path, error) => write!(
                 f,
                 "the state could not be written to {} ({error}); going on without it, and trying again",
                 path.display()
             ),
-            Trouble::Stale(path, error) => write!(
+            StateError::Stale(path, error) => write!(
                 f,
                 "the state could not be written to {} ({error}), nor the old one removed; remove it before the next start",
                 path.display()
             ),
-            Trouble::Slow(path) => write!(
+            StateError::Slow(path) => write!(
                 f,
                 "the disk takes longer than {} s to save the state in {}; going on without state until the next start, which asks Cloudflare afresh (see whether the disk fails or is overloaded; a folder in memory, such as one below /run, does for the state)",
                 saving::LONGEST.as_secs(),
                 path.display()
             ),
-            Trouble::SlowAndStale(path) => write!(
+            StateError::SlowAndStale(path) => write!(
                 f,
                 "the disk takes longer than {} s to save the state in {path}; going on without state (see whether the disk fails or is overloaded). The old state could not be removed either: remove {path} before the next start",
                 saving::LONGEST.as_secs(),
@@ -139,7 +135,7 @@ pub struct Opened {
     /// What it held.
     pub remembered: Option<Kept>,
     /// What is wrong, if something is.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<StateError>,
 }
 
 /// Where the state belongs: `$STATE_DIRECTORY/state.json` (the first folder of several), else
@@ -147,27 +143,33 @@ pub struct Opened {
 pub fn place(directory: Option<&OsStr>, file: Option<&OsStr>) -> Option<PathBuf> {
     let set = |value: &&OsStr| !value.is_empty();
     if let Some(folders) = directory.filter(set) {
-        return Some(systemd::first_folder(folders).join("state.json"));
+        return Some(first_folder(folders).join("state.json"));
     }
     let path = file.filter(set).map(PathBuf::from)?;
     Some(if path.is_dir() { path.join("state.json") } else { path })
 }
 
+/// The first of the folders in a variable such as `$STATE_DIRECTORY`, which systemd parts with colons.
+pub fn first_folder(folders: &OsStr) -> &Path {
+    let first = folders.as_bytes().split(|byte| *byte == b':').next();
+    Path::new(OsStr::from_bytes(first.unwrap_or_default()))
+}
+
 /// Opens, locks and reads the state file.
-pub fn open(path: PathBuf, clocks: Both) -> Opened {
+pub fn open(path: PathBuf, clocks: ClockPair) -> Opened {
     match std::fs::symlink_metadata(&path) {
-        Ok(there) if there.is_symlink() => return nothing_but(None, Trouble::Link(path)),
-        Ok(there) if !there.is_file() => return nothing_but(None, Trouble::NoFile(path)),
+        Ok(there) if there.is_symlink() => return nothing_but(None, StateError::Link(path)),
+        Ok(there) if !there.is_file() => return nothing_but(None, StateError::NoFile(path)),
         _ => {}
     }
     let writable = folder_is_writable(&path);
     let file = match lock(&path) {
         Ok(Locked::Held(file)) => file,
         Ok(Locked::Missing) => return begin_without(path, writable),
-        Ok(Locked::InUse) => return nothing_but(None, Trouble::InUse(path)),
+        Ok(Locked::InUse) => return nothing_but(None, StateError::InUse(path)),
         Err(error) => {
             let saver = writable.is_ok().then(|| Saver::new(path.clone(), None));
-            return nothing_but(saver, Trouble::Unreadable(path, error));
+            return nothing_but(saver, StateError::Unreadable(path, error));
         }
     };
     let (mut remembered, mut trouble) = match read(&file, &path, clocks) {
@@ -180,9 +182,9 @@ pub fn open(path: PathBuf, clocks: Both) -> Opened {
         trouble = Some(match &mut remembered {
             Some(kept) => {
                 doubt(&mut kept.snapshot);
-                Trouble::Frozen(path, error)
+                StateError::Frozen(path, error)
             }
-            None => Trouble::ReadOnly(path, error),
+            None => StateError::ReadOnly(path, error),
         });
     }
     Opened { saver: Some(saver), remembered, trouble }
@@ -190,14 +192,14 @@ pub fn open(path: PathBuf, clocks: Both) -> Opened {
 
 /// Reads the state file and leaves it alone: a running daemon may hold it. What cannot be read is
 /// simply not known.
-pub fn look(path: &Path, clocks: Both) -> Opened {
+pub fn look(path: &Path, clocks: ClockPair) -> Opened {
     let is_file = std::fs::symlink_metadata(path).is_ok_and(|there| there.is_file());
     let file = is_file.then(|| open_itself(path).ok()).flatten();
     let read = file.and_then(|file| read(&file, path, clocks).ok());
     Opened { remembered: read.flatten(), ..Opened::default() }
 }
 
-fn nothing_but(saver: Option<Saver>, trouble: Trouble) -> Opened {
+fn nothing_but(saver: Option<Saver>, trouble: StateError) -> Opened {
     Opened { saver, remembered: None, trouble: Some(trouble) }
 }
 
@@ -207,10 +209,10 @@ fn begin_without(path: PathBuf, writable: io::Result<()>) -> Opened {
     match writable.and_then(|()| make()).and_then(|_| lock(&path)) {
         Ok(Locked::Held(file)) => Opened { saver: Some(Saver::new(path, Some(file))), ..Opened::default() },
         Ok(Locked::Missing) => Opened { saver: Some(Saver::new(path, None)), ..Opened::default() },
-        Ok(Locked::InUse) => nothing_but(None, Trouble::InUse(path)),
+        Ok(Locked::InUse) => nothing_but(None, StateError::InUse(path)),
         Err(error) => {
             let saver = Saver::new(path.clone(), None).already_failing();
-            nothing_but(Some(saver), Trouble::ReadOnly(path, error))
+            nothing_but(Some(saver), StateError::ReadOnly(path, error))
         }
     }
 }
@@ -253,12 +255,12 @@ fn open_itself(path: &Path) -> io::Result<File> {
 }
 
 /// What the file holds; `None` where it is empty, as a first start leaves it.
-fn read(file: &File, path: &Path, clocks: Both) -> Result<Option<Kept>, Trouble> {
-    let unreadable = |error| Trouble::Unreadable(path.to_owned(), error);
+fn read(file: &File, path: &Path, clocks: ClockPair) -> Result<Option<Kept>, StateError> {
+    let unreadable = |error| StateError::Unreadable(path.to_owned(), error);
     let mut bytes = Vec::new();
     let most = u64::try_from(MOST_BYTES).unwrap_or(u64::MAX);
     file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    let garbage = |why: String| Trouble::Garbage(path.to_owned(), why);
+    let garbage = |why: String| StateError::Garbage(path.to_owned(), why);
     if bytes.len() > MOST_BYTES {
         return Err(garbage("it is larger than 8 MiB".into()));
     }
@@ -268,16 +270,16 @@ fn read(file: &File, path: &Path, clocks: Both) -> Result<Option<Kept>, Trouble>
     let about = file.metadata().map_err(unreadable)?;
     let (owner, mode) = (about.uid(), about.mode() & 0o7777);
     if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-        return Err(Trouble::Foreign(path.to_owned(), owner));
+        return Err(StateError::Foreign(path.to_owned(), owner));
     }
     if mode & 0o022 != 0 {
-        return Err(Trouble::Open(path.to_owned(), mode));
+        return Err(StateError::Open(path.to_owned(), mode));
     }
-    shape::read(&bytes, clocks).map(Some).map_err(garbage)
+    json::read(&bytes, clocks).map(Some).map_err(garbage)
 }
 
 /// What is wrong with the file, for people: where in its one line is of no use to them.
-fn unusable(error: &serde_json::Error) -> String {
+pub(super) fn unusable(error: &serde_json::Error) -> String {
     let words = match error.classify() {
         Category::Eof => "it ends too early",
         Category::Syntax | Category::Io => "it is damaged",
@@ -293,7 +295,7 @@ fn doubt(snapshot: &mut Snapshot) {
     }
 }
 
-fn write_new(path: &Path, text: &[u8]) -> io::Result<File> {
+pub(super) fn write_new(path: &Path, text: &[u8]) -> io::Result<File> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -306,7 +308,7 @@ fn write_new(path: &Path, text: &[u8]) -> io::Result<File> {
 }
 
 /// The name under which a new file is written: in the same folder, hidden.
-fn beside(path: &Path) -> PathBuf {
+pub(super) fn beside(path: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or(OsStr::new("state.json")));
     name.push(".new");
@@ -325,12 +327,12 @@ fn folder_is_writable(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::access(folder(path), mode)?)
 }
 
-fn is_there(path: &Path) -> bool {
+pub(super) fn is_there(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok()
 }
 
 /// Makes the rename last: without it a power cut may bring the old file back.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     match File::open(folder(path))?.sync_all() {
         // Some file systems have no such call for folders; there the rename is all there is.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
@@ -345,21 +347,21 @@ mod tests {
 
     use crate::engine::names::Moment;
 
-    fn clocks() -> Both {
+    fn clocks() -> ClockPair {
         let wall = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
-        Both::at(wall, Moment::from_millis(1_000_000))
+        ClockPair::at(wall, Moment::from_millis(1_000_000))
     }
 
     /// Saves as the loop does.
-    fn save(saver: &mut Saver, state: &Kept) -> Result<(), Trouble> {
-        saver.begin(shape::write(state, clocks()), clocks().moment());
+    fn save(saver: &mut Saver, state: &Kept) -> Result<(), StateError> {
+        saver.begin(json::write(state, clocks()), clocks().moment());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let saved = runtime.block_on(saver.saved());
         saver.take_in(saved)
     }
 
     fn saved(path: &Path) -> Kept {
-        let state = shape::tests::full();
+        let state = json::tests::full();
         let mut saver = open(path.to_owned(), clocks()).saver.unwrap();
         save(&mut saver, &state).unwrap();
         state
@@ -412,7 +414,7 @@ mod tests {
             assert!(said.contains(&format!("is not usable ({why}); starting afresh: ")), "{said}");
             assert_eq!(opened.remembered, None);
             let mut saver = opened.saver.unwrap();
-            save(&mut saver, &shape::tests::full()).unwrap();
+            save(&mut saver, &json::tests::full()).unwrap();
             drop(saver);
             assert!(open(path.clone(), clocks()).remembered.is_some());
         }
@@ -434,9 +436,9 @@ mod tests {
         let mut first = open(path.clone(), clocks()).saver.unwrap();
         for _ in 0..2 {
             let second = open(path.clone(), clocks());
-            assert!(matches!(second.trouble, Some(Trouble::InUse(_))));
+            assert!(matches!(second.trouble, Some(StateError::InUse(_))));
             assert!(second.saver.is_none() && second.remembered.is_none());
-            save(&mut first, &shape::tests::full()).unwrap();
+            save(&mut first, &json::tests::full()).unwrap();
         }
         drop(first);
         assert!(open(path, clocks()).saver.is_some());
@@ -451,8 +453,8 @@ mod tests {
         // A folder of that name cannot be replaced by a file, not even by root.
         let obstacle = beside(&path);
         std::fs::create_dir(&obstacle).unwrap();
-        let state = shape::tests::full();
-        assert!(matches!(save(&mut saver, &state), Err(Trouble::Unwritten(..))));
+        let state = json::tests::full();
+        assert!(matches!(save(&mut saver, &state), Err(StateError::Unwritten(..))));
         assert!(!path.exists(), "a stale copy would be believed");
         for _ in 0..5 {
             assert!(save(&mut saver, &state).is_ok(), "said once");
@@ -474,9 +476,9 @@ mod tests {
         // What is a folder now can be neither replaced by a file nor removed like one, not even by root.
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
-        let state = shape::tests::full();
+        let state = json::tests::full();
         let trouble = save(&mut saver, &state).unwrap_err();
-        assert!(matches!(trouble, Trouble::Stale(..)), "{trouble:?}");
+        assert!(matches!(trouble, StateError::Stale(..)), "{trouble:?}");
         let said = trouble.to_string();
         assert!(said.contains(path.to_str().unwrap()) && said.contains("remove it before the next start"));
         for _ in 0..5 {
@@ -495,7 +497,7 @@ mod tests {
         assert_eq!(open(path.clone(), clocks()).remembered, Some(state.clone()), "root's own");
         std::os::unix::fs::chown(&path, Some(65_532), Some(65_532)).unwrap();
         let opened = open(path.clone(), clocks());
-        assert!(matches!(opened.trouble, Some(Trouble::Foreign(_, 65_532))), "{:?}", opened.trouble);
+        assert!(matches!(opened.trouble, Some(StateError::Foreign(_, 65_532))), "{:?}", opened.trouble);
         let said = opened.trouble.unwrap().to_string();
         assert!(said.contains("belongs to user 65532 and is not believed"), "{said}");
         assert_eq!(opened.remembered, None);
@@ -522,7 +524,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for path in ["/dev/null", folder.path().to_str().unwrap()] {
             let opened = open(path.into(), clocks());
-            assert!(matches!(opened.trouble, Some(Trouble::NoFile(_))));
+            assert!(matches!(opened.trouble, Some(StateError::NoFile(_))));
             assert!(opened.saver.is_none(), "it would be replaced by a file");
         }
     }
@@ -531,7 +533,7 @@ mod tests {
     fn a_missing_folder_is_said_and_nothing_more() {
         let folder = tempfile::tempdir().unwrap();
         let opened = open(folder.path().join("no/state.json"), clocks());
-        assert!(matches!(opened.trouble, Some(Trouble::ReadOnly(..))));
+        assert!(matches!(opened.trouble, Some(StateError::ReadOnly(..))));
     }
 
     #[test]
@@ -545,7 +547,7 @@ mod tests {
             }
             let before = std::fs::read(&target).ok();
             let opened = open(path.clone(), clocks());
-            assert!(matches!(opened.trouble, Some(Trouble::Link(_))), "{:?}", opened.trouble);
+            assert!(matches!(opened.trouble, Some(StateError::Link(_))), "{:?}", opened.trouble);
             assert!(opened.saver.is_none() && opened.remembered.is_none());
             let said = opened.trouble.unwrap().to_string();
             assert!(said.contains("is a symbolic link and is not followed"), "{said}");
@@ -573,8 +575,8 @@ mod tests {
         std::fs::write(&other, "precious").unwrap();
         std::fs::hard_link(&other, &path).unwrap();
         let opened = open(path.clone(), clocks());
-        assert!(matches!(opened.trouble, Some(Trouble::Garbage(..))), "{:?}", opened.trouble);
-        let state = shape::tests::full();
+        assert!(matches!(opened.trouble, Some(StateError::Garbage(..))), "{:?}", opened.trouble);
+        let state = json::tests::full();
         save(&mut opened.saver.unwrap(), &state).unwrap();
         assert_eq!(std::fs::read(other).unwrap(), b"precious");
         assert_eq!(open(path, clocks()).remembered, Some(state));
@@ -589,7 +591,7 @@ mod tests {
             std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
             assert_eq!(look(&path, clocks()).remembered, None);
             let opened = open(path.clone(), clocks());
-            assert!(matches!(opened.trouble, Some(Trouble::Open(..))), "{:?}", opened.trouble);
+            assert!(matches!(opened.trouble, Some(StateError::Open(..))), "{:?}", opened.trouble);
             assert_eq!(opened.remembered, None);
             let said = opened.trouble.unwrap().to_string();
             let remedy = format!(
@@ -615,10 +617,10 @@ mod tests {
             [folder.path().join("no/state.json"), "/proc/state.json".into(), "/sys/state.json".into()];
         for path in places {
             let opened = open(path.clone(), clocks());
-            assert!(matches!(opened.trouble, Some(Trouble::ReadOnly(..))), "{:?}", opened.trouble);
+            assert!(matches!(opened.trouble, Some(StateError::ReadOnly(..))), "{:?}", opened.trouble);
             let mut saver = opened.saver.unwrap();
             for _ in 0..3 {
-                assert!(save(&mut saver, &shape::tests::full()).is_ok(), "{} is said again", path.display());
+                assert!(save(&mut saver, &json::tests::full()).is_ok(), "{} is said again", path.display());
             }
         }
     }

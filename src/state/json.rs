@@ -10,14 +10,15 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{unusable, version_1};
+use super::file::unusable;
+use super::version_1;
 use crate::cloudflare::identity::HashKey;
-use crate::daemon::clock::Both;
 use crate::engine::cache::{Block, Claim};
 use crate::engine::credential::{CredentialMemory, LONGEST_HOLD};
 use crate::engine::flaps::{self, Flaps};
 use crate::engine::names::{Content, Family, Key, Moment, Name, Record, RecordId, RecordType, Ttl, ZoneId};
 use crate::engine::settings::{AccountName, CredentialId};
+use crate::engine::time::ClockPair;
 use crate::engine::watch::{Believed, Holds};
 use crate::engine::{Snapshot, ZoneMemory};
 
@@ -166,7 +167,7 @@ enum Kind {
 }
 
 /// The text of the file.
-pub fn write(kept: &Kept, clocks: Both) -> Vec<u8> {
+pub fn write(kept: &Kept, clocks: ClockPair) -> Vec<u8> {
     let snapshot = &kept.snapshot;
     let state = State {
         version: VERSION,
@@ -194,7 +195,7 @@ pub fn write(kept: &Kept, clocks: Both) -> Vec<u8> {
 ///
 /// # Errors
 /// Why it is none: it is damaged, of another version, or has a value that is not what it should be.
-pub fn read(bytes: &[u8], clocks: Both) -> Result<Kept, String> {
+pub fn read(bytes: &[u8], clocks: ClockPair) -> Result<Kept, String> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,
@@ -211,7 +212,7 @@ pub fn read(bytes: &[u8], clocks: Both) -> Result<Kept, String> {
 }
 
 impl State {
-    fn meaning(self, clocks: Both) -> Result<Kept, String> {
+    fn meaning(self, clocks: ClockPair) -> Result<Kept, String> {
         let hash_key = self.hash_key.map(|text| HashKey::from_hex(&text).ok_or("the key is none"));
         let mut snapshot = Snapshot { addresses: believed(self.addresses, clocks), ..Snapshot::default() };
         for line in self.lines {
@@ -232,7 +233,7 @@ impl State {
 }
 
 impl Address {
-    fn of(believed: &Believed, clocks: Both) -> Address {
+    fn of(believed: &Believed, clocks: ClockPair) -> Address {
         Address {
             value: believed.address,
             confirmed_at: stamp(believed.confirmed_at, clocks),
@@ -241,7 +242,7 @@ impl Address {
     }
 }
 
-pub(super) fn believed(addresses: Vec<Address>, clocks: Both) -> BTreeMap<Family, Believed> {
+pub(super) fn believed(addresses: Vec<Address>, clocks: ClockPair) -> BTreeMap<Family, Believed> {
     let believed = |Address { value, confirmed_at, said }| {
         let confirmed_at = moment(confirmed_at, clocks);
         (Family::of(value), Believed { address: value, confirmed_at, said })
@@ -250,7 +251,7 @@ pub(super) fn believed(addresses: Vec<Address>, clocks: Both) -> BTreeMap<Family
 }
 
 impl Line {
-    fn of(family: Family, holds: &Holds, clocks: Both) -> Line {
+    fn of(family: Family, holds: &Holds, clocks: ClockPair) -> Line {
         let stamp = |moment| stamp(moment, clocks);
         let flaps = &holds.flaps;
         Line {
@@ -264,7 +265,7 @@ impl Line {
         }
     }
 
-    fn meaning(self, clocks: Both) -> (Family, Holds) {
+    fn meaning(self, clocks: ClockPair) -> (Family, Holds) {
         let moment = |stamp| moment(stamp, clocks);
         let flaps = Flaps {
             left: self.left.into_iter().map(|(address, at)| (address, moment(at))).collect(),
@@ -278,7 +279,7 @@ impl Line {
 }
 
 impl Credential {
-    fn of(memory: &CredentialMemory, clocks: Both) -> Credential {
+    fn of(memory: &CredentialMemory, clocks: ClockPair) -> Credential {
         let hold = |(zone, until): &(Option<ZoneId>, Moment)| Hold {
             zone: zone.as_ref().map(ToString::to_string),
             until: stamp(*until, clocks),
@@ -290,7 +291,7 @@ impl Credential {
         }
     }
 
-    fn meaning(self, clocks: Both) -> Result<CredentialMemory, String> {
+    fn meaning(self, clocks: ClockPair) -> Result<CredentialMemory, String> {
         let until = |stamp| until_at_most(stamp, LONGEST_HOLD, clocks);
         let hold =
             |Hold { zone, until: stamp }: Hold| Ok((zone.as_deref().map(zone_id).transpose()?, until(stamp)));
@@ -302,14 +303,14 @@ impl Credential {
     }
 }
 
-pub(super) fn spent(stamps: Vec<u64>, clocks: Both) -> Vec<Moment> {
+pub(super) fn spent(stamps: Vec<u64>, clocks: ClockPair) -> Vec<Moment> {
     let mut moments: Vec<Moment> = stamps.into_iter().map(|stamp| moment(stamp, clocks)).collect();
     moments.sort_unstable();
     moments
 }
 
 impl Zone {
-    fn of(zone: &ZoneMemory, clocks: Both) -> Zone {
+    fn of(zone: &ZoneMemory, clocks: ClockPair) -> Zone {
         let words = |names: &[Name]| names.iter().map(ToString::to_string).collect();
         let ids = |ids: &[RecordId]| ids.iter().map(ToString::to_string).collect();
         let claimed = |why| {
@@ -333,7 +334,7 @@ impl Zone {
         }
     }
 
-    pub(super) fn meaning(self, clocks: Both) -> Result<ZoneMemory, String> {
+    pub(super) fn meaning(self, clocks: ClockPair) -> Result<ZoneMemory, String> {
         let ids = |ids: Vec<String>| ids.iter().map(|id| record_id(id)).collect::<Result<Vec<_>, _>>();
         let claims =
             |all: Vec<String>, claim| Ok::<_, String>(ids(all)?.into_iter().map(move |id| (id, claim)));
@@ -447,18 +448,18 @@ fn record_id(text: &str) -> Result<RecordId, String> {
     RecordId::parse(text).ok_or_else(|| "a record's id is none".into())
 }
 
-fn stamp(moment: Moment, clocks: Both) -> u64 {
+fn stamp(moment: Moment, clocks: ClockPair) -> u64 {
     let since = clocks.to_wall(moment).duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn moment(stamp: u64, clocks: Both) -> Moment {
+fn moment(stamp: u64, clocks: ClockPair) -> Moment {
     until_at_most(stamp, Duration::ZERO, clocks)
 }
 
 /// The instant of a stamp; one that is further away than `most` counts as that, so that a clock which was
 /// wrong holds nothing for years.
-fn until_at_most(stamp: u64, most: Duration, clocks: Both) -> Moment {
+fn until_at_most(stamp: u64, most: Duration, clocks: ClockPair) -> Moment {
     // A stamp beyond what the clock can hold is in the future.
     let wall = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(stamp));
     wall.map_or(clocks.moment() + most, |wall| clocks.to_moment(wall, most))
@@ -538,9 +539,9 @@ pub(super) mod tests {
         Kept { snapshot, hash_key: HashKey::from_hex("000102030405060708090a0b0c0d0e0f") }
     }
 
-    fn clocks(wall_seconds: u64, moment: i64) -> Both {
+    fn clocks(wall_seconds: u64, moment: i64) -> ClockPair {
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(wall_seconds);
-        Both::at(wall, Moment::from_millis(moment))
+        ClockPair::at(wall, Moment::from_millis(moment))
     }
 
     #[test]
@@ -623,7 +624,7 @@ pub(super) mod tests {
     }
 
     /// What holds for any state that is taken.
-    fn check_taken(kept: &Kept, clocks: Both, now: Moment) {
+    fn check_taken(kept: &Kept, clocks: ClockPair, now: Moment) {
         let snapshot = &kept.snapshot;
         let credentials = || snapshot.credentials.values().chain(snapshot.by_account.values());
         let stamps = snapshot.addresses.values().map(|believed| believed.confirmed_at);
