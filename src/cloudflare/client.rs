@@ -17,7 +17,7 @@ use tracing::{Level, debug, trace};
 
 use super::credential::Credential;
 use super::wire::{self, HttpAnswer, HttpRequest};
-use super::{headers, verdict};
+use super::{classify, headers};
 use crate::engine::api::{Answer, Request};
 use crate::engine::failure::{Class, Failure};
 use crate::mask::Mask;
@@ -212,7 +212,7 @@ impl Unanswered {
         let class = match (self.sent, &self.trouble) {
             (Sent::Never, Trouble::Clock(_)) => Class::Clock,
             (Sent::Never, _) => Class::NotSent,
-            (Sent::Maybe, _) => verdict::uncertain(request),
+            (Sent::Maybe, _) => classify::uncertain(request),
         };
         let incomplete = matches!(self.trouble, Trouble::TimedOut);
         let failure = Failure::without_answer(class, mask.apply_to_text(&self.trouble.to_string()));

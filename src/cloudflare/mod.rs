@@ -1,9 +1,10 @@
 //! The Cloudflare API: HTTP outside, the engine's requests and answers inside.
 //!
 //! In reading order: [`client`] sends, [`wire`] turns requests into HTTP and answers back (pure),
-//! with `shapes` and `lists` (the JSON), `verdict` (what a failure means), `headers` and `excerpt` below it;
+//! with `shapes` and `lists` (the JSON), `classify` (what a failure means), `headers` and `excerpt` below it;
 //! [`credential`] fetches the [`secret`], and [`identity`] tells it apart from others.
 
+mod classify;
 pub mod client;
 pub mod credential;
 mod excerpt;
@@ -12,5 +13,4 @@ pub mod identity;
 mod lists;
 pub mod secret;
 mod shapes;
-mod verdict;
 pub mod wire;

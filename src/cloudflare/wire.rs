@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::shapes::{Envelope, Lenient, NoEnvelope, RawRecord, RawToken, RawWritten, RawZone};
-use super::{excerpt, headers, lists, shapes, verdict};
+use super::{classify, excerpt, headers, lists, shapes};
 use crate::engine::api::{Answer, Batch, Found, Patch, Post, Request, Written, ZONES_PER_PAGE};
 use crate::engine::failure::{ApiError, Class, Failure};
 use crate::engine::names::{Content, Name, RecordId, Ttl};
@@ -104,15 +104,15 @@ fn outcome(
     match envelope {
         Ok(envelope) if envelope.success && success => found(request, &envelope).map_err(|why| {
             let detail = format!("the answer cannot be used: {why}");
-            fail(verdict::uncertain(request), envelope.errors, detail)
+            fail(classify::uncertain(request), envelope.errors, detail)
         }),
         Ok(envelope) if envelope.success => {
-            let class = verdict::of_status(request, status);
+            let class = classify::of_status(request, status);
             let detail = "the answer says success, its status does not".to_owned();
             Err(fail(class, envelope.errors, detail))
         }
         Ok(envelope) => {
-            let class = verdict::of_refusal(request, status, &envelope.errors);
+            let class = classify::of_refusal(request, status, &envelope.errors);
             let words = match (envelope.errors.is_empty(), envelope.words.is_empty()) {
                 (true, true) => "Cloudflare gave no reason".to_owned(),
                 (true, false) => envelope.words,
@@ -136,7 +136,7 @@ fn outcome(
 fn foreign(request: &Request, answer: &HttpAnswer<'_>, why: NoEnvelope) -> (Class, String) {
     if (300..400).contains(&answer.status) {
         let location = headers::first(&answer.headers, "location");
-        return (verdict::uncertain(request), excerpt::redirect(location));
+        return (classify::uncertain(request), excerpt::redirect(location));
     }
     let code = match &why {
         NoEnvelope::Problem(problem) => problem.code,
@@ -144,7 +144,7 @@ fn foreign(request: &Request, answer: &HttpAnswer<'_>, why: NoEnvelope) -> (Clas
     };
     let class = match code {
         Some(1015) => Class::Throttled,
-        _ => verdict::of_status(request, answer.status),
+        _ => classify::of_status(request, answer.status),
     };
     let detail = match why {
         NoEnvelope::CutOff => format!("the answer is cut off after {} bytes", answer.body.len()),

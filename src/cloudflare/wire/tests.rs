@@ -1,4 +1,4 @@
-//! What is asked, and what is read of answers that succeed. Refusals are tested beside `verdict`.
+//! What is asked, and what is read of answers that succeed. Refusals are tested beside `classify`.
 
 use std::net::IpAddr;
 
