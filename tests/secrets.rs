@@ -212,7 +212,7 @@ fn pair() -> Credential {
 fn everything_said(client: &Client, credential: &Credential, answer: &Answer) -> String {
     let mut said = format!("{client:?} {credential:#?} {answer:?}");
     if let Err(failure) = &answer.outcome {
-        said += &format!(" {failure} {:?}", failure.remedy());
+        said += &format!(" {failure} {:?}", failure.remedy);
     }
     said
 }

@@ -349,7 +349,7 @@ fn parted(notice: &Notice) -> String {
         | Problem::Api(_, failure)
         | Problem::SearchRefused(_, failure, _)
         | Problem::Parked { why: Reason::Refused(failure), .. } => {
-            let remedy = failure.remedy().unwrap_or_default();
+            let remedy = failure.remedy.unwrap_or_default();
             return match words.split_once(&format!(": {remedy}")) {
                 Some((what, rest)) if !remedy.is_empty() => format!("{what}{rest}\n{remedy}"),
                 _ => words,

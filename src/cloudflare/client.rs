@@ -15,9 +15,10 @@ use reqwest::Url;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use tracing::{Level, debug, trace};
 
+use super::classify::{self, Refusal};
 use super::credential::Credential;
+use super::headers;
 use super::wire::{self, HttpAnswer, HttpRequest};
-use super::{classify, headers};
 use crate::engine::api::{Answer, Request};
 use crate::engine::failure::{Class, Failure};
 use crate::mask::Mask;
@@ -214,9 +215,9 @@ impl Unanswered {
             (Sent::Never, _) => Class::NotSent,
             (Sent::Maybe, _) => classify::uncertain(request),
         };
-        let incomplete = matches!(self.trouble, Trouble::TimedOut);
-        let failure = Failure::without_answer(class, mask.apply_to_text(&self.trouble.to_string()));
-        Failure { incomplete, ..failure }
+        let detail = mask.apply_to_text(&self.trouble.to_string());
+        let failure = Refusal { detail, ..Refusal::default() }.failure(class);
+        Failure { incomplete: matches!(self.trouble, Trouble::TimedOut), ..failure }
     }
 }
 
@@ -230,15 +231,14 @@ struct Received {
 impl Received {
     fn judge(self, request: &Request, took: Duration, mask: &Mask) -> Answer {
         let Received { status, headers, body } = self;
-        let (body, unread) = match body {
-            Ok(body) => (body, None),
-            Err(why) => (Vec::new(), unread(&why, status)),
+        let judge = |headers, body: Result<&[u8], &Unread>| {
+            let http = HttpAnswer { status, headers, body: body.unwrap_or_default(), took };
+            match body {
+                Ok(_) => wire::decode(request, &http),
+                Err(why) => wire::without_body(request, &http, unread(why, status)),
+            }
         };
-        let answer = |headers, body| {
-            let http = HttpAnswer { status, headers, body, took };
-            wire::decode(request, &http)
-        };
-        let mut judged = answer(headers.clone(), &body);
+        let mut judged = judge(headers.clone(), body.as_deref());
         let Err(failure) = &mut judged.outcome else {
             return judged;
         };
@@ -246,24 +246,21 @@ impl Received {
         // more without it, because an excerpt could begin in the middle.
         let masked = headers.iter();
         let masked = masked.map(|(name, value)| (name.clone(), mask.apply_to_text(value)));
-        if let Err(told) = answer(masked.collect(), &mask.apply(&body)).outcome {
-            failure.errors = told.errors;
-            failure.detail = unread.unwrap_or(told.detail);
-            failure.ray = told.ray;
+        let body = body.as_deref().map(|body| mask.apply(body));
+        if let Err(told) = judge(masked.collect(), body.as_deref().map_err(|why| *why)).outcome {
+            failure.said = told.said;
         }
         judged
     }
 }
 
-fn unread(why: &Unread, status: u16) -> Option<String> {
+fn unread(why: &Unread, status: u16) -> String {
     match why {
-        // A redirect says enough without its body.
-        _ if (300..400).contains(&status) => None,
         Unread::TooLong if (200..300).contains(&status) => {
-            Some(format!("the answer is longer than {} MiB", MOST_BYTES >> 20))
+            format!("the answer is longer than {} MiB", MOST_BYTES >> 20)
         }
-        Unread::TooLong => Some(format!("the answer is longer than {} KiB", MOST_ERROR_BYTES >> 10)),
-        Unread::Trouble(trouble) => Some(trouble.to_string()),
+        Unread::TooLong => format!("the answer is longer than {} KiB", MOST_ERROR_BYTES >> 10),
+        Unread::Trouble(trouble) => trouble.to_string(),
     }
 }
 
@@ -335,7 +332,7 @@ fn log_answer(received: &Received, mask: &Mask) {
     let headers = listed(&received.headers, mask);
     let body = match &received.body {
         Ok(body) => loggable(body, mask),
-        Err(why) => unread(why, received.status).unwrap_or_default(),
+        Err(why) => unread(why, received.status),
     };
     trace!(target: "stayput::api", status = received.status, headers, body, "answer");
 }

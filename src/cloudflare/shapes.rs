@@ -12,9 +12,9 @@ use serde::de::value::MapDeserializer;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use super::classify::ApiError;
 use super::excerpt;
 use crate::engine::api::{Listed, TokenStatus, Written, ZoneInfo};
-use crate::engine::failure::ApiError;
 use crate::engine::names::{AccountId, Content, Name, Record, RecordId, RecordType, Ttl, ZoneId};
 
 /// Errors of one answer that are kept.
@@ -104,6 +104,8 @@ pub enum NoEnvelope {
     OtherJson(String),
     /// It is no JSON.
     NoJson,
+    /// It could not be read, for this reason.
+    Unread(String),
 }
 
 /// A problem as RFC 9457 has it.

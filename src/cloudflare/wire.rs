@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::classify::{self, Refusal};
 use super::shapes::{Envelope, Lenient, NoEnvelope, RawRecord, RawToken, RawWritten, RawZone};
-use super::{classify, excerpt, headers, lists, shapes};
+use super::{excerpt, headers, lists, shapes};
 use crate::engine::api::{Answer, Batch, Found, Patch, Post, Request, Written, ZONES_PER_PAGE};
-use crate::engine::failure::{ApiError, Class, Failure};
+use crate::engine::failure::{Class, Failure};
 use crate::engine::names::{Content, Name, RecordId, Ttl};
 
 /// A request as HTTP sees it.
@@ -73,7 +74,15 @@ pub fn encode(request: &Request) -> HttpRequest {
 ///
 /// Answers that mean nothing are failures like others; no answer whatever makes this panic.
 pub fn decode(request: &Request, answer: &HttpAnswer<'_>) -> Answer {
-    let envelope = shapes::envelope(answer.body);
+    judge(request, answer, shapes::envelope(answer.body))
+}
+
+/// An answer of which the body cannot be read, for this reason.
+pub(super) fn without_body(request: &Request, answer: &HttpAnswer<'_>, why: String) -> Answer {
+    judge(request, answer, Err(NoEnvelope::Unread(why)))
+}
+
+fn judge(request: &Request, answer: &HttpAnswer<'_>, envelope: Result<Envelope<'_>, NoEnvelope>) -> Answer {
     let asked_in_body = match &envelope {
         Err(NoEnvelope::Problem(problem)) => problem.retry_after.map(headers::seconds),
         _ => None,
@@ -93,26 +102,18 @@ fn outcome(
 ) -> Result<Found, Failure> {
     let status = answer.status;
     let success = (200..300).contains(&status);
-    let fail = |class, errors: Vec<ApiError>, detail| Failure {
-        class,
-        status: Some(status),
-        errors,
-        detail,
-        ray: headers::ray(&answer.headers),
-        incomplete: matches!(status, 408 | 504 | 524),
-    };
+    let refusal =
+        |errors, detail| Refusal { status: Some(status), errors, detail, ray: headers::ray(&answer.headers) };
     match envelope {
         Ok(envelope) if envelope.success && success => found(request, &envelope).map_err(|why| {
             let detail = format!("the answer cannot be used: {why}");
-            fail(classify::uncertain(request), envelope.errors, detail)
+            refusal(envelope.errors, detail).failure(classify::uncertain(request))
         }),
         Ok(envelope) if envelope.success => {
-            let class = classify::of_status(request, status);
             let detail = "the answer says success, its status does not".to_owned();
-            Err(fail(class, envelope.errors, detail))
+            Err(refusal(envelope.errors, detail).failure(classify::of_status(request, status)))
         }
         Ok(envelope) => {
-            let class = classify::of_refusal(request, status, &envelope.errors);
             let words = match (envelope.errors.is_empty(), envelope.words.is_empty()) {
                 (true, true) => "Cloudflare gave no reason".to_owned(),
                 (true, false) => envelope.words,
@@ -121,12 +122,12 @@ fn outcome(
             let link = envelope.link.map(|link| format!("see {link}"));
             let told: Vec<String> = [Some(words), link].into_iter().flatten().collect();
             let told: Vec<&str> = told.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
-            Err(fail(class, envelope.errors, told.join("; ")))
+            Err(refusal(envelope.errors, told.join("; ")).judge(request))
         }
         Err(why) => {
             let cut_off = matches!(why, NoEnvelope::CutOff);
             let (class, detail) = foreign(request, answer, why);
-            let failure = fail(class, Vec::new(), detail);
+            let failure = refusal(Vec::new(), detail).failure(class);
             Err(Failure { incomplete: failure.incomplete || cut_off, ..failure })
         }
     }
@@ -149,6 +150,7 @@ fn foreign(request: &Request, answer: &HttpAnswer<'_>, why: NoEnvelope) -> (Clas
     let detail = match why {
         NoEnvelope::CutOff => format!("the answer is cut off after {} bytes", answer.body.len()),
         NoEnvelope::Problem(problem) => excerpt::problem(&problem.title, problem.code),
+        NoEnvelope::Unread(why) => why,
         NoEnvelope::OtherJson(words) if !words.is_empty() => {
             format!("the answer is not the API's: {words}")
         }

@@ -469,23 +469,23 @@ impl Account {
         self.tally.failed += 1;
         let search = in_flight.zone.is_none();
         match failure.class {
-            Class::Credential if search && self.refuses_search_alone(failure) => {
+            Class::Credential | Class::Search if search && self.refuses_search_alone(failure) => {
                 self.tally.served_at = Some(now);
                 self.search_refused = true;
                 let until = now + self.refusals.next(rng);
                 self.discover_at = Some(until);
                 Effect::SearchRefused(until)
             }
-            Class::Credential => self.refuse(failure, now, rng),
-            Class::Zone if self.blames_credential(failure, in_flight) => self.refuse(failure, now, rng),
+            Class::Credential | Class::Search => self.refuse(failure, now, rng),
+            Class::Forbidden if self.blames_credential(in_flight) => self.refuse(failure, now, rng),
             Class::NotSent | Class::Unsure => {
                 self.tally.missed_at = Some(now);
                 self.writes_fail |= in_flight.request.writes();
                 let wait = self.outage.next(rng);
                 // One zone in trouble, or the search, does not hold back the others; the API as a whole does.
-                if search && failure.status.is_some() {
+                if search && failure.answered {
                     self.discover_at = Some(now + wait);
-                } else if failure.status.is_none() || self.outage.failures() > 1 {
+                } else if !failure.answered || self.outage.failures() > 1 {
                     self.outage_until = Some(now + wait);
                 }
                 Effect::Down
@@ -495,7 +495,13 @@ impl Account {
                 self.outage_until = Some(now + self.outage.next(rng).min(CLOCK_RETRY));
                 Effect::Down
             }
-            Class::Zone | Class::Content | Class::CopyWrong | Class::Throttled => {
+            Class::Forbidden
+            | Class::ZoneGone
+            | Class::Zone
+            | Class::Content
+            | Class::ZoneFull
+            | Class::CopyWrong
+            | Class::Throttled => {
                 self.tally.served_at = Some(now);
                 if search {
                     self.discover_at = Some(now + self.searches.next(rng));
@@ -516,11 +522,7 @@ impl Account {
 
     fn refuse(&mut self, failure: &Failure, now: Moment, rng: &mut fastrand::Rng) -> Effect {
         self.tally.served_at = Some(now);
-        let mut wait = self.refusals.next(rng);
-        if failure.says("Max auth failures") {
-            wait = wait.max(Duration::from_secs(900));
-        }
-        let until = now + wait;
+        let until = now + self.refusals.next(rng).max(failure.least_wait);
         self.refused = Some(until);
         Effect::Refused(until)
     }
@@ -528,16 +530,13 @@ impl Account {
     /// Whether only looking for zones is refused, as far as is known: zones are known, and the search never
     /// worked, or Cloudflare knows the credential.
     fn refuses_search_alone(&self, failure: &Failure) -> bool {
-        !self.zones.is_empty()
-            && (!self.search_worked || failure.says("Unauthorized to access requested resource"))
+        !self.zones.is_empty() && (!self.search_worked || failure.class == Class::Search)
     }
 
     /// Whether what a zone refuses is the credential's trouble: a second zone that has worked before refuses,
     /// and none was granted since; or the credential was refused already.
-    fn blames_credential(&self, failure: &Failure, in_flight: &InFlight) -> bool {
-        let Some(id) = in_flight.zone.as_ref().filter(|_| failure.is_of_rights()) else {
-            return false;
-        };
+    fn blames_credential(&self, in_flight: &InFlight) -> bool {
+        let Some(id) = &in_flight.zone else { return false };
         let suspicious = self.zones.get(id).is_some_and(Zone::speaks_against_credential);
         let another = self.zones.values().any(|zone| {
             let refused = zone.refused().is_some_and(Failure::is_of_rights);

@@ -9,7 +9,7 @@ use std::fmt;
 use super::api::{Batch, Patch, Post};
 use super::cache::{Block, ZoneCache};
 use super::names::{Content, Key, Name, Record, RecordId, Ttl};
-use super::settings::{Beside, Options};
+use super::settings::{Attributes, Beside, Options};
 
 /// What is wanted of one name and type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,55 +199,6 @@ impl Step {
             Step::Post(post) => Some(&post.content),
             Step::Delete(_) => None,
         }
-    }
-}
-
-/// Which attributes of a record a step sets, beside its address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Attributes {
-    /// Whether it is proxied.
-    pub proxied: bool,
-    /// Its TTL.
-    pub ttl: bool,
-    /// Its comment.
-    pub comment: bool,
-    /// Its tags.
-    pub tags: bool,
-}
-
-impl Attributes {
-    /// Whether there is one.
-    pub fn any(self) -> bool {
-        self != Attributes::default()
-    }
-
-    /// Those that both have.
-    pub fn and(self, other: Attributes) -> Attributes {
-        Attributes {
-            proxied: self.proxied && other.proxied,
-            ttl: self.ttl && other.ttl,
-            comment: self.comment && other.comment,
-            tags: self.tags && other.tags,
-        }
-    }
-
-    /// Those that one of both has.
-    pub fn or(self, other: Attributes) -> Attributes {
-        Attributes {
-            proxied: self.proxied || other.proxied,
-            ttl: self.ttl || other.ttl,
-            comment: self.comment || other.comment,
-            tags: self.tags || other.tags,
-        }
-    }
-}
-
-impl fmt::Display for Attributes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all =
-            [(self.proxied, "proxied"), (self.ttl, "ttl"), (self.comment, "comment"), (self.tags, "tags")];
-        let names: Vec<&str> = all.into_iter().filter(|(set, _)| *set).map(|(_, name)| name).collect();
-        f.write_str(&names.join(", "))
     }
 }
 

@@ -13,10 +13,10 @@ use std::time::Duration;
 use super::account::Moved;
 use super::api::ZoneInfo;
 use super::cache::{Happened, Surprise};
-use super::diff::{Attributes, Obstacle, Operation};
+use super::diff::{Obstacle, Operation};
 use super::failure::Failure;
 use super::names::{Family, Key, Moment, Name};
-use super::settings::{AccountName, Budget};
+use super::settings::{AccountName, Attributes, Budget};
 use super::watch::Heard;
 use super::zone::Reason;
 use changes::written;
@@ -285,7 +285,7 @@ impl Problem {
             (Problem::ZoneRefused(_, one), Problem::ZoneRefused(_, two))
             | (Problem::Credential(_, one, _), Problem::Credential(_, two, _))
             | (Problem::SearchRefused(_, one, _), Problem::SearchRefused(_, two, _)) => {
-                one.remedy() == two.remedy()
+                one.remedy == two.remedy
             }
             // Each hold is a trouble of its own.
             (Problem::Flapping { until: one, .. }, Problem::Flapping { until: two, .. }) => one == two,
@@ -617,7 +617,7 @@ fn odd(f: &mut fmt::Formatter<'_>, zone: &ZoneInfo) -> fmt::Result {
 }
 
 fn remedy(f: &mut fmt::Formatter<'_>, failure: &Failure) -> fmt::Result {
-    match failure.remedy() {
+    match failure.remedy {
         Some(remedy) => write!(f, ": {remedy}"),
         None => Ok(()),
     }

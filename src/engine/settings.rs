@@ -1,6 +1,7 @@
 //! What the operator wants, in the engine's words. Valid by construction: `config` builds it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -53,9 +54,9 @@ impl AccountName {
     }
 }
 
-impl std::fmt::Display for AccountName {
+impl fmt::Display for AccountName {
     /// How a person finds it: `[cloudflare]` or `[cloudflare.NAME]`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { f.write_str("[cloudflare]") } else { write!(f, "[cloudflare.{}]", self.0) }
     }
 }
@@ -131,6 +132,55 @@ pub struct Options {
     pub tags: Option<Vec<Box<str>>>,
     /// Who else may have records of this name and type.
     pub beside: Beside,
+}
+
+/// Some of the attributes of a record, beside its content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Whether it is proxied.
+    pub proxied: bool,
+    /// Its TTL.
+    pub ttl: bool,
+    /// Its comment.
+    pub comment: bool,
+    /// Its tags.
+    pub tags: bool,
+}
+
+impl Attributes {
+    /// Whether there is one.
+    pub fn any(self) -> bool {
+        self != Attributes::default()
+    }
+
+    /// Those that both have.
+    pub fn and(self, other: Attributes) -> Attributes {
+        Attributes {
+            proxied: self.proxied && other.proxied,
+            ttl: self.ttl && other.ttl,
+            comment: self.comment && other.comment,
+            tags: self.tags && other.tags,
+        }
+    }
+
+    /// Those that one of both has.
+    pub fn or(self, other: Attributes) -> Attributes {
+        Attributes {
+            proxied: self.proxied || other.proxied,
+            ttl: self.ttl || other.ttl,
+            comment: self.comment || other.comment,
+            tags: self.tags || other.tags,
+        }
+    }
+}
+
+impl fmt::Display for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all =
+            [(self.proxied, "proxied"), (self.ttl, "ttl"), (self.comment, "comment"), (self.tags, "tags")];
+        let names: Vec<&str> = all.into_iter().filter(|(set, _)| *set).map(|(_, name)| name).collect();
+        f.write_str(&names.join(", "))
+    }
 }
 
 /// Who else may have records of a name and type.

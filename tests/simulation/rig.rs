@@ -566,7 +566,7 @@ impl Rig {
         self.tell(|| format!("  {} → {}", brief(&request), told(&answer)));
         // What did not arrive was not read.
         let nothing = Reply { status: 0, headers: Vec::new(), body: Vec::new(), fate: reply.fate };
-        let arrived = matches!(&answer.outcome, Err(failure) if failure.status.is_none());
+        let arrived = matches!(&answer.outcome, Err(failure) if !failure.answered);
         let read = if arrived { &nothing } else { reply };
         self.traffic.answered(&request, &secret, read, answer.outcome.is_ok(), self.now);
         match &answer.outcome {

@@ -1,10 +1,8 @@
 //! Every row of the table, by answers as Cloudflare, its edge and proxies on the way really give them.
 
-use std::time::Duration;
-
+use super::*;
 use crate::cloudflare::wire::{HttpAnswer, decode};
-use crate::engine::api::{Answer, Batch, Request};
-use crate::engine::failure::{Class, Failure};
+use crate::engine::api::{Answer, Batch};
 use crate::engine::names::ZoneId;
 
 const ZONE: &str = "023e105f4ecef8ad9ca31a8372d0c353";
@@ -97,9 +95,7 @@ fn a_credential_that_is_no_good_is_no_good_anywhere() {
 
 #[test]
 fn a_refusal_at_a_zone_may_be_the_zones_permission() {
-    let expected = by_kind(Class::Credential, Class::Zone, Class::Zone);
     let answers = [
-        (403, one(9109, "Unauthorized to access requested resource")),
         (403, one(10_000, "Authentication error")),
         (401, one(10_000, "Authentication error")),
         (400, one(10_000, "Authentication error")),
@@ -111,8 +107,11 @@ fn a_refusal_at_a_zone_may_be_the_zones_permission() {
         (403, r#"{"success":false}"#.to_owned()),
     ];
     for (status, body) in answers {
-        assert_eq!(classes(status, &body), expected, "{status} {body}");
+        let zone = if status >= 401 { Class::Forbidden } else { Class::Zone };
+        assert_eq!(classes(status, &body), by_kind(Class::Credential, zone, zone), "{status} {body}");
     }
+    let known = one(9109, "Unauthorized to access requested resource");
+    assert_eq!(classes(403, &known), by_kind(Class::Search, Class::Forbidden, Class::Forbidden));
 }
 
 #[test]
@@ -122,12 +121,11 @@ fn a_permission_outranks_what_else_is_said() {
         error(81_044, "Record does not exist."),
         error(10_000, "Authentication error")
     ));
-    assert_eq!(fails(&batch(), 403, &[], both.as_bytes()).class, Class::Zone);
+    assert_eq!(fails(&batch(), 403, &[], both.as_bytes()).class, Class::Forbidden);
 }
 
 #[test]
 fn a_zone_that_is_not_there_is_the_zones_failure() {
-    let expected = by_kind(Class::NotSent, Class::Zone, Class::Zone);
     let route = "Could not route to /client/v4/zones/example.com, perhaps your object identifier is invalid?";
     let answers = [
         (400, one(7003, route)),
@@ -136,11 +134,13 @@ fn a_zone_that_is_not_there_is_the_zones_failure() {
         (400, refusal(&format!("{},{}", error(7003, route), error(7000, "No route for that URI")))),
         (404, one(1551, "Could not find it")),
         (404, refusal("")),
-        (400, one(1001, "Invalid zone identifier")),
     ];
     for (status, body) in answers {
+        let expected = by_kind(Class::NotSent, Class::ZoneGone, Class::ZoneGone);
         assert_eq!(classes(status, &body), expected, "{status} {body}");
     }
+    let not_one = one(1001, "Invalid zone identifier");
+    assert_eq!(classes(400, &not_one), by_kind(Class::NotSent, Class::Zone, Class::Zone));
 }
 
 #[test]
@@ -178,7 +178,6 @@ fn content_that_is_refused_is_the_batchs_failure() {
             ),
         ),
         (400, chained(1004, "DNS Validation Error", (9041, "This DNS record cannot be proxied"))),
-        (400, one(81_045, "The record quota has been exceeded.")),
         (400, one(81_056, "NS records with that host already exist.")),
         (400, one(81_062, "This record is managed by another product.")),
         (400, one(89_018, "A non-glue record lies beneath a delegated child zone.")),
@@ -198,6 +197,8 @@ fn content_that_is_refused_is_the_batchs_failure() {
             "{status} {body}"
         );
     }
+    let full = one(81_045, "The record quota has been exceeded.");
+    assert_eq!(classes(400, &full), by_kind(Class::NotSent, Class::Zone, Class::ZoneFull));
     for status in [405, 413, 415] {
         let expected = by_kind(Class::NotSent, Class::NotSent, Class::Content);
         assert_eq!(classes(status, "<html>no</html>"), expected);
@@ -211,28 +212,28 @@ fn codes_are_found_at_any_depth_and_told_outermost_first() {
         "code":1004,"message":"a","source":{"pointer":"/posts/0"}},{"code":5,"message":"e"}]}"#;
     let failure = fails(&batch(), 400, &[], deep.as_bytes());
     assert_eq!(failure.class, Class::CopyWrong);
-    let told: Vec<_> = failure.errors.iter().map(|e| (e.code, e.message.as_str())).collect();
-    assert_eq!(told, [(1004, "a"), (1101, "b"), (81_058, "c"), (7, "d"), (5, "e")]);
+    assert_eq!(failure.said, "a (1004): b (1101): c (81058): d (7): e (5) [HTTP 400]");
+    assert_eq!(*failure.sort, [1004, 1101, 81_058, 7, 5]);
 }
 
 #[test]
 fn errors_of_odd_forms_are_read_all_the_same() {
-    for (errors, code, message) in [
-        (r#"["plain words"]"#, 0, "plain words"),
-        (r#""plain words""#, 0, "plain words"),
-        (r#"{"code":9005,"message":"x"}"#, 9005, "x"),
-        (r#"[{"code":"9005","message":"x\u001b[0m\nforged"}]"#, 9005, "x [0m forged"),
-        (r#"[{"code":null}]"#, 0, "no message"),
-        (r#"[{"code":9005,"message":{"a":1},"error_chain":7}]"#, 9005, "no message"),
-        (r#"[null,7,{"code":9005,"message":"x"}]"#, 9005, "x"),
+    for (errors, said) in [
+        (r#"["plain words"]"#, "plain words"),
+        (r#""plain words""#, "plain words"),
+        (r#"{"code":9005,"message":"x"}"#, "x (9005)"),
+        (r#"[{"code":"9005","message":"x\u001b[0m\nforged"}]"#, "x [0m forged (9005)"),
+        (r#"[{"code":null}]"#, "no message"),
+        (r#"[{"code":9005,"message":{"a":1},"error_chain":7}]"#, "no message (9005)"),
+        (r#"[null,7,{"code":9005,"message":"x"}]"#, "x (9005)"),
     ] {
         let body = format!(r#"{{"success":false,"errors":{errors}}}"#);
         let failure = fails(&batch(), 400, &[], body.as_bytes());
-        assert_eq!((failure.errors[0].code, failure.errors[0].message.as_str()), (code, message));
+        assert_eq!(failure.said, format!("{said} [HTTP 400]"));
         assert_eq!(failure.class, Class::Content);
     }
     let many = refusal(&vec![error(1, "x"); 500].join(","));
-    assert_eq!(fails(&batch(), 400, &[], many.as_bytes()).errors.len(), 20);
+    assert_eq!(fails(&batch(), 400, &[], many.as_bytes()).sort.len(), 20);
 }
 
 #[test]
@@ -333,7 +334,7 @@ fn a_redirect_is_told_and_not_followed() {
         let location = [("Location", "https://portal.example/login?back=https://api.cloudflare.com")];
         let failure = fails(&batch(), status, &location, b"<html>Moved</html>");
         assert_eq!(failure.class, Class::Unsure);
-        assert!(failure.detail.contains("portal.example") && !failure.detail.contains("login"), "{failure}");
+        assert!(failure.said.contains("portal.example") && !failure.said.contains("login"), "{failure}");
         assert_eq!(fails(&records(), status, &location, b"").class, Class::NotSent);
     }
     assert_eq!(classes(304, ""), nothing_certain());
@@ -342,7 +343,10 @@ fn a_redirect_is_told_and_not_followed() {
 
 #[test]
 fn what_is_wrong_with_a_body_is_said() {
-    let said = |body: &[u8]| fails(&records(), 200, &[], body).detail;
+    let said = |body: &[u8]| {
+        let said = fails(&records(), 200, &[], body).said;
+        said.strip_suffix(" [HTTP 200]").unwrap().to_owned()
+    };
     assert_eq!(said(b"{\"success\":true,\"result\":[{\"id\":"), "the answer is cut off after 32 bytes");
     assert_eq!(said(b""), "the answer is empty");
     assert!(said(b"error code: 1010").contains("signature"));
@@ -353,7 +357,8 @@ fn what_is_wrong_with_a_body_is_said() {
     let utf16: Vec<u8> = "{\"success\":true}".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert!(said(&utf16).contains("no text"));
     assert!(said(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xab\xe6").contains("no text"));
-    assert_eq!(fails(&records(), 403, &[], refusal("").as_bytes()).detail, "Cloudflare gave no reason");
+    let nothing = fails(&records(), 403, &[], refusal("").as_bytes());
+    assert_eq!(nothing.said, "Cloudflare gave no reason [HTTP 403]");
 }
 
 #[test]
@@ -378,8 +383,8 @@ fn a_reason_is_told_wherever_it_stands() {
     assert_eq!(said(r#""errors":["in words alone"]"#), "in words alone [HTTP 403]");
     for body in [r#"{"error":"no\u001b such thing"}"#, r#"{"message":"no such thing","status":404}"#] {
         assert_eq!(
-            fails(&records(), 404, &[], body.as_bytes()).detail,
-            "the answer is not the API's: no such thing"
+            fails(&records(), 404, &[], body.as_bytes()).said,
+            "the answer is not the API's: no such thing [HTTP 404]"
         );
     }
 }
@@ -394,9 +399,9 @@ fn where_cloudflare_explains_a_refusal_is_told() {
         told.to_string(),
         "Forbidden (10000); see https://developers.cloudflare.com/fundamentals/api/troubleshooting/ [HTTP 403, cf-ray 8f2a-FRA]"
     );
-    assert_eq!(told.class, Class::Zone);
+    assert_eq!(told.class, Class::Forbidden);
     for none in ["null", "7", r#""javascript:alert(1)""#] {
-        assert_eq!(said(none).detail, "", "{none}");
+        assert_eq!(said(none).said, "Forbidden (10000) [HTTP 403, cf-ray 8f2a-FRA]", "{none}");
     }
 }
 
@@ -418,12 +423,12 @@ fn a_problem_of_the_edge_is_told_by_its_title_and_its_wait_is_kept() {
         problem(1015, "Error 1015: You are being rate limited", 429, r#","retry_after":"30""#);
     assert_eq!((wait, failure.class), (30, Class::Throttled));
     assert_eq!(
-        failure.detail,
-        "Cloudflare's edge limits the rate of requests from here (Error 1015: You are being rate limited)"
+        failure.said,
+        "Cloudflare's edge limits the rate of requests from here (Error 1015: You are being rate limited) [HTTP 429]"
     );
     // The edge's 1000 and 9109 are not the API's.
     let (wait, failure) = problem(1000, "DNS points to prohibited IP", 403, "");
-    assert_eq!((wait, failure.class, failure.has_code(&[1000])), (20, Class::Unsure, false));
+    assert_eq!((wait, failure.class, &*failure.sort), (20, Class::Unsure, &[][..]));
     assert_eq!(problem(1015, "x", 403, r#","retry_after":99999999"#).0, 3_600);
     assert_eq!(problem(520, "x", 520, r#","retry_after":-1"#).0, 20);
     assert_eq!(problem(520, "x", 520, r#","retry_after":{"a":1}"#).0, 20);
@@ -438,4 +443,95 @@ fn a_wait_is_kept_of_whatever_answer() {
         let answer = answered(&records(), status, &[("retry-after", "60")], body);
         assert_eq!(answer.retry_after, Some(Duration::from_secs(60)), "{status}");
     }
+}
+
+fn remedy_of(class: Class, status: u16, code: i64, message: &str) -> Option<&'static str> {
+    let errors = vec![ApiError { code, message: message.to_owned() }];
+    Refusal { status: Some(status), errors, ..Refusal::default() }.failure(class).remedy
+}
+
+fn remedy(class: Class, code: i64) -> Option<&'static str> {
+    remedy_of(class, 400, code, "x")
+}
+
+fn unanswered(class: Class, said: &str) -> Option<&'static str> {
+    Refusal { detail: said.to_owned(), ..Refusal::default() }.failure(class).remedy
+}
+
+#[test]
+fn what_blames_the_record_has_a_remedy() {
+    for code in [
+        9003, 9004, 9005, 9006, 9021, 9041, 9207, 9300, 9313, 1101, 81_045, 81_053, 81_054, 81_056, 81_062,
+        89_018,
+    ] {
+        assert!(remedy(Class::Content, code).is_some(), "{code}");
+    }
+    assert!(remedy(Class::Content, 81_062).unwrap().contains("Workers"));
+    for code in [81_056, 89_018] {
+        assert!(remedy(Class::Content, code).unwrap().contains("never answered"), "{code}");
+    }
+    assert_eq!(remedy(Class::Content, 424_242), None, "nothing is made up");
+}
+
+#[test]
+fn what_blames_the_copy_the_credential_or_the_pace_has_a_remedy() {
+    for code in [1002, 81_044, 81_057, 81_058] {
+        assert_eq!(remedy(Class::CopyWrong, code), Some(READS_AGAIN), "{code}");
+    }
+    for code in [971, 10_100, 10_300, 10_429] {
+        assert_eq!(remedy(Class::Throttled, code), Some(TOO_MANY), "{code}");
+    }
+    assert_eq!(unanswered(Class::Throttled, "HTML"), Some(TOO_MANY));
+    for code in [1000, 6003, 6102, 6103, 6105, 6111, 9103, 9106, 9109, 10_000] {
+        assert!(remedy(Class::Credential, code).is_some(), "{code}");
+    }
+}
+
+#[test]
+fn a_zone_that_is_refused_may_be_no_zone_at_all() {
+    for code in [7000, 7003] {
+        assert_eq!(remedy(Class::Zone, code), Some(CHECK_ZONE_ID));
+    }
+    assert!(CHECK_ZONE_ID.contains("neither the Account ID"));
+    assert_eq!(remedy_of(Class::Zone, 400, 1001, "Invalid zone identifier"), Some(CHECK_ZONE_ID));
+    for (status, code) in [(403, 10_000), (403, 9109), (401, 10_000), (400, 10_000), (403, 0)] {
+        let failure = fails(&records(), status, &[], one(code, "Forbidden").as_bytes());
+        assert_eq!(failure.remedy, Some(PERMIT_ZONE), "{status} {code}");
+    }
+    let gone = fails(&records(), 404, &[], one(1551, "Could not find it").as_bytes());
+    assert_eq!(gone.remedy, Some(ZONE_IS_GONE));
+}
+
+#[test]
+fn words_tell_apart_what_one_code_can_mean_wherever_they_stand() {
+    let filtered =
+        remedy_of(Class::Zone, 403, 9109, "Cannot use the access token from location: 203.0.113.7");
+    assert!(filtered.unwrap().contains("IP address filter"));
+    assert_eq!(remedy_of(Class::Credential, 403, 9109, "Invalid access token"), Some(NEW_TOKEN));
+    assert_eq!(unanswered(Class::Credential, "Invalid access token"), Some(NEW_TOKEN));
+}
+
+#[test]
+fn the_permission_has_one_name() {
+    for text in [CREATE_TOKEN, PERMIT_ZONE] {
+        assert!(text.contains(" the permission Zone · DNS · Edit "), "{text}");
+    }
+}
+
+#[test]
+fn too_many_failed_log_ins_ask_for_a_longer_wait_than_other_refusals() {
+    let wait = |message| fails(&records(), 403, &[], one(9109, message).as_bytes()).least_wait;
+    assert_eq!(wait("Max auth failures reached, please check your Authorization header"), LOCKED_OUT);
+    assert_eq!(wait("Invalid access token"), Duration::ZERO);
+}
+
+#[test]
+fn the_attributes_that_an_answer_blames_are_told_apart() {
+    let blamed = |code| fails(&batch(), 400, &[], one(code, "x").as_bytes()).blames;
+    let told = [9003, 9004, 9041, 9021, 9313, 9300].map(|code| blamed(code).unwrap().to_string());
+    assert_eq!(told, ["proxied", "proxied", "proxied", "ttl", "comment", "tags"]);
+    for code in [9005, 9006, 81_045, 81_056, 81_062, 89_018] {
+        assert_eq!(blamed(code), Some(Attributes::default()), "{code}");
+    }
+    assert_eq!(blamed(424_242), None);
 }

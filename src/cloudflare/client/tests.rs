@@ -323,7 +323,7 @@ fn an_answer_that_never_ends_is_given_up() {
     for failures in [failures_within(limit, nothing), failures_within(limit, half)] {
         let [read, write] = failures;
         assert_eq!((read.class, write.class), (Class::NotSent, Class::Unsure));
-        assert!(read.detail.contains("in time"), "{read}");
+        assert!(read.said.contains("in time"), "{read}");
     }
     assert!(started.elapsed() < Duration::from_secs(15));
 }
@@ -348,8 +348,8 @@ fn without_a_connection_nothing_was_sent() {
         drop(gone);
         let refused = client(&format!("http://{address}"));
         let failure = refused.ask(&token(), &write()).await.outcome.unwrap_err();
-        assert_eq!((failure.class, failure.status), (Class::NotSent, None));
-        assert!(failure.detail.contains("connect"), "{failure}");
+        assert_eq!((failure.class, failure.answered), (Class::NotSent, false));
+        assert!(failure.said.contains("connect"), "{failure}");
 
         // The far end of a secure connection that says nothing, and one that does not speak TLS.
         for words in ["", "HTTP/1.1 400 Bad Request\r\n\r\n"] {
@@ -362,7 +362,7 @@ fn without_a_connection_nothing_was_sent() {
             });
             let https = client_within(Duration::from_millis(800), &format!("https://{address}"));
             let failure = https.ask(&token(), &write()).await.outcome.unwrap_err();
-            assert_eq!((failure.class, failure.status), (Class::NotSent, None), "{failure}");
+            assert_eq!((failure.class, failure.answered), (Class::NotSent, false), "{failure}");
             drop(held.await);
         }
     });
@@ -390,7 +390,7 @@ fn a_redirect_takes_the_secret_nowhere() {
         let client = client(&server.base);
         let read = client.ask(&token(), &read()).await.outcome.unwrap_err();
         assert_eq!(read.class, Class::NotSent);
-        assert!(read.detail.contains("redirect to 127.0.0.1:"), "{read}");
+        assert!(read.said.contains("redirect to 127.0.0.1:"), "{read}");
         let write = client.ask(&token(), &write()).await.outcome.unwrap_err();
         assert_eq!(write.class, Class::Unsure);
         assert_eq!(elsewhere.requests().len(), 0);
@@ -401,14 +401,13 @@ fn a_redirect_takes_the_secret_nowhere() {
 fn an_answer_of_any_length_is_read_up_to_its_cap() {
     let unsure = [Class::NotSent, Class::Unsure];
     let [said, _] = failures(|| Reply::Hang("HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n".into()));
-    assert_eq!(said.detail, "the answer is longer than 8 MiB");
+    assert_eq!(said.said, "the answer is longer than 8 MiB [HTTP 200]");
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
     assert_eq!(classes(|| Reply::Endless(chunked.into(), chunk.clone())), unsure);
     let until_closed = "HTTP/1.1 503 Service Unavailable\r\n\r\n";
     let [endless, _] = failures(|| Reply::Endless(until_closed.into(), "no end ".repeat(1_000)));
-    assert_eq!(endless.detail, "the answer is longer than 64 KiB");
-    assert_eq!(endless.status, Some(503));
+    assert_eq!(endless.said, "the answer is longer than 64 KiB [HTTP 503]");
     let head = "HTTP/1.1 200 OK\r\n";
     assert_eq!(
         classes(|| Reply::Endless(head.into(), "x-more: and more\r\n".repeat(100))),
@@ -446,7 +445,7 @@ fn a_throttled_answer_holds_even_if_it_breaks_off() {
     let [read, write] = failures(cut);
     let held = Class::Throttled;
     assert_eq!((read.class, write.class), (held, held));
-    assert!(read.detail.contains("broke"), "{read}");
+    assert!(read.said.contains("broke"), "{read}");
 }
 
 #[test]
@@ -455,14 +454,14 @@ fn an_answer_that_echoes_the_secret_is_told_without_it() {
         format!(r#"{{"success":false,"errors":[{{"code":9109,"message":"Invalid access token {TOKEN}"}}]}}"#);
     let [failure, _] = failures(|| Reply::Keep(http("403 Forbidden", "", &body)));
     assert_eq!(failure.class, Class::Credential);
-    assert_eq!(failure.errors[0].message, "Invalid access token ***");
+    assert_eq!(failure.said, "Invalid access token *** (9109) [HTTP 403]");
     // The excerpt ends in the middle of the secret.
     let page = format!("<p>{} Bearer {TOKEN}</p>", "x".repeat(175));
     let [failure, _] = failures(|| Reply::Keep(http("500 Oh", "", &page)));
-    assert!(!failure.detail.contains(&TOKEN[..8]), "{failure}");
+    assert!(!failure.said.contains(&TOKEN[..8]), "{failure}");
     let [failure, _] =
         failures(|| Reply::Keep(http("302 Found", &format!("location: https://{TOKEN}.example/\r\n"), "")));
-    assert!(failure.detail.contains("***") && !failure.detail.contains(&TOKEN[..8]), "{failure}");
+    assert!(failure.said.contains("***") && !failure.said.contains(&TOKEN[..8]), "{failure}");
 }
 
 #[test]
@@ -484,11 +483,11 @@ fn a_wrong_clock_is_told_from_other_troubles_and_has_its_remedy() {
     let mask = Mask::of([TOKEN]);
     let judge = |trouble, sent| Unanswered { trouble, sent }.judge(&read(), &mask);
     let clock = judge(Trouble::Clock("here it is 1970".into()), Sent::Never);
-    assert_eq!((clock.class, clock.status), (Class::Clock, None));
+    assert_eq!((clock.class, clock.answered), (Class::Clock, false));
     assert!(clock.to_string().contains("is the clock right? (here it is 1970)"), "{clock}");
-    assert!(clock.remedy().unwrap().contains("set the clock"));
+    assert!(clock.remedy.unwrap().contains("set the clock"));
     let other = judge(Trouble::Certificate("it is for another clock".into()), Sent::Never);
-    assert_eq!((other.class, other.remedy()), (Class::NotSent, None));
+    assert_eq!((other.class, other.remedy), (Class::NotSent, None));
 }
 
 #[test]

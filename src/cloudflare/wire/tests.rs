@@ -373,7 +373,8 @@ fn contradiction(page: u32, entries: u32, info: &serde_json::Value) -> Option<St
     let request = Request::Records { zone: zone_id(), name: None, page, per_page: 100 };
     let failure = answer(&request, body.as_bytes()).err()?;
     assert_eq!(failure.class, Class::NotSent, "{failure}");
-    let told = failure.detail.strip_prefix("the answer cannot be used: the list contradicts itself: ");
+    let told = failure.said.strip_prefix("the answer cannot be used: the list contradicts itself: ");
+    let told = told.and_then(|told| told.strip_suffix(" [HTTP 200]"));
     Some(told.unwrap_or_else(|| panic!("{failure}")).to_owned())
 }
 
@@ -398,8 +399,8 @@ fn a_list_that_contradicts_itself_is_a_failed_read() {
     let twice = json!({"type": "TXT", "id": RECORD});
     let failure = records(&json!([twice, twice])).unwrap_err();
     assert_eq!(
-        failure.detail,
-        "the answer cannot be used: the list contradicts itself: an entry stands twice on one page"
+        failure.said,
+        "the answer cannot be used: the list contradicts itself: an entry stands twice on one page [HTTP 200]"
     );
     let zones = json!({"success": true, "result": [], "result_info": {"total_count": 3}}).to_string();
     assert_eq!(answer(&ask_zones(), zones.as_bytes()).unwrap_err().class, Class::NotSent);
@@ -407,8 +408,8 @@ fn a_list_that_contradicts_itself_is_a_failed_read() {
         assert_eq!(records(&missing).unwrap_err().class, Class::NotSent, "{missing}");
     }
     assert_eq!(
-        records(&json!(null)).unwrap_err().detail,
-        "the answer cannot be used: the list is missing from the answer"
+        records(&json!(null)).unwrap_err().said,
+        "the answer cannot be used: the list is missing from the answer [HTTP 200]"
     );
 }
 
@@ -550,11 +551,14 @@ fn an_answer_that_does_not_match_the_batch_leaves_us_unsure() {
         let failure = result(&ask_batch(), &bad).unwrap_err();
         assert_eq!(failure.class, Class::Unsure, "{path} {value}");
     }
-    let said = |value| result(&ask_batch(), &value).unwrap_err().detail;
-    assert_eq!(said(json!(null)), "the answer cannot be used: it says success, but not what was changed");
+    let said = |value| result(&ask_batch(), &value).unwrap_err().said;
+    assert_eq!(
+        said(json!(null)),
+        "the answer cannot be used: it says success, but not what was changed [HTTP 200]"
+    );
     assert_eq!(
         said(json!("done")),
-        "the answer cannot be used: its result does not have the form that Cloudflare documents"
+        "the answer cannot be used: its result does not have the form that Cloudflare documents [HTTP 200]"
     );
     let twice = json!([written()["patches"][0], written()["patches"][0]]);
     let mut bad = written();
@@ -653,10 +657,13 @@ proptest! {
     ) {
         let http = HttpAnswer { status, headers, body: &body, took: Duration::ZERO };
         if let Err(failure) = decode(&request, &http).outcome {
-            let of_writes = matches!(failure.class, Class::Unsure | Class::Content | Class::CopyWrong);
+            let of_writes = matches!(
+                failure.class,
+                Class::Unsure | Class::Content | Class::ZoneFull | Class::CopyWrong
+            );
             prop_assert!(request.writes() || !of_writes, "{failure:?}");
             prop_assert!(!(request.writes() && failure.class == Class::NotSent), "an answer came: {failure:?}");
-            prop_assert!(failure.errors.len() <= 20);
+            prop_assert!(failure.sort.len() <= 20);
             let shown = failure.to_string();
             prop_assert!(shown.len() <= 40_000 && !shown.chars().any(char::is_control), "{shown:?}");
         } else {

@@ -41,7 +41,9 @@ impl Engine {
         };
         let name = name.clone();
         // A refusal of the secret before says nothing of the one that has taken its place.
-        let refused = |failure: &Failure| matches!(failure.class, Class::Credential | Class::Zone);
+        let refused = |failure: &Failure| {
+            matches!(failure.class, Class::Credential | Class::Search) || failure.class.is_of_zone()
+        };
         let outdated = id != credential_of(&name, account.settings())
             && answer.outcome.as_ref().err().is_some_and(refused);
         if outdated {
@@ -211,13 +213,7 @@ impl Engine {
         effect: Effect,
         now: Moment,
     ) {
-        let Some(id) = &in_flight.zone else {
-            if failure.class == Class::Zone || failure.class == Class::Content {
-                let topic = AlertKey::Search(name.clone());
-                self.alerts.raise(topic, Problem::Api(name.clone(), failure.clone()), now);
-            }
-            return;
-        };
+        let Some(id) = &in_flight.zone else { return };
         let Some(account) = self.accounts.get_mut(name) else {
             return;
         };
@@ -233,7 +229,7 @@ impl Engine {
             Reaction::Refused => {
                 let topic = AlertKey::Permission(name.clone(), id.clone());
                 self.alerts.raise(topic, Problem::ZoneRefused(label, failure.clone()), now);
-                if failure.status == Some(404) || failure.has_code(&[7003]) {
+                if failure.class == Class::ZoneGone {
                     account.lose(id, now, &mut self.rng);
                     self.unsaved = true;
                 } else if worked {

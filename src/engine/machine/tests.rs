@@ -11,7 +11,7 @@ mod waiting;
 use super::*;
 use crate::engine::api::Batch;
 use crate::engine::api::{Found, Listed, Page, Written, ZoneInfo};
-use crate::engine::failure::{ApiError, Class, Failure};
+use crate::engine::failure::{Class, Failure};
 use crate::engine::names::{Name, Record, RecordId, RecordType, Ttl};
 use crate::engine::notice::Severity;
 use crate::engine::settings::{
@@ -83,9 +83,9 @@ fn want<'a>(settings: &'a mut Settings, name: &str, zone: ZoneHint) -> &'a mut W
     settings.records.entry(key(name)).or_insert(wanted)
 }
 
-fn failure(class: Class, status: u16, code: i64) -> Failure {
-    let errors = vec![ApiError { code, message: "made by hand".to_owned() }];
-    Failure { class, status: Some(status), errors, detail: String::new(), ray: None, incomplete: false }
+/// An answer that is a failure.
+fn failure(class: Class) -> Failure {
+    Failure { answered: true, ..Failure::without_answer(class, "made by hand") }
 }
 
 type Fault = Box<dyn FnMut(&Request) -> Option<Failure>>;
@@ -227,10 +227,10 @@ impl Rig {
             }
             Request::Zone(id) => match self.zones.iter().find(|zone| zone.id == *id) {
                 Some(zone) => Ok(Found::Zone(zone.clone())),
-                None => Err(failure(Class::Zone, 404, 7003)),
+                None => Err(failure(Class::ZoneGone)),
             },
             Request::Records { zone, .. } if self.zones.iter().all(|known| known.id != *zone) => {
-                Err(failure(Class::Zone, 404, 7003))
+                Err(failure(Class::ZoneGone))
             }
             Request::Records { zone, name, .. } => {
                 let here = self.records.values().filter(|(of, _)| of == zone).map(|(_, record)| record);
@@ -249,7 +249,7 @@ impl Rig {
                 Ok(Found::Records(page(servers.collect())))
             }
             Request::Batch { zone, batch } => Ok(Found::Written(self.write(zone, batch))),
-            Request::Verify(_) => Err(failure(Class::NotSent, 500, 0)),
+            Request::Verify(_) => Err(failure(Class::NotSent)),
         }
     }
 
@@ -389,7 +389,7 @@ fn a_search_that_fails_does_not_starve_the_zones_that_are_known() {
     let mut rig = Rig::new(&["example.com", "example.net"], wanted);
     let old = rig.has(1, "home.example.com", ip(9), None);
     let broken =
-        |request: &Request| matches!(request, Request::Zones { .. }).then(|| failure(Class::NotSent, 500, 0));
+        |request: &Request| matches!(request, Request::Zones { .. }).then(|| failure(Class::NotSent));
     rig.fault = Box::new(broken);
     rig.run(10 * MINUTE);
     assert_eq!(rig.records[&old].1.content, ip(1));
@@ -435,7 +435,7 @@ fn an_account_that_is_gone_is_gone_altogether() {
     want(&mut wanted, "home.example.net", ZoneHint::Id(zone_id(2), None)).account = account("old");
     let mut rig = Rig::new(&["example.com", "example.net"], wanted.clone());
     let refused = |request: &Request| match request {
-        Request::Records { zone, .. } if *zone == zone_id(2) => Some(failure(Class::Credential, 400, 6111)),
+        Request::Records { zone, .. } if *zone == zone_id(2) => Some(failure(Class::Credential)),
         _ => None,
     };
     rig.fault = Box::new(refused);
@@ -566,7 +566,7 @@ fn a_zone_that_is_gone_is_not_remembered_as_believed() {
 #[test]
 fn an_operators_wish_tries_a_refused_credential_at_once() {
     let mut rig = Rig::new(&["example.com"], settings(&["home.example.com"]));
-    rig.fault = Box::new(|_| Some(failure(Class::Credential, 400, 6111)));
+    rig.fault = Box::new(|_| Some(failure(Class::Credential)));
     rig.run(24 * HOUR);
     assert!(rig.asked.len() < 40, "it is tried rarely: {}", rig.asked.len());
     rig.fault = Box::new(|_| None);
@@ -586,9 +586,7 @@ fn a_delete_that_is_refused_for_ever_does_not_use_up_max_deletes() {
     rig.has(1, "stuck.example.com", ip(1), None);
     let stuck = rig.has(1, "stuck.example.com", ip(9), None);
     rig.fault = Box::new(move |request| match request {
-        Request::Batch { batch, .. } if batch.deletes.contains(&stuck) => {
-            Some(failure(Class::Content, 400, 9999))
-        }
+        Request::Batch { batch, .. } if batch.deletes.contains(&stuck) => Some(failure(Class::Content)),
         _ => None,
     });
     for round in 0..6 {

@@ -206,7 +206,7 @@ impl Engine {
     pub fn verdict(&self) -> Verdict {
         let refused = |account: &Account| {
             account.is_refused()
-                || account.zones().any(|zone| zone.refused().is_some_and(|failure| failure.status.is_some()))
+                || account.zones().any(|zone| zone.refused().is_some_and(|failure| failure.answered))
         };
         if self.accounts.values().any(refused) {
             return Verdict::Refused;

@@ -42,7 +42,7 @@ impl Zone {
             return self.failed_to_read(failure, now, rng);
         }
         match failure.class {
-            Class::Content => self.content_refused(&sent, (failure, mark), now, rng),
+            Class::Content | Class::ZoneFull => self.content_refused(&sent, (failure, mark), now, rng),
             Class::CopyWrong if self.wrong_copies + 1 >= MOST_WRONG_COPIES => {
                 self.doubt();
                 self.content_refused(&sent, (failure, mark), now, rng)
@@ -55,13 +55,13 @@ impl Zone {
                 }
                 Reaction::None
             }
-            Class::Zone => self.zone_refused(failure, now, rng),
+            Class::Forbidden | Class::ZoneGone | Class::Zone => self.zone_refused(failure, now, rng),
             Class::Unsure | Class::NotSent => {
                 if failure.class == Class::Unsure {
                     self.doubt();
                     self.unanswered.clone_from(&sent);
                 }
-                if failure.status.is_none() {
+                if !failure.answered {
                     // A smaller request may get through where a large one is lost.
                     self.limit = (sent.len() / 2).max(1);
                     self.lost = Some((sent.len(), now));
@@ -70,18 +70,21 @@ impl Zone {
                 Reaction::None
             }
             // These hold the whole credential, not the zone.
-            Class::Credential | Class::Throttled | Class::Clock => Reaction::None,
+            Class::Credential | Class::Search | Class::Throttled | Class::Clock => Reaction::None,
         }
     }
 
     fn failed_to_read(&mut self, failure: &Failure, now: Moment, rng: &mut fastrand::Rng) -> Reaction {
         let listing = self.listing.take();
         match failure.class {
-            Class::Credential | Class::Throttled | Class::Clock => return Reaction::None,
-            Class::Zone | Class::Content | Class::CopyWrong => {
-                return self.zone_refused(failure, now, rng);
-            }
+            Class::Credential | Class::Search | Class::Throttled | Class::Clock => return Reaction::None,
             Class::NotSent | Class::Unsure => {}
+            Class::Forbidden
+            | Class::ZoneGone
+            | Class::Zone
+            | Class::Content
+            | Class::ZoneFull
+            | Class::CopyWrong => return self.zone_refused(failure, now, rng),
         }
         let whole = listing.is_some_and(|listing| listing.parts.contains(&Part::Whole));
         if whole && failure.incomplete && self.page_size + 1 < PAGE_SIZES.len() {

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{PARKED, Reaction, Zone};
 use crate::engine::api::Batch;
-use crate::engine::diff::{Attributes, Goal, Operation, OwnerMark, Step};
-use crate::engine::failure::Failure;
+use crate::engine::diff::{Goal, Operation, OwnerMark, Step};
+use crate::engine::failure::{Class, Failure};
 use crate::engine::limiter::Backoff;
 use crate::engine::names::{Key, Moment};
 use crate::engine::notice::Problem;
-use crate::engine::settings::Options;
+use crate::engine::settings::{Attributes, Options};
 
 /// A record that Cloudflare refuses, or some of its attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,9 +48,8 @@ pub enum Reason {
 impl Reason {
     /// Whether the same is wrong, as far as Cloudflare says.
     pub fn same_kind(&self, other: &Reason) -> bool {
-        let codes = |failure: &Failure| failure.errors.iter().map(|error| error.code).collect::<Vec<_>>();
         match (self, other) {
-            (Reason::Refused(one), Reason::Refused(two)) => codes(one) == codes(two),
+            (Reason::Refused(one), Reason::Refused(two)) => one.sort == two.sort,
             (Reason::NotKept, Reason::NotKept) => true,
             _ => false,
         }
@@ -118,7 +117,7 @@ impl Zone {
         (self.suspects, self.limit) = (None, 1);
         let Some(operation) = sent.first() else { return Reaction::None };
         let sets = sent.iter().fold(Attributes::default(), |all, step| all.or(step.attributes(mark)));
-        let guilty = failure.blames().map_or(sets, |blamed| blamed.and(sets));
+        let guilty = failure.blames.map_or(sets, |blamed| blamed.and(sets));
         let before = self.parked.get(&operation.key).map(|parked| parked.attributes).unwrap_or_default();
         let attributes = if guilty.any() { guilty.or(before) } else { Attributes::default() };
         let why = (Reason::Refused(failure.clone()), attributes);
@@ -140,7 +139,7 @@ impl Zone {
         now: Moment,
         rng: &mut fastrand::Rng,
     ) -> Vec<Key> {
-        let full = matches!(&why, Reason::Refused(failure) if failure.is_quota());
+        let full = matches!(&why, Reason::Refused(failure) if failure.class == Class::ZoneFull);
         let alike = |parked: &&Parked| parked.attributes == attributes && parked.why.same_kind(&why);
         if !(full || attributes.any() && self.parked.values().filter(alike).count() >= 2) {
             return Vec::new();

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::engine::api::{Listed, Page};
-use crate::engine::failure::{ApiError, Class};
+use crate::engine::failure::Class;
 use crate::engine::names::{Content, Record, RecordId, RecordType, Ttl};
 
 const REFRESH: Duration = Duration::from_secs(6 * 3600);
@@ -21,16 +21,8 @@ fn zone_id() -> ZoneId {
     ZoneId::parse(&"a".repeat(32)).unwrap()
 }
 
-fn refusal(class: Class, code: i64) -> Failure {
-    let error = ApiError { code, message: "no".to_owned() };
-    Failure {
-        class,
-        status: Some(400),
-        errors: vec![error],
-        detail: String::new(),
-        ray: None,
-        incomplete: false,
-    }
+fn refusal(class: Class) -> Failure {
+    Failure { answered: true, ..Failure::without_answer(class, "no") }
 }
 
 /// Cloudflare's side: records by name, and names that it refuses.
@@ -155,7 +147,7 @@ impl Far {
                 let named = batch.patches.iter().map(|patch| &patch.name);
                 let mut named = named.chain(batch.posts.iter().map(|post| &post.name));
                 if named.any(|name| self.refuses.contains(name)) {
-                    return Err(refusal(Class::Content, 1004));
+                    return Err(refusal(Class::Content));
                 }
                 let mut written = Written { deleted: batch.deletes.clone(), ..Written::default() };
                 for id in &batch.deletes {
@@ -163,7 +155,7 @@ impl Far {
                 }
                 for patch in &batch.patches {
                     let Some(record) = self.records.get_mut(&patch.id) else {
-                        return Err(refusal(Class::CopyWrong, 81044));
+                        return Err(refusal(Class::CopyWrong));
                     };
                     record.content = patch.content.clone();
                     written.patched.push(record.clone());
@@ -294,7 +286,7 @@ fn pages_get_smaller_where_large_ones_fail() {
         let request = zone.begin(Job::List, (Writing::Allowed, &OwnerMark::of(None)), turn, at(0)).unwrap();
         let Request::Records { per_page, page, .. } = request else { panic!() };
         sizes.push((page, per_page));
-        let late = Failure { incomplete: true, ..refusal(Class::NotSent, 0) };
+        let late = Failure { incomplete: true, ..refusal(Class::NotSent) };
         zone.failed(&late, &OwnerMark::of(None), at(0), &mut rng);
     }
     assert_eq!(sizes, [(1, 5000), (1, 1000), (1, 100), (1, 100)]);

@@ -296,7 +296,7 @@ fn what_stays_published_is_what_the_zones_hold_and_not_what_is_believed() {
     let mut rig = Rig::new(&["example.com"], settings(&["home.example.com"]));
     rig.run(MINUTE);
     // The API is down, the address changes, and then the sources fail.
-    rig.fault = Box::new(|_| Some(failure(Class::NotSent, 502, 0)));
+    rig.fault = Box::new(|_| Some(failure(Class::NotSent)));
     rig.is_at(ip(2));
     rig.address = None;
     rig.told(Event::LookNow);

@@ -291,7 +291,7 @@ fn a_zone_that_was_made_anew_is_found_although_the_old_one_only_forbids() {
     rig.zones = vec![new];
     rig.records.clear();
     rig.fault = Box::new(|request| match request {
-        Request::Records { zone, .. } if *zone == zone_id(1) => Some(failure(Class::Zone, 403, 9109)),
+        Request::Records { zone, .. } if *zone == zone_id(1) => Some(failure(Class::Forbidden)),
         _ => None,
     });
     rig.address = Some(ip(2));
@@ -325,7 +325,7 @@ fn a_zone_whose_place_another_one_took_is_asked_for_nothing_once_it_is_gone() {
     rig.zones[0].status = "moved".into();
     rig.zones.push(new);
     rig.fault = Box::new(|request| match request {
-        Request::Records { zone, .. } if *zone == zone_id(1) => Some(failure(Class::Zone, 403, 10_000)),
+        Request::Records { zone, .. } if *zone == zone_id(1) => Some(failure(Class::Forbidden)),
         _ => None,
     });
     rig.run(DAY);
@@ -440,7 +440,7 @@ fn what_could_not_be_deleted_at_the_end_is_named() {
     wanted.on_exit = OnExit::Delete;
     let mut rig = Rig::new(&["example.com"], wanted);
     rig.run(10 * MINUTE);
-    rig.fault = Box::new(|request| request.writes().then(|| failure(Class::Unsure, 502, 0)));
+    rig.fault = Box::new(|request| request.writes().then(|| failure(Class::Unsure)));
     rig.engine.handle(Event::Stop, rig.now);
     rig.run(Duration::from_secs(8));
     assert!(rig.engine.settled(rig.now), "Docker kills after ten seconds");

@@ -1,13 +1,15 @@
 //! What Cloudflare refuses: an attribute, a record, a zone, the list of zones, or the credential.
 
 use super::*;
+use crate::engine::settings::Attributes;
 
 /// The plan of the zone has no tags.
 fn no_tags(request: &Request) -> Option<Failure> {
     let Request::Batch { batch, .. } = request else { return None };
     let tagged = batch.patches.iter().any(|patch| patch.tags.is_some())
         || batch.posts.iter().any(|post| !post.tags.is_empty());
-    tagged.then(|| failure(Class::Content, 400, 9300))
+    let blames = Attributes { tags: true, ..Attributes::default() };
+    tagged.then(|| Failure { blames: Some(blames), ..failure(Class::Content) })
 }
 
 fn tagged(count: usize) -> Settings {
@@ -39,9 +41,9 @@ fn an_attribute_that_is_refused_does_not_hold_back_the_address() {
 }
 
 #[test]
-fn an_attribute_that_a_new_code_refuses_is_found_by_leaving_it_out() {
+fn an_attribute_that_is_refused_without_being_named_is_found_by_leaving_it_out() {
     let mut rig = Rig::new(&["example.com"], tagged(1));
-    rig.fault = Box::new(|request| no_tags(request).map(|_| failure(Class::Content, 400, 9999)));
+    rig.fault = Box::new(|request| no_tags(request).map(|_| failure(Class::Content)));
     rig.run(MINUTE);
     assert_eq!(rig.contents("n000.example.com"), [ip(1)]);
 }
@@ -51,7 +53,7 @@ fn a_new_record_is_never_created_without_the_proxy_that_is_to_hide_it() {
     let mut wanted = settings(&["home.example.com"]);
     want(&mut wanted, "home.example.com", ZoneHint::Find).options.proxied = Some(true);
     let mut rig = Rig::new(&["example.com"], wanted);
-    rig.fault = Box::new(|request| request.writes().then(|| failure(Class::Content, 400, 9003)));
+    rig.fault = Box::new(|request| request.writes().then(|| failure(Class::Content)));
     rig.run(HOUR);
     rig.fault = Box::new(|request| match request {
         Request::Batch { batch, .. } if batch.posts.iter().any(|post| !post.proxied) => {
@@ -83,7 +85,7 @@ fn a_full_zone_is_said_once_and_costs_few_requests() {
     let names: Vec<String> = (0..100).map(|number| format!("n{number:03}.example.com")).collect();
     let mut rig = Rig::new(&["example.com"], settings(&names.iter().map(String::as_str).collect::<Vec<_>>()));
     rig.fault = Box::new(|request| match request {
-        Request::Batch { batch, .. } if !batch.posts.is_empty() => Some(failure(Class::Content, 400, 81_045)),
+        Request::Batch { batch, .. } if !batch.posts.is_empty() => Some(failure(Class::ZoneFull)),
         _ => None,
     });
     rig.run(5 * MINUTE);
@@ -93,15 +95,15 @@ fn a_full_zone_is_said_once_and_costs_few_requests() {
 
 #[test]
 fn what_is_refused_as_a_whole_is_not_tried_without_its_attributes() {
-    for code in [9005, 81_045, 81_056, 81_062, 89_018] {
+    for class in [Class::Content, Class::ZoneFull] {
         let mut rig = Rig::new(&["example.com"], tagged(1));
         rig.fault = Box::new(move |request| {
             let creates = matches!(request, Request::Batch { batch, .. } if !batch.posts.is_empty());
-            creates.then(|| failure(Class::Content, 400, code))
+            creates.then(|| Failure { blames: Some(Attributes::default()), ..failure(class) })
         });
         rig.run(MINUTE);
-        assert_eq!(rig.writes(), 1, "{code}: {:?}", rig.asked);
-        assert_eq!(rig.times_said("without it"), 0, "{code}: {:#?}", rig.said);
+        assert_eq!(rig.writes(), 1, "{class:?}: {:?}", rig.asked);
+        assert_eq!(rig.times_said("without it"), 0, "{class:?}: {:#?}", rig.said);
     }
 }
 
@@ -115,8 +117,9 @@ fn forbidden(zones: Vec<usize>, search: bool) -> Fault {
             }
             _ => false,
         };
-        let class = if matches!(request, Request::Zones { .. }) { Class::Credential } else { Class::Zone };
-        refused.then(|| failure(class, 403, 10_000))
+        let class =
+            if matches!(request, Request::Zones { .. }) { Class::Credential } else { Class::Forbidden };
+        refused.then(|| failure(class))
     })
 }
 
@@ -218,7 +221,7 @@ fn a_refusal_of_the_secret_before_says_nothing_of_the_one_that_took_its_place() 
     };
     rig.engine.handle(Event::SecretChanged(account(""), CredentialId("new".into())), rig.now);
     let (limits, retry_after, took) = (Vec::new(), None, Duration::from_millis(10));
-    let outcome = Err(failure(Class::Credential, 401, 10_000));
+    let outcome = Err(failure(Class::Credential));
     rig.engine.handle(Event::Answered(ticket, Answer { limits, retry_after, took, outcome }), rig.now);
     rig.run(MINUTE);
     assert_eq!(rig.contents("home.example.com"), [ip(2)]);

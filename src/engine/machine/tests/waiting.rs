@@ -28,7 +28,7 @@ fn a_retry_after_of_whatever_answer_holds_its_zone_and_nothing_else() {
     rig.run(MINUTE);
     rig.retry_after = Some(20 * MINUTE);
     rig.fault = Box::new(|request| match request {
-        Request::Records { zone, .. } if *zone == zone_id(1) => Some(failure(Class::NotSent, 503, 0)),
+        Request::Records { zone, .. } if *zone == zone_id(1) => Some(failure(Class::NotSent)),
         _ => None,
     });
     rig.address = Some(ip(2));
@@ -76,7 +76,7 @@ fn a_429_holds_across_a_restart_and_a_rename() {
         let mut rig = Rig::new(&["example.com"], old());
         rig.run(MINUTE);
         rig.retry_after = Some(10 * MINUTE);
-        rig.fault = Box::new(|_| Some(failure(Class::Throttled, 429, 971)));
+        rig.fault = Box::new(|_| Some(failure(Class::Throttled)));
         rig.address = Some(ip(2));
         rig.run(6 * MINUTE);
         let held_since = rig.now;
@@ -218,7 +218,7 @@ fn a_write_that_was_done_without_an_answer_is_said_and_all_is_well() {
     for (address, done) in [(2, true), (3, false)] {
         rig.said.clear();
         rig.address = Some(ip(address));
-        rig.fault = Box::new(|request| request.writes().then(|| failure(Class::Unsure, 200, 0)));
+        rig.fault = Box::new(|request| request.writes().then(|| failure(Class::Unsure)));
         rig.engine.handle(Event::LookNow, rig.now);
         let writes = rig.writes();
         while rig.writes() == writes {
@@ -250,7 +250,7 @@ fn pages_of_a_list_are_large_again_after_a_whole_one() {
     rig.fault = Box::new(move |request| match request {
         Request::Records { .. } if failures > 0 => {
             failures -= 1;
-            Some(Failure { incomplete: true, ..failure(Class::NotSent, 504, 0) })
+            Some(Failure { incomplete: true, ..failure(Class::NotSent) })
         }
         _ => None,
     });
@@ -278,7 +278,7 @@ fn paid_zones_take_large_batches_until_one_is_refused() {
         rig.zones[0].plan = Some(plan.into());
         rig.fault = Box::new(move |request| {
             matches!(request, Request::Batch { batch, .. } if batch.len() > most)
-                .then(|| failure(Class::Content, 400, 1004))
+                .then(|| failure(Class::Content))
         });
         rig.run(5 * MINUTE);
         assert_eq!((rig.records.len(), rig.writes()), (900, batches), "{plan}, {most}");
@@ -290,20 +290,20 @@ fn an_outage_of_cloudflare_alone_is_no_illness_and_ten_minutes_behind_are() {
     let ill = |rig: &Rig| rig.engine.status(rig.now).ill;
     let mut rig = Rig::new(&["example.com"], settings(&["home.example.com"]));
     rig.run(20 * MINUTE);
-    rig.fault = Box::new(|_| Some(failure(Class::NotSent, 502, 0)));
+    rig.fault = Box::new(|_| Some(failure(Class::NotSent)));
     rig.address = Some(ip(2));
     for _ in 0..60 {
         rig.run(MINUTE);
         assert_eq!(ill(&rig), None);
     }
     rig.retry_after = Some(HOUR);
-    rig.fault = Box::new(|_| Some(failure(Class::Throttled, 429, 971)));
+    rig.fault = Box::new(|_| Some(failure(Class::Throttled)));
     rig.run(10 * MINUTE);
     rig.address = Some(ip(3));
     rig.run(30 * MINUTE);
     assert_eq!((ill(&rig), rig.contents("home.example.com")), (None, vec![ip(1)]), "nothing may be asked");
     (rig.retry_after, rig.address) = (None, Some(ip(2)));
-    rig.fault = Box::new(|_| Some(failure(Class::Credential, 403, 9109)));
+    rig.fault = Box::new(|_| Some(failure(Class::Credential)));
     rig.run(HOUR);
     assert!(ill(&rig).is_some_and(|why| why.contains("home.example.com A")));
     rig.fault = Box::new(|_| None);
