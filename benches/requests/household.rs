@@ -15,12 +15,11 @@ use serde_json::json;
 use stayput::cloudflare::wire::{self, HttpAnswer};
 use stayput::detect::answer;
 use stayput::engine::api::{Answer, Request};
-use stayput::engine::credential::Ticket;
-use stayput::engine::names::{Content, Family, Key, Moment, Name};
+use stayput::engine::names::{Content, Family, Key, Moment, Name, Ticket};
 use stayput::engine::settings::{
     Account, AccountName, Budget, OnExit, Options, Settings, Source, Wanted, ZoneHint,
 };
-use stayput::engine::watch::{LookError, SourceId};
+use stayput::engine::watch::LookError;
 use stayput::engine::{Command, Engine, Event, Mode, RecordState, Snapshot, Start};
 use stayput::sandbox::{API_PATH, HttpRequest, NewZone, Plan, World, WorldOptions};
 
@@ -95,7 +94,7 @@ pub fn measure(size: Size) -> Costs {
 
 /// Something on its way.
 enum Journey {
-    Heard(SourceId, Result<IpAddr, LookError>),
+    Heard(Ticket, Result<IpAddr, LookError>),
     Answered(Ticket, Answer),
 }
 
@@ -204,7 +203,7 @@ impl Home {
         self.world.advance(self.now);
         while let Some(entry) = self.journeys.first_entry().filter(|entry| entry.key().0 <= self.now) {
             let event = match entry.remove() {
-                Journey::Heard(source, answer) => Event::Heard(source, answer),
+                Journey::Heard(ticket, answer) => Event::Heard(ticket, answer),
                 Journey::Answered(ticket, answer) => Event::Answered(ticket, answer),
             };
             self.engine.handle(event, moment(self.now));
@@ -213,17 +212,17 @@ impl Home {
 
     fn carry_out(&mut self, command: Command) {
         let (takes, journey) = match command {
-            Command::Look(source) => {
+            Command::Look { ticket, line, source } => {
                 // The two families never answer in the same instant.
-                let takes = Duration::from_millis(if source.family == Family::V4 { 30 } else { 80 });
-                (takes, Journey::Heard(source, self.echo(source)))
+                let takes = Duration::from_millis(if line.family == Family::V4 { 30 } else { 80 });
+                (takes, Journey::Heard(ticket, self.echo(line.family, &source)))
             }
-            Command::Ask(ticket, _, request) => {
+            Command::Ask { ticket, request, .. } => {
                 self.save_if_needed();
                 self.count(&request);
                 (API, Journey::Answered(ticket, self.ask(&request)))
             }
-            Command::RereadSecret(account) => panic!("nothing is refused here: {account}"),
+            Command::ReadSecret { account, .. } => panic!("nothing is refused here: {account}"),
         };
         self.journeys_begun += 1;
         self.journeys.insert((self.now + takes, self.journeys_begun), journey);
@@ -264,8 +263,7 @@ impl Home {
         answer
     }
 
-    fn echo(&mut self, SourceId { family, index }: SourceId) -> Result<IpAddr, LookError> {
-        let operator = self.settings.sources[&family][index].label.clone();
+    fn echo(&mut self, family: Family, operator: &str) -> Result<IpAddr, LookError> {
         let headers = [("host", "echo.test")];
         let reply = self.exchange(("GET", &format!("/echo/{operator}"), b""), &headers, family);
         answer::parse(&reply.body, "echo.test", family)

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::daemon::{Job, Outcome, Secrets, Seen, accounts};
 use crate::engine::api::{Found, Request, ZoneInfo};
 use crate::engine::failure::Class;
-use crate::engine::names::{Key, Name, Ttl, ZoneId};
+use crate::engine::names::{Key, Line, Name, Ttl, ZoneId};
 use crate::engine::notice::{Notice, Problem, Severity, count};
 use crate::engine::settings::{AccountName, Source, Wanted};
 use crate::engine::watch::{self, LookError};
@@ -192,7 +192,7 @@ fn clock(report: &mut Report, now: SystemTime, seen: &Seen) {
 
 /// Whether a certificate was refused for its time.
 fn is_out_of_date(seen: &Seen) -> bool {
-    seen.heard.iter().any(|(_, heard)| matches!(heard, Err(LookError::Clock(_))))
+    seen.heard.iter().any(|(_, _, heard)| matches!(heard, Err(LookError::Clock(_))))
         || seen
             .answers
             .iter()
@@ -202,16 +202,17 @@ fn is_out_of_date(seen: &Seen) -> bool {
 /// What each source said the last time it was asked.
 fn sources(report: &mut Report, config: &Config, seen: &Seen) {
     let last: BTreeMap<_, &Result<IpAddr, LookError>> =
-        seen.heard.iter().map(|(source, heard)| (*source, heard)).collect();
-    for (id, heard) in last {
-        let sources = config.settings.sources.get(&id.family);
-        let label = sources.and_then(|sources| sources.get(id.index)).map_or("", |source| &*source.label);
-        let about = ("source", label);
-        match heard {
-            Ok(address) => {
-                report.line(Mark::Ok, about, &format!("{}: {label} says {address}", id.family));
+        seen.heard.iter().map(|(line, label, heard)| ((*line, &**label), heard)).collect();
+    for (line, sources) in &config.settings.sources {
+        for label in sources.iter().map(|source| &*source.label) {
+            let about = ("source", label);
+            match last.get(&(Line::only(*line), label)) {
+                Some(Ok(address)) => {
+                    report.line(Mark::Ok, about, &format!("{line}: {label} says {address}"));
+                }
+                Some(Err(why)) => report.line(Mark::Warn, about, &format!("{line}: {label}: {why}")),
+                None => {}
             }
-            Err(why) => report.line(Mark::Warn, about, &format!("{}: {label}: {why}", id.family)),
         }
     }
 }

@@ -181,8 +181,10 @@ impl Reading<'_> {
 
     fn add_auto(&mut self) {
         for which in [BuiltIn::Cloudflare, BuiltIn::Amazon, BuiltIn::Ipify] {
-            let source = Source::built_in(which, self.family);
-            self.found.extend(source.filter(|source| !self.found.contains(source)));
+            let Some(source) = Source::built_in(which, self.family) else { continue };
+            if !self.found.iter().any(|found| is_same(found, &source)) {
+                self.found.push(source.told_apart_from(&self.found));
+            }
         }
     }
 

@@ -17,7 +17,7 @@ pub mod systemd;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
@@ -35,12 +35,11 @@ use crate::config::Config;
 use crate::detect::Detector;
 use crate::detect::events::News;
 use crate::engine::api::{Answer, Request};
-use crate::engine::credential::Ticket;
 use crate::engine::failure::{Class, Failure};
-use crate::engine::names::{Family, Moment};
+use crate::engine::names::{Line, Moment, Ticket};
 use crate::engine::notice::{Notice, count};
 use crate::engine::settings::{AccountName, CredentialId, OnExit, Settings};
-use crate::engine::watch::{LookError, SourceId};
+use crate::engine::watch::LookError;
 use crate::engine::{Command, Engine, Event, Mode, Start};
 use crate::report::reporter::{Output, Reporter};
 use crate::state::file;
@@ -104,8 +103,8 @@ pub struct Outcome {
 pub struct Seen {
     /// The notices.
     pub notices: Vec<Notice>,
-    /// What the sources said.
-    pub heard: Vec<(SourceId, Result<IpAddr, LookError>)>,
+    /// What the sources said, by their labels.
+    pub heard: Vec<(Line, Box<str>, Result<IpAddr, LookError>)>,
     /// What Cloudflare said.
     pub answers: Vec<(AccountName, Request, Answer)>,
     /// The `Date` of one of its answers.
@@ -202,13 +201,9 @@ enum Happening {
 
 /// A piece of work that is finished, with its result.
 enum Work {
-    Look {
-        generation: u64,
-        source: SourceId,
-        heard: Result<IpAddr, LookError>,
-    },
+    Look(Ticket, Line, Box<str>, Result<IpAddr, LookError>),
     Request(Ticket, AccountName, Request, Answer),
-    Secret(AccountName, Result<Reading, SecretError>),
+    Secret(Ticket, AccountName, Result<Reading, SecretError>),
     /// SIGHUP: the new configuration, if it is one, and all secrets.
     Reload(Option<Box<Config>>, Readings),
 }
@@ -222,9 +217,6 @@ struct Loop {
     detector: Arc<Detector>,
     accounts: Accounts,
     work: JoinSet<Work>,
-    /// Counts the lists of sources of each family: an answer to an older list means nothing to a newer one.
-    generations: BTreeMap<Family, u64>,
-    looking: BTreeSet<SourceId>,
     writing: BTreeSet<Ticket>,
     /// How many requests are on their way.
     asking: usize,
@@ -282,8 +274,6 @@ impl Loop {
             detector: Arc::new(Detector::new(&job.config.authorities)),
             accounts,
             work: JoinSet::new(),
-            generations: BTreeMap::new(),
-            looking: BTreeSet::new(),
             writing: BTreeSet::new(),
             asking: 0,
             state: opened.saver,
@@ -329,9 +319,9 @@ impl Loop {
     fn carry_out(&mut self, now: Moment) {
         while let Some(command) = self.engine.next_command(now) {
             match command {
-                Command::Look(source) => self.look(source),
-                Command::Ask(ticket, account, request) => self.let_wait(ticket, account, request, now),
-                Command::RereadSecret(account) => self.reread_secret(account),
+                Command::Look { ticket, line, source } => self.look(ticket, line, source),
+                Command::Ask { ticket, account, request } => self.let_wait(ticket, account, request, now),
+                Command::ReadSecret { ticket, account } => self.read_secret(ticket, account, now),
             }
         }
     }
@@ -361,17 +351,17 @@ impl Loop {
 
     fn take_in(&mut self, work: Work, now: Moment) {
         match work {
-            Work::Look { generation, source, heard } => {
-                if generation == self.generation(source.family) {
-                    self.looking.remove(&source);
-                    if self.job.output == Output::Collect {
-                        self.seen.heard.push((source, heard.clone()));
-                    }
-                    let says = heard.as_ref().ok().copied();
-                    self.engine.handle(Event::Heard(source, heard), now);
-                    if says.is_some() && says == self.engine.believed(source.family) {
-                        self.network.learned(source.family);
-                    }
+            Work::Look(ticket, line, source, heard) => {
+                if !self.engine.is_open(ticket) {
+                    return;
+                }
+                let says = heard.as_ref().ok().copied();
+                if self.job.output == Output::Collect {
+                    self.seen.heard.push((line, source, heard.clone()));
+                }
+                self.engine.handle(Event::Heard(ticket, heard), now);
+                if says.is_some() && says == self.engine.believed(line.family) {
+                    self.network.learned(line.family);
                 }
             }
             Work::Request(ticket, account, request, answer) => {
@@ -382,11 +372,13 @@ impl Loop {
                 }
                 self.engine.handle(Event::Answered(ticket, answer), now);
             }
-            Work::Secret(account, read) => {
-                if self.accounts.renew(&account, read, now) == Renewal::Different {
-                    let id = self.credential_id(&account);
-                    self.engine.handle(Event::SecretChanged(account, id), now);
+            Work::Secret(ticket, account, read) => {
+                if !self.engine.is_open(ticket) {
+                    return;
                 }
+                let different = self.accounts.renew(&account, read, now) == Renewal::Different;
+                let id = different.then(|| self.credential_id(&account));
+                self.engine.handle(Event::SecretRead(ticket, id), now);
             }
             Work::Reload(config, readings) => self.finish_reload(config, readings, now),
         }
@@ -461,19 +453,16 @@ impl Loop {
         due.into_iter().flatten().min().map(|due| due.max(soonest))
     }
 
-    fn look(&mut self, id: SourceId) {
-        let sources = self.job.config.sources.get(&id.family);
-        let Some(source) = sources.and_then(|sources| sources.get(id.index)).cloned() else {
-            tracing::error!("there is no source {id:?}; please report it");
+    fn look(&mut self, ticket: Ticket, line: Line, label: Box<str>) {
+        let mut sources = self.job.config.sources.get(&line.family).into_iter().flatten();
+        let Some(source) = sources.find(|source| source.label() == label).cloned() else {
+            tracing::error!("there is no source {label} of {line}; please report it");
             return;
         };
-        if !self.looking.insert(id) {
-            return;
-        }
         let detector = Arc::clone(&self.detector);
-        let generation = self.generation(id.family);
         self.work.spawn(async move {
-            Work::Look { generation, source: id, heard: detector.ask(&source, id.family).await }
+            let heard = detector.ask(&source, line.family).await;
+            Work::Look(ticket, line, label, heard)
         });
     }
 
@@ -499,20 +488,16 @@ impl Loop {
         });
     }
 
-    fn reread_secret(&mut self, name: AccountName) {
+    fn read_secret(&mut self, ticket: Ticket, name: AccountName, now: Moment) {
         let Some(login) = self.accounts.get(&name).map(accounts::Account::login) else {
-            return;
+            return self.engine.handle(Event::SecretRead(ticket, None), now);
         };
         let secrets = self.job.secrets;
-        self.work.spawn(async move { Work::Secret(name, secrets.read(&login).await) });
+        self.work.spawn(async move { Work::Secret(ticket, name, secrets.read(&login).await) });
     }
 
     fn credential_id(&self, name: &AccountName) -> CredentialId {
         self.accounts.credential_id(name, self.hash_key)
-    }
-
-    fn generation(&self, family: Family) -> u64 {
-        self.generations.get(&family).copied().unwrap_or_default()
     }
 
     /// Passes on what the engine has to say.

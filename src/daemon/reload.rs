@@ -10,7 +10,7 @@ use super::{Loop, Work, hand_over, tell_authorities};
 use crate::config::Config;
 use crate::detect::Detector;
 use crate::engine::Event;
-use crate::engine::names::{Family, Moment};
+use crate::engine::names::Moment;
 
 /// SIGHUPs come in bursts: the configuration is read after so long a silence,
 const SILENCE: Duration = Duration::from_millis(100);
@@ -98,7 +98,6 @@ impl Loop {
                 self.detector = Arc::new(Detector::new(&config.authorities));
                 tell_authorities(&config);
             }
-            self.disown_looks(&config);
             let settings = hand_over(&mut config, &self.accounts, self.hash_key);
             self.engine.reconfigure(settings, now);
             self.job.config = *config;
@@ -107,18 +106,6 @@ impl Loop {
         for account in self.accounts.changed_since(&before) {
             let id = self.credential_id(account);
             self.engine.handle(Event::SecretChanged(account.clone(), id), now);
-        }
-    }
-
-    /// Looks that are under way mean nothing to a family that is looked at differently from now on.
-    fn disown_looks(&mut self, config: &Config) {
-        let (old, new) = (&self.job.config.settings, &config.settings);
-        let same = old.every == new.every && old.agree == new.agree;
-        for family in Family::ALL {
-            if !same || old.sources.get(&family) != new.sources.get(&family) {
-                *self.generations.entry(family).or_default() += 1;
-                self.looking.retain(|source| source.family != family);
-            }
         }
     }
 }

@@ -58,7 +58,7 @@ mod tests {
     fn hear(watches: &mut BTreeMap<Family, Watch>, family: Family, text: &str, now: Moment) {
         let mut rng = fastrand::Rng::with_seed(1);
         let watch = watches.get_mut(&family).unwrap();
-        assert_eq!(watch.next_source(now), Some(0), "{family} is not looked at");
+        assert!(watch.next_source(now).is_some(), "{family} is not looked at");
         assert!(watch.heard(0, Ok(text.parse().unwrap()), now, &mut rng).is_some());
     }
 

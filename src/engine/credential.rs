@@ -7,15 +7,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::limiter::Limiter;
-use super::names::{Moment, ZoneId};
+use super::names::{Moment, Ticket, ZoneId};
 use super::settings::Budget;
 
 /// The longest that a `Retry-After` can make us wait.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(3600);
-
-/// Tells a request, and the answer to it, from all others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
 
 /// What `Retry-After` holds: a zone, or the search for zones (`None`).
 pub type Held = Option<ZoneId>;

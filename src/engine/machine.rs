@@ -10,9 +10,10 @@ mod belief;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
+mod tickets;
 pub mod view;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -21,15 +22,16 @@ use super::alerts::{AlertKey, Alerts};
 use super::api::{Answer, Request};
 use super::cache::ZoneCache;
 use super::coalesce::Coalesce;
-use super::credential::{Credential, CredentialMemory, Ticket};
+use super::credential::{Credential, CredentialMemory};
 use super::diff::{Goal, OwnerMark, Step};
 use super::limiter::Persist;
-use super::names::{Family, Key, Moment, ZoneId};
+use super::names::{Family, Key, Line, Moment, Ticket, ZoneId};
 use super::notice::{Notice, Problem};
 use super::settings::{self, AccountName, Budget, CredentialId, OnExit, Settings, Tunnel};
-use super::watch::{LookError, SourceId, Watch};
+use super::watch::{LookError, Watch};
 use super::zone::{Writing, Zone};
 use snapshot::Snapshot;
+use tickets::{Open, Tickets};
 use view::RecordState;
 
 /// The longest that the first look of a daemon waits, so that many do not start as one.
@@ -72,14 +74,16 @@ pub struct Start {
     pub now: Moment,
 }
 
-/// What happened.
+/// What happened. What comes of a command bears its ticket, and is dropped where nobody waits for it any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A source answered [`Command::Look`], or failed to.
-    Heard(SourceId, Result<IpAddr, LookError>),
-    /// Cloudflare answered the [`Command::Ask`] with this ticket, or failed to.
+    /// The source of a [`Command::Look`] answered, or failed to.
+    Heard(Ticket, Result<IpAddr, LookError>),
+    /// Cloudflare answered a [`Command::Ask`], or failed to.
     Answered(Ticket, Answer),
-    /// The secret of this account was read again and differs from the one before.
+    /// What a [`Command::ReadSecret`] came to: the new credential, if there is one.
+    SecretRead(Ticket, Option<CredentialId>),
+    /// A reload found another secret for this account.
     SecretChanged(AccountName, CredentialId),
     /// The families that this host does not have, by the kernel's addresses and routes: no default route
     /// or no usable address, while the other family has both. Told at the start and when it changes.
@@ -96,14 +100,15 @@ pub enum Event {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names and types say what they are")]
 pub enum Command {
-    /// Ask a source; answer with [`Event::Heard`].
-    Look(SourceId),
+    /// Ask the source of this label; answer with [`Event::Heard`].
+    Look { ticket: Ticket, line: Line, source: Box<str> },
     /// Send a request; answer with [`Event::Answered`]. One at a time for each credential.
     /// It leaves when the snapshot that [`Engine::saving`] tells is on disk (if there is a disk).
-    Ask(Ticket, AccountName, Request),
-    /// The credential was refused: read the secret again, and tell [`Event::SecretChanged`] if it differs.
-    RereadSecret(AccountName),
+    Ask { ticket: Ticket, account: AccountName, request: Request },
+    /// The credential was refused: read the secret again; answer with [`Event::SecretRead`].
+    ReadSecret { ticket: Ticket, account: AccountName },
 }
 
 /// The engine.
@@ -124,9 +129,9 @@ pub struct Engine {
     accounts: BTreeMap<AccountName, Account>,
     /// By what tells them apart; those of removed accounts stay while what they spent still counts.
     credentials: BTreeMap<CredentialId, Credential>,
-    /// The requests that are on their way, and whose they are.
-    open: BTreeMap<Ticket, CredentialId>,
-    tickets: u64,
+    /// What is under way.
+    tickets: Tickets,
+    /// When refused secrets are read again.
     rereads: BTreeMap<AccountName, Moment>,
     alerts: Alerts,
     /// Deletes since there last was nothing to delete.
@@ -136,7 +141,6 @@ pub struct Engine {
     stopped_at: Option<Moment>,
     unsaved: bool,
     saving: Persist,
-    urgent: VecDeque<Command>,
     /// What an operator asked for and has not got yet; and when they last got something.
     asked: Option<Wish>,
     granted_at: Option<Moment>,
@@ -172,8 +176,7 @@ impl Engine {
             said_missing: BTreeSet::new(),
             accounts: BTreeMap::new(),
             credentials: BTreeMap::new(),
-            open: BTreeMap::new(),
-            tickets: 0,
+            tickets: Tickets::default(),
             rereads: BTreeMap::new(),
             alerts: Alerts::default(),
             deleted: 0,
@@ -181,7 +184,6 @@ impl Engine {
             stopped_at: None,
             unsaved: false,
             saving: Persist::NotNeeded,
-            urgent: VecDeque::new(),
             asked: None,
             granted_at: None,
             recheck_at: None,
@@ -248,10 +250,7 @@ impl Engine {
         }
         self.share_budgets();
         self.rereads.retain(|name, _| settings.accounts.contains_key(name));
-        self.urgent.retain(|command| match command {
-            Command::RereadSecret(name) | Command::Ask(_, name, _) => settings.accounts.contains_key(name),
-            Command::Look(_) => true,
-        });
+        self.tickets.void(|open| matches!(open, Open::Secret(_)));
         let mark = self.mark.clone();
         self.apply(settings, now);
         self.tell_missing(now);
@@ -302,6 +301,8 @@ impl Engine {
         self.mark = OwnerMark::of(settings.owner.as_deref());
         let same = settings.every == self.settings.every && settings.agree == self.settings.agree;
         self.watches.retain(|family, _| settings.sources.contains_key(family));
+        let watches = &self.watches;
+        self.tickets.void(|open| matches!(open, Open::Look(family, _) if !watches.contains_key(family)));
         for (family, sources) in &settings.sources {
             if same && self.settings.sources.get(family) == Some(sources) {
                 continue;
@@ -315,6 +316,7 @@ impl Engine {
                 watch.suspend();
             }
             self.watches.insert(*family, watch);
+            self.tickets.void_looks(*family);
         }
         // Made anew at once: a tree that grew by single entries has half of its places empty.
         settings.records = settings.records.into_iter().collect();
@@ -361,8 +363,21 @@ impl Engine {
         // A look that confirms what is believed changes no record; there are many of these.
         self.compared |= !matches!(event, Event::Heard(..) | Event::LookNow);
         match event {
-            Event::Heard(source, answer) => self.heard(source, answer, now),
-            Event::Answered(ticket, answer) => self.answered(ticket, answer, now),
+            Event::Heard(ticket, answer) => {
+                if let Some(Open::Look(family, index)) = self.tickets.close(ticket) {
+                    self.heard(family, index, answer, now);
+                }
+            }
+            Event::Answered(ticket, answer) => {
+                if let Some(Open::Request(id)) = self.tickets.close(ticket) {
+                    self.answered(ticket, &id, answer, now);
+                }
+            }
+            Event::SecretRead(ticket, changed) => {
+                if let (Some(Open::Secret(name)), Some(id)) = (self.tickets.close(ticket), changed) {
+                    self.secret_changed(&name, id, now);
+                }
+            }
             Event::Missing(missing) => self.note_missing(missing, now),
             Event::WayOutGone(family) => self.way_out_gone(family, now),
             Event::SecretChanged(name, id) => self.secret_changed(&name, id, now),
@@ -400,6 +415,7 @@ impl Engine {
         }
         self.share_budgets();
         self.rereads.remove(name);
+        self.tickets.void(|open| matches!(open, Open::Secret(of) if of == name));
     }
 
     // --- what differs ---
@@ -482,19 +498,13 @@ impl Engine {
         if self.stopped_at.is_some() && self.settings.on_exit == OnExit::Keep {
             return None;
         }
-        if let Some(command) = self.urgent.pop_front() {
-            return Some(command);
+        if let Some((name, at)) = self.rereads.iter_mut().find(|(_, at)| **at <= now) {
+            *at = now + REREAD_EVERY;
+            let ticket = self.tickets.open(Open::Secret(name.clone()));
+            return Some(Command::ReadSecret { ticket, account: name.clone() });
         }
-        if self.stopped_at.is_none() {
-            for (family, watch) in &mut self.watches {
-                if let Some(index) = watch.next_source(now) {
-                    return Some(Command::Look(SourceId { family: *family, index }));
-                }
-            }
-            if let Some((name, at)) = self.rereads.iter_mut().find(|(_, at)| **at <= now) {
-                *at = now + REREAD_EVERY;
-                return Some(Command::RereadSecret(name.clone()));
-            }
+        if let Some(look) = self.next_look(now) {
+            return Some(look);
         }
         if self.recheck_at.is_some_and(|at| at <= now) {
             self.recheck_at = None;
@@ -514,6 +524,14 @@ impl Engine {
         None
     }
 
+    fn next_look(&mut self, now: Moment) -> Option<Command> {
+        let mut watches = self.watches.iter_mut().filter(|_| self.stopped_at.is_none());
+        let (family, (index, source)) =
+            watches.find_map(|(family, watch)| Some((*family, watch.next_source(now)?)))?;
+        let ticket = self.tickets.open(Open::Look(family, index));
+        Some(Command::Look { ticket, line: Line::only(family), source: source.label.clone() })
+    }
+
     fn next_request(&mut self, now: Moment) -> Option<Command> {
         let (writing, ahead) = (self.writing(now), self.ahead(now));
         let what = Circumstances { writing, ahead, mark: &self.mark };
@@ -526,14 +544,14 @@ impl Engine {
             let Some(due) = due.filter(|due| due.at <= now) else {
                 continue;
             };
-            let ticket = Ticket(self.tickets);
-            if let Some((request, saving)) = account.begin(due, what, (credential, ticket), now) {
-                self.tickets += 1;
-                self.open.insert(ticket, id);
-                self.unsaved |= saving == Persist::First;
-                self.saving = saving;
-                return Some(Command::Ask(ticket, name.clone(), request));
-            }
+            let ticket = self.tickets.open(Open::Request(id));
+            let Some((request, saving)) = account.begin(due, what, (credential, ticket), now) else {
+                self.tickets.close(ticket);
+                continue;
+            };
+            self.unsaved |= saving == Persist::First;
+            self.saving = saving;
+            return Some(Command::Ask { ticket, account: name.clone(), request });
         }
         None
     }
@@ -647,7 +665,8 @@ impl Engine {
         if self.stopped_at.is_some() && self.settings.on_exit == OnExit::Keep {
             return true;
         }
-        if self.accounts.values().any(Account::is_busy) || !self.urgent.is_empty() {
+        let rereads = self.rereads.values().any(|at| *at <= now);
+        if rereads || self.accounts.values().any(Account::is_busy) {
             return false;
         }
         if let Some(stopped_at) = self.stopped_at {
@@ -693,6 +712,11 @@ impl Engine {
     }
 
     // --- what is known ---
+
+    /// Whether what comes of the command with this ticket is still waited for.
+    pub fn is_open(&self, ticket: Ticket) -> bool {
+        self.tickets.is_open(ticket)
+    }
 
     /// Whether the request of the last [`Command::Ask`] needs a snapshot that is taken from now on, or the
     /// last one will do.

@@ -429,6 +429,41 @@ impl fmt::Display for Key {
     }
 }
 
+/// One address family of one internet connection: what is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Line {
+    /// The connection.
+    pub wan: Wan,
+    /// The family.
+    pub family: Family,
+}
+
+impl Line {
+    /// The line of the one connection that needs no name.
+    pub fn only(family: Family) -> Line {
+        Line { wan: Wan::Only, family }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.wan {
+            Wan::Only => self.family.fmt(f),
+        }
+    }
+}
+
+/// An internet connection of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Wan {
+    /// The one that `[address]` is about.
+    Only,
+}
+
+/// Tells a command, and what comes of it, from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
 /// An instant on a clock that only moves forward and counts suspended time, in milliseconds.
 ///
 /// Its origin means nothing; the shell takes it from `CLOCK_BOOTTIME`, a simulation from a counter.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::flaps::Flaps;
 use super::limiter::{Backoff, CLOCK_RETRY};
-use super::names::{Family, Moment};
+use super::names::Moment;
 use super::ranges::NotPublic;
 use super::settings::Source;
 
@@ -20,15 +20,6 @@ use super::settings::Source;
 const SOON: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(60)];
 /// Each so-manieth look begins with another operator, so that a source that is stuck is noticed.
 const AUDIT_EVERY: u64 = 12;
-
-/// A source of one family, by its place in [`Settings::sources`](super::settings::Settings::sources).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SourceId {
-    /// The family that is asked about.
-    pub family: Family,
-    /// The place in the family's list, from 0.
-    pub index: usize,
-}
 
 /// Why a source gave no address that can be believed. Never a reason to change anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,8 +93,8 @@ pub enum Outcome {
     Same,
     /// What was believed is still so, although this source says otherwise.
     Dissent {
-        /// The source's place.
-        index: usize,
+        /// The source's label.
+        source: Box<str>,
         /// What it says.
         says: IpAddr,
     },
@@ -312,8 +303,8 @@ impl Watch {
         self.misses = 0;
     }
 
-    /// The source to ask now, if it is time and none is being asked.
-    pub fn next_source(&mut self, now: Moment) -> Option<usize> {
+    /// The source to ask now and its place, if it is time and none is being asked.
+    pub fn next_source(&mut self, now: Moment) -> Option<(usize, &Source)> {
         if self.missing {
             return None;
         }
@@ -331,7 +322,7 @@ impl Watch {
         }
         let candidate = order.first().copied()?;
         round.asking = Some(candidate);
-        Some(candidate)
+        Some((candidate, &self.sources.get(candidate)?.source))
     }
 
     /// Takes in what a source said. `None`: the look goes on.
@@ -431,13 +422,10 @@ impl Watch {
         let old = self.believed.as_ref().map(|believed| believed.address);
         if old == Some(agreed) {
             let dissenter = self.round.iter().flat_map(|round| &round.answers).find_map(|(index, answer)| {
-                let says = *answer.as_ref().ok()?;
-                (says != agreed).then_some((*index, says))
+                let says = answer.as_ref().ok().copied().filter(|says| *says != agreed)?;
+                Some(Outcome::Dissent { source: self.sources.get(*index)?.source.label.clone(), says })
             });
-            return match dissenter {
-                Some((index, says)) => Outcome::Dissent { index, says },
-                None => Outcome::Same,
-            };
+            return dissenter.unwrap_or(Outcome::Same);
         }
         if self.holds.tunnelled {
             return Outcome::Tunnelled(agreed);

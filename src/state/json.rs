@@ -663,7 +663,7 @@ pub(super) mod tests {
         assert_eq!((budget.left, budget.limit), (300, 300), "none of it is locked");
         let commands: Vec<Command> = std::iter::from_fn(|| engine.next_command(now)).collect();
         let lists = |command: &Command| {
-            matches!(command, Command::Ask(_, _, Request::Records { .. } | Request::Zones { .. }))
+            matches!(command, Command::Ask { request: Request::Records { .. } | Request::Zones { .. }, .. })
         };
         assert!(commands.iter().any(lists), "an old copy is not believed: {commands:?}");
     }

@@ -84,7 +84,6 @@ mod tests {
     use crate::engine::cache::{Block, Claim};
     use crate::engine::names::{Family, Key, Moment, Name, Ttl};
     use crate::engine::settings::CredentialId;
-    use crate::engine::watch::SourceId;
     use crate::engine::{Command, Engine, Event, Mode, Start};
 
     /// What 0.1.0 left, stopped six seconds after a cold start with the configuration below.
@@ -159,12 +158,12 @@ mod tests {
         let mut engine = engine();
         let mut looks = 0;
         while let Some(command) = engine.next_command(now()) {
-            let Command::Look(SourceId { family, index }) = command else { panic!("{command:?}") };
-            let address: IpAddr = match family {
+            let Command::Look { ticket, line, .. } = command else { panic!("{command:?}") };
+            let address: IpAddr = match line.family {
                 Family::V4 => "93.184.216.34".parse().unwrap(),
                 Family::V6 => "2606:2800:220:1::34".parse().unwrap(),
             };
-            engine.handle(Event::Heard(SourceId { family, index }, Ok(address)), now());
+            engine.handle(Event::Heard(ticket, Ok(address)), now());
             looks += 1;
         }
         assert_eq!(looks, 2);
@@ -193,12 +192,12 @@ mod tests {
         let mut asked = Vec::new();
         while let Some(command) = engine.next_command(now()) {
             match command {
-                Command::Look(id @ SourceId { family: Family::V4, .. }) => {
-                    engine.handle(Event::Heard(id, Ok(to)), now());
+                Command::Look { ticket, line, .. } if line.family == Family::V4 => {
+                    engine.handle(Event::Heard(ticket, Ok(to)), now());
                 }
-                Command::Look(_) => {}
-                Command::Ask(_, account, request) => asked.push((account, request.writes())),
-                Command::RereadSecret(_) => panic!("nothing was refused"),
+                Command::Look { .. } => {}
+                Command::Ask { account, request, .. } => asked.push((account, request.writes())),
+                Command::ReadSecret { .. } => panic!("nothing was refused"),
             }
         }
         assert!(

@@ -8,12 +8,11 @@ use std::time::Duration;
 use stayput::cloudflare::wire::{self, HttpAnswer};
 use stayput::detect;
 use stayput::engine::api::{Answer, Batch, Found, Listed, Request};
-use stayput::engine::credential::Ticket;
 use stayput::engine::failure::{Class, Failure};
-use stayput::engine::names::{Family, Key, Moment, ZoneId};
+use stayput::engine::names::{Family, Key, Line, Moment, Ticket, ZoneId};
 use stayput::engine::notice::{Notice, Problem};
-use stayput::engine::settings::{AccountName, Beside, CredentialId, OnExit, Settings, ZoneHint};
-use stayput::engine::watch::{LookError, SourceId};
+use stayput::engine::settings::{AccountName, Beside, CredentialId, OnExit, Settings, Source, ZoneHint};
+use stayput::engine::watch::LookError;
 use stayput::engine::{Command, Engine, Event, Mode, RecordState, Snapshot, Start};
 use stayput::sandbox::{
     API_PATH, Armed, Fate, Fault, HttpRequest, NewZone, Reply, Token, TokenState, World, Zone,
@@ -84,8 +83,8 @@ struct Departure {
 
 /// Something under way.
 enum Travelling {
-    Look(SourceId),
-    Heard(SourceId, Result<IpAddr, LookError>, Told),
+    Look(Ticket, Line, Box<str>),
+    Heard(Ticket, Line, Result<IpAddr, LookError>, Told),
     Ask(Box<Departure>),
     Answered(Box<Departure>, Box<Reply>, Answer),
 }
@@ -320,26 +319,24 @@ impl Rig {
 
     fn carry_out(&mut self, command: Command) {
         match command {
-            Command::Look(source) => {
+            Command::Look { ticket, line, source } => {
                 self.outcome.looks += 1;
                 let takes = self.rng.u64(2..60);
-                self.travel(takes, Travelling::Look(source));
+                self.travel(takes, Travelling::Look(ticket, line, source));
             }
-            Command::Ask(ticket, account, request) => {
+            Command::Ask { ticket, account, request } => {
                 self.tell(|| format!("  asks {}", brief(&request)));
                 if self.engine.unsaved() {
                     self.save();
                 }
                 self.depart(ticket, account, request);
             }
-            Command::RereadSecret(account) => {
-                let Some(slot) = self.slots.get(&account) else { return };
-                let secret = self.on_disk[*slot].clone();
-                if self.in_use.get(&account) != Some(&secret) {
-                    let id = credential(&secret);
-                    self.in_use.insert(account.clone(), secret);
-                    self.engine.handle(Event::SecretChanged(account, id), moment(self.now));
-                }
+            Command::ReadSecret { ticket, account } => {
+                let secret = self.slots.get(&account).map(|slot| self.on_disk[*slot].clone());
+                let changed = secret.filter(|secret| self.in_use.get(&account) != Some(secret));
+                let id = changed.as_deref().map(credential);
+                changed.and_then(|secret| self.in_use.insert(account, secret));
+                self.engine.handle(Event::SecretRead(ticket, id), moment(self.now));
             }
         }
     }
@@ -377,14 +374,14 @@ impl Rig {
         while let Some(entry) = self.travelling.first_entry().filter(|entry| entry.key().0 <= self.now) {
             let (life, what) = entry.remove();
             match what {
-                Travelling::Look(source) => self.echo(life, source),
+                Travelling::Look(ticket, line, source) => self.echo(life, ticket, line, &source),
                 Travelling::Ask(departure) => self.api(life, departure),
                 _ if life != self.life => {}
-                Travelling::Heard(source, answer, told) => {
+                Travelling::Heard(ticket, line, answer, told) => {
                     let (label, operator) = (&*told.label, &*told.operator);
                     let said = (told.says, told.tunnelled);
-                    self.beliefs.heard(source.family, (label, operator), said, self.now);
-                    self.engine.handle(Event::Heard(source, answer), moment(self.now));
+                    self.beliefs.heard(line.family, (label, operator), said, self.now);
+                    self.engine.handle(Event::Heard(ticket, answer), moment(self.now));
                     self.listen();
                 }
                 Travelling::Answered(departure, reply, answer) => self.answered(*departure, &reply, answer),
@@ -394,13 +391,14 @@ impl Rig {
 
     // --- the other side ---
 
-    fn echo(&mut self, life: u64, source: SourceId) {
-        let sources = self.settings.sources.get(&source.family);
-        let Some(asked) = sources.and_then(|sources| sources.get(source.index)).cloned() else { return };
+    fn echo(&mut self, life: u64, ticket: Ticket, line: Line, source: &str) {
+        let sources = self.settings.sources.get(&line.family);
+        let named = |sources: &Vec<Source>| sources.iter().find(|known| *known.label == *source).cloned();
+        let Some(asked) = sources.and_then(named) else { return };
         let path = format!("/echo/{}", asked.operator);
         let headers = [("host".to_owned(), "echo.test".to_owned())];
         let request =
-            HttpRequest { method: "GET", path: &path, headers: &headers, body: b"", over: source.family };
+            HttpRequest { method: "GET", path: &path, headers: &headers, body: b"", over: line.family };
         let reply = self.world.answer(&request, self.now);
         let mut takes = self.rng.u64(2..60);
         let answer = match (reply.fate, reply.status) {
@@ -412,12 +410,12 @@ impl Rig {
                 Err(LookError::TooLong)
             }
             (Fate::Deliver | Fate::DeliverAfter(_), 200) => match &*asked.operator {
-                "cloudflare" => detect::answer::parse_trace(&reply.body, "echo.test", source.family),
-                _ => detect::answer::parse_address(&reply.body, source.family),
+                "cloudflare" => detect::answer::parse_trace(&reply.body, "echo.test", line.family),
+                _ => detect::answer::parse_address(&reply.body, line.family),
             },
             (Fate::Deliver | Fate::DeliverAfter(_), status) => Err(LookError::Status(status)),
             (Fate::DropBeforeReply | Fate::Cut | Fate::Unreachable, _) => {
-                match self.missing.contains(&source.family) {
+                match self.missing.contains(&line.family) {
                     true => Err(LookError::NoRoute),
                     false => Err(LookError::Unreachable("simulated".to_owned())),
                 }
@@ -431,7 +429,7 @@ impl Rig {
             tunnelled: reply.status == 200 && text.contains("warp=on"),
         };
         if life == self.life {
-            self.travel(takes, Travelling::Heard(source, answer, told));
+            self.travel(takes, Travelling::Heard(ticket, line, answer, told));
         }
     }
 

@@ -6,25 +6,21 @@
 use std::collections::BTreeSet;
 
 use super::Engine;
-use super::{Command, REREAD_EVERY, credential_of};
+use super::credential_of;
 use crate::engine::account::{Effect, InFlight, Location};
 use crate::engine::alerts::AlertKey;
 use crate::engine::api::{self, Answer, Found};
 use crate::engine::cache::{Happened, Surprise};
-use crate::engine::credential::Ticket;
 use crate::engine::diff::{self, Operation};
 use crate::engine::failure::{Class, Failure};
-use crate::engine::names::{Key, Moment, ZoneId};
+use crate::engine::names::{Key, Moment, Ticket, ZoneId};
 use crate::engine::notice::{Notice, Problem};
-use crate::engine::settings::AccountName;
+use crate::engine::settings::{AccountName, CredentialId};
 use crate::engine::zone::{Parked, Progress, Reaction, Zone};
 
 impl Engine {
-    pub(super) fn answered(&mut self, ticket: Ticket, mut answer: Answer, now: Moment) {
-        let Some(id) = self.open.remove(&ticket) else {
-            return;
-        };
-        let Some(credential) = self.credentials.get_mut(&id) else {
+    pub(super) fn answered(&mut self, ticket: Ticket, id: &CredentialId, mut answer: Answer, now: Moment) {
+        let Some(credential) = self.credentials.get_mut(id) else {
             return;
         };
         credential.open = None;
@@ -44,7 +40,7 @@ impl Engine {
         let refused = |failure: &Failure| {
             matches!(failure.class, Class::Credential | Class::Search) || failure.class.is_of_zone()
         };
-        let outdated = id != credential_of(&name, account.settings())
+        let outdated = *id != credential_of(&name, account.settings())
             && answer.outcome.as_ref().err().is_some_and(refused);
         if outdated {
             answer.outcome = Err(Failure::without_answer(Class::NotSent, "the secret was replaced"));
@@ -236,8 +232,7 @@ impl Engine {
                     account.doubt_place(id, now);
                 }
                 if failure.is_of_rights() {
-                    self.urgent.push_back(Command::RereadSecret(name.clone()));
-                    self.rereads.entry(name.clone()).or_insert(now + REREAD_EVERY);
+                    self.rereads.insert(name.clone(), now);
                 }
             }
         }
@@ -273,14 +268,12 @@ impl Engine {
                 // One message: the zones that refused first were refused for this.
                 self.alerts
                     .forget(|topic| !matches!(topic, AlertKey::Permission(account, _) if account == name));
-                self.urgent.push_back(Command::RereadSecret(name.clone()));
-                self.rereads.entry(name.clone()).or_insert(now + REREAD_EVERY);
+                self.rereads.insert(name.clone(), now);
             }
             (Effect::SearchRefused(until), Some(failure)) => {
                 let trouble = Problem::SearchRefused(name.clone(), failure.clone(), now.until(until));
                 self.alerts.raise(AlertKey::Search(name.clone()), trouble, now);
-                self.urgent.push_back(Command::RereadSecret(name.clone()));
-                self.rereads.entry(name.clone()).or_insert(now + REREAD_EVERY);
+                self.rereads.insert(name.clone(), now);
             }
             (Effect::Down, Some(failure)) => {
                 self.alerts.raise(api, Problem::Api(name.clone(), failure.clone()), now);

@@ -12,12 +12,17 @@ use crate::engine::names::{Family, Moment};
 use crate::engine::notice::{Notice, Problem};
 use crate::engine::ranges;
 use crate::engine::settings::Tunnel;
-use crate::engine::watch::{self, LookError, Outcome, SourceId, Watch};
+use crate::engine::watch::{self, LookError, Outcome, Watch};
 use crate::engine::zone::Zone;
 
 impl Engine {
-    pub(super) fn heard(&mut self, source: SourceId, answer: Result<IpAddr, LookError>, now: Moment) {
-        let SourceId { family, index } = source;
+    pub(super) fn heard(
+        &mut self,
+        family: Family,
+        index: usize,
+        answer: Result<IpAddr, LookError>,
+        now: Moment,
+    ) {
         let answer = self.judged(family, answer);
         let Some(watch) = self.watches.get_mut(&family) else {
             return;
@@ -58,8 +63,10 @@ impl Engine {
     fn tell_outcome(&mut self, family: Family, outcome: Outcome, now: Moment) {
         let trouble = match outcome {
             Outcome::Same | Outcome::Held { .. } | Outcome::Tunnelled(_) => None,
-            Outcome::Dissent { index, says } => {
-                self.tell_dissent(family, index, says, now);
+            Outcome::Dissent { source, says } => {
+                if let Some(others) = self.believed(family) {
+                    self.alerts.tell_dissent(&source, (says, others), now);
+                }
                 None
             }
             Outcome::Changed { from, to } => {
@@ -82,14 +89,6 @@ impl Engine {
         match trouble {
             Some(trouble) => self.alerts.raise(AlertKey::Address(family), trouble, now),
             None => self.alerts.clear(&AlertKey::Address(family), now),
-        }
-    }
-
-    fn tell_dissent(&mut self, family: Family, index: usize, says: IpAddr, now: Moment) {
-        let source = self.settings.sources.get(&family).and_then(|sources| sources.get(index));
-        let others = self.watches.get(&family).and_then(Watch::believed).map(|believed| believed.address);
-        if let (Some(source), Some(others)) = (source, others) {
-            self.alerts.tell_dissent(&source.label, (says, others), now);
         }
     }
 
@@ -122,6 +121,7 @@ impl Engine {
             match (before.contains(family), self.missing.contains(family)) {
                 (false, true) => {
                     watch.suspend();
+                    self.tickets.void_looks(*family);
                     doubted |= self.confirmed.remove(family);
                 }
                 (true, false) => watch.resume(now),

@@ -103,7 +103,7 @@ struct Rig {
     unheard: LookError,
     /// Sources that say something of their own, by their place.
     strange: BTreeMap<usize, Result<IpAddr, LookError>>,
-    looked: Vec<SourceId>,
+    looked: Vec<Line>,
     zones: Vec<ZoneInfo>,
     records: BTreeMap<RecordId, (ZoneId, Record)>,
     /// What else a list of a zone shows.
@@ -189,19 +189,24 @@ impl Rig {
 
     fn carry_out(&mut self, command: Command) {
         match command {
-            Command::Look(source) => {
-                self.looked.push(source);
-                let address = match source.family {
+            Command::Look { ticket, line, source } => {
+                let address = match line.family {
                     Family::V4 => self.address,
                     Family::V6 => self.address_v6,
                 };
-                let address = address.filter(|_| source.index < self.answering);
+                let sources = &self.engine.settings.sources[&line.family];
+                let index = sources.iter().position(|known| known.label == source).unwrap();
+                self.looked.push(line);
+                let address = address.filter(|_| index < self.answering);
                 let usual = || address.ok_or_else(|| self.unheard.clone());
-                let answer = self.strange.get(&source.index).cloned().unwrap_or_else(usual);
-                self.engine.handle(Event::Heard(source, answer), self.now);
+                let answer = self.strange.get(&index).cloned().unwrap_or_else(usual);
+                self.engine.handle(Event::Heard(ticket, answer), self.now);
             }
-            Command::RereadSecret(account) => self.rereads.push(account),
-            Command::Ask(ticket, _, request) => {
+            Command::ReadSecret { ticket, account } => {
+                self.rereads.push(account);
+                self.engine.handle(Event::SecretRead(ticket, None), self.now);
+            }
+            Command::Ask { ticket, request, .. } => {
                 self.asked.push(request.clone());
                 let outcome = self.answer(&request);
                 self.now = self.now + Duration::from_millis(10);
@@ -336,7 +341,9 @@ fn a_name_that_is_added_while_a_list_is_under_way_is_not_taken_for_missing() {
     let mut listing = None;
     while let Some(command) = rig.engine.next_command(rig.now) {
         match command {
-            Command::Ask(ticket, _, request @ Request::Records { .. }) => listing = Some((ticket, request)),
+            Command::Ask { ticket, request: request @ Request::Records { .. }, .. } => {
+                listing = Some((ticket, request))
+            }
             command => rig.carry_out(command),
         }
     }
@@ -555,7 +562,7 @@ fn a_zone_that_is_gone_is_not_remembered_as_believed() {
     rig.now = rig.now + REFRESH;
     while let Some(command) = rig.engine.next_command(rig.now) {
         // As the shell does before a request leaves.
-        if matches!(command, Command::Ask(..)) && rig.engine.unsaved() {
+        if matches!(command, Command::Ask { .. }) && rig.engine.unsaved() {
             rig.engine.snapshot(rig.now);
         }
         rig.carry_out(command);

@@ -214,7 +214,7 @@ fn a_refusal_of_the_secret_before_says_nothing_of_the_one_that_took_its_place() 
     rig.engine.handle(Event::LookNow, rig.now);
     let ticket = loop {
         match rig.engine.next_command(rig.now) {
-            Some(Command::Ask(ticket, ..)) => break ticket,
+            Some(Command::Ask { ticket, .. }) => break ticket,
             Some(command) => rig.carry_out(command),
             None => rig.now = rig.engine.wake_at(rig.now).unwrap(),
         }

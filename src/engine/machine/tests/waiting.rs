@@ -158,7 +158,7 @@ fn an_answer_for_an_account_that_was_removed_and_added_again_is_not_taken_for_th
     let mut asked = None;
     while let Some(command) = rig.engine.next_command(rig.now) {
         match command {
-            Command::Ask(ticket, _, request) => asked = Some((ticket, request)),
+            Command::Ask { ticket, request, .. } => asked = Some((ticket, request)),
             command => rig.carry_out(command),
         }
     }
@@ -172,9 +172,79 @@ fn an_answer_for_an_account_that_was_removed_and_added_again_is_not_taken_for_th
     let answer = Answer { limits: Vec::new(), retry_after: None, took: Duration::ZERO, outcome: found };
     assert!(matches!(request, Request::Zones { .. }));
     rig.engine.handle(Event::Answered(ticket, answer.clone()), rig.now);
-    rig.engine.handle(Event::Answered(Ticket(9_999), answer), rig.now);
     rig.run(MINUTE);
     assert_eq!(rig.contents("home.example.com"), [ip(1)]);
+}
+
+/// The tickets of the looks that come now.
+fn looks(rig: &mut Rig) -> Vec<Ticket> {
+    let commands = std::iter::from_fn(|| rig.engine.next_command(rig.now));
+    commands
+        .filter_map(|command| match command {
+            Command::Look { ticket, .. } => Some(ticket),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn what_comes_with_a_foreign_ticket_changes_nothing() {
+    let mut rig = Rig::new(&["example.com"], settings(&["home.example.com"]));
+    rig.run(MINUTE);
+    rig.engine.handle(Event::LookNow, rig.now);
+    let [look] = looks(&mut rig)[..] else { panic!("one look") };
+    let before = format!("{:?}", rig.engine);
+    let found = || Ok(Found::Zones(page(Vec::new())));
+    let answer = || Answer { limits: Vec::new(), retry_after: None, took: Duration::ZERO, outcome: found() };
+    for ticket in [look, Ticket(0), Ticket(1), Ticket(9_999)] {
+        let mut engine = rig.engine.clone();
+        if ticket != look {
+            engine.handle(Event::Heard(ticket, Ok(ip(9))), rig.now);
+            engine.handle(Event::SecretRead(ticket, Some(CredentialId("new".into()))), rig.now);
+            engine.handle(Event::Answered(ticket, answer()), rig.now);
+            assert!(format!("{engine:?}") == before, "{ticket:?}");
+        }
+        assert!(engine.is_open(look));
+    }
+}
+
+#[test]
+fn a_look_that_was_begun_before_its_sources_changed_is_not_counted() {
+    let mut wanted = settings(&["home.example.com"]);
+    wanted.agree = 1;
+    let mut rig = Rig::new(&["example.com"], wanted.clone());
+    rig.run(MINUTE);
+    rig.engine.handle(Event::LookNow, rig.now);
+    let [look] = looks(&mut rig)[..] else { panic!("one look") };
+    wanted.sources.get_mut(&Family::V4).unwrap().reverse();
+    rig.engine.reconfigure(wanted, rig.now);
+    let [anew] = looks(&mut rig)[..] else { panic!("one look") };
+    rig.engine.handle(Event::Heard(look, Ok(ip(9))), rig.now);
+    assert_eq!(rig.engine.believed(Family::V4), Some(ip(1)));
+    rig.engine.handle(Event::Heard(anew, Ok(ip(2))), rig.now);
+    assert_eq!(rig.engine.believed(Family::V4), Some(ip(2)));
+}
+
+#[test]
+fn a_secret_that_was_read_for_an_account_before_a_reload_is_not_taken_for_the_new_one() {
+    let wanted = settings(&["home.example.com"]);
+    let mut rig = Rig::new(&["example.com"], wanted.clone());
+    rig.fault = Box::new(|_| Some(failure(Class::Credential)));
+    let mut read = None;
+    while let Some(command) = rig.engine.next_command(rig.now) {
+        match command {
+            Command::ReadSecret { ticket, .. } => read = Some(ticket),
+            command => rig.carry_out(command),
+        }
+    }
+    let mut without = wanted.clone();
+    without.accounts.clear();
+    without.records.clear();
+    rig.engine.reconfigure(without, rig.now);
+    rig.engine.reconfigure(wanted, rig.now);
+    let new = CredentialId("of another account".into());
+    rig.engine.handle(Event::SecretRead(read.unwrap(), Some(new.clone())), rig.now);
+    assert_ne!(rig.engine.accounts[&account("")].settings().credential, new);
 }
 
 #[test]
