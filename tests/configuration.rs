@@ -23,7 +23,7 @@ use stayput::config::{
     Config, Environment, Ink, Location, Mistakes, SCHEMA, from_environment, from_toml, read_file, unquoted,
 };
 use stayput::detect::Source;
-use stayput::engine::names::{Family, Name, Ttl};
+use stayput::engine::names::{Family, Line, Name, Ttl};
 use stayput::engine::settings::{AccountName, Beside, OnExit, Tunnel, ZoneHint};
 use toml::de::{DeTable, DeValue};
 
@@ -189,7 +189,7 @@ fn defaults_are_those_of_the_handbook() {
     assert_eq!(access.api, "https://api.cloudflare.com/client/v4");
     assert_eq!(access.login, Login::Token(Origin::Env("CLOUDFLARE_API_TOKEN".into())));
     let labels = |family| -> Vec<String> {
-        config.sources[&family].iter().map(|source| source.label().to_string()).collect()
+        config.sources[&Line::only(family)].iter().map(|source| source.label().to_string()).collect()
     };
     assert_eq!(labels(Family::V4), ["cloudflare", "amazon", "ipify"]);
     assert_eq!(labels(Family::V6), ["cloudflare", "ipify"]);
@@ -225,7 +225,7 @@ fn everything_that_is_written_arrives() {
         config.accounts[&main].login,
         Login::Token(Origin::Command(vec!["pass".into(), "cf token".into()]))
     );
-    let kinds: Vec<&Source> = config.sources[&Family::V4].iter().collect();
+    let kinds: Vec<&Source> = config.sources[&Line::only(Family::V4)].iter().collect();
     assert!(matches!(kinds[0], Source::Url { label, .. } if &**label == "ipify"));
     assert!(
         matches!(kinds[1], Source::Url { operator, url, .. } if &**operator == "example.net" && &**url == "https://ip.example.net/")
@@ -281,7 +281,7 @@ fn sources_are_named_without_what_may_be_secret_and_told_apart() {
         { command = [\"curl\", \"hunter5\"] }]\n";
     let config = from_toml(text, Path::new("x.toml")).unwrap();
     let labels: Vec<&str> =
-        config.settings.sources[&Family::V4].iter().map(|source| &*source.label).collect();
+        config.settings.sources[&Line::only(Family::V4)].iter().map(|source| &*source.label).collect();
     let expected = [
         "ip.example.org/v4?***",
         "ip.example.org/v4?*** (2)",
@@ -291,7 +291,7 @@ fn sources_are_named_without_what_may_be_secret_and_told_apart() {
     ];
     assert_eq!(labels, expected);
     let operators: Vec<&str> =
-        config.settings.sources[&Family::V4].iter().map(|source| &*source.operator).collect();
+        config.settings.sources[&Line::only(Family::V4)].iter().map(|source| &*source.operator).collect();
     assert_eq!(operators[3..], expected[3..], "each program speaks for itself");
 }
 

@@ -15,7 +15,7 @@ use serde_json::json;
 use stayput::cloudflare::wire::{self, HttpAnswer};
 use stayput::detect::answer;
 use stayput::engine::api::{Answer, Request};
-use stayput::engine::names::{Content, Family, Key, Moment, Name, Ticket};
+use stayput::engine::names::{Content, Family, Key, Line, Moment, Name, Ticket};
 use stayput::engine::settings::{
     Account, AccountName, Budget, OnExit, Options, Settings, Source, Wanted, ZoneHint,
 };
@@ -322,7 +322,7 @@ fn settings(size: Size) -> Settings {
             Account { credential: Default::default(), budget, refresh: REFRESH },
         )]
         .into(),
-        sources: Family::ALL.map(|family| (family, sources.clone())).into(),
+        sources: Family::ALL.map(|family| (Line::only(family), sources.clone())).into(),
         every: Duration::from_secs(300),
         agree: 2,
         allow: Vec::new(),

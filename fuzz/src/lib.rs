@@ -15,7 +15,7 @@ use stayput::detect::answer;
 use stayput::engine::api::{Answer, Batch, Found, Patch, Post, Request};
 use stayput::engine::failure::Class;
 use stayput::engine::limiter::Limiter;
-use stayput::engine::names::{AccountId, Content, Family, Moment, Name, RecordId, Ttl, ZoneId};
+use stayput::engine::names::{AccountId, Content, Family, Line, Moment, Name, RecordId, Ttl, ZoneId};
 use stayput::engine::settings::Budget;
 use stayput::engine::time::ClockPair;
 use stayput::engine::{Engine, Mode, Start};
@@ -49,7 +49,10 @@ pub fn configuration(bytes: &[u8]) {
             }
             for (key, wanted) in &settings.records {
                 assert!(settings.accounts.contains_key(&wanted.account));
-                assert!(settings.sources.contains_key(&key.kind.family()), "{key} can never be learned");
+                assert!(
+                    settings.sources.contains_key(&Line::only(key.kind.family())),
+                    "{key} can never be learned"
+                );
             }
         }
         Err(mistakes) => {
@@ -127,8 +130,8 @@ pub fn state(bytes: &[u8]) {
     let memories = snapshot.credentials.values().chain(snapshot.by_account.values());
     let spent = memories.flat_map(|memory| memory.spent.iter().copied());
     assert!(confirmed.chain(listed).chain(spent).all(|stamp| stamp <= noon), "in the future: {snapshot:?}");
-    for (family, believed) in &snapshot.addresses {
-        assert_eq!(Family::of(believed.address), *family);
+    for (line, believed) in &snapshot.addresses {
+        assert_eq!(Family::of(believed.address), line.family);
     }
     let mut again = json::read(&json::write(&kept, clocks), clocks).expect("what was written is a state");
     // Only what is read of the first version knows budgets by account.

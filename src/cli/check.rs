@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::daemon::{Job, Outcome, Secrets, Seen, accounts};
 use crate::engine::api::{Found, Request, ZoneInfo};
 use crate::engine::failure::Class;
-use crate::engine::names::{Key, Line, Name, Ttl, ZoneId};
+use crate::engine::names::{Key, Name, Ttl, ZoneId};
 use crate::engine::notice::{Notice, Problem, Severity, count};
 use crate::engine::settings::{AccountName, Source, Wanted};
 use crate::engine::watch::{self, LookError};
@@ -113,10 +113,10 @@ fn configuration(report: &mut Report, config: &Config) {
     }
     // Where too few are left, a warning of the configuration names them.
     let enough = |sources: &[Source]| watch::needed(sources, settings.agree) == settings.agree;
-    for (family, sources) in settings.sources.iter().filter(|(_, sources)| enough(sources)) {
-        let subject = family.to_string();
+    for (line, sources) in settings.sources.iter().filter(|(_, sources)| enough(sources)) {
+        let subject = line.to_string();
         for (operator, labels) in alike(sources) {
-            let words = format!("{family}: {} count once, as {operator}", labels.join(" and "));
+            let words = format!("{line}: {} count once, as {operator}", labels.join(" and "));
             report.line(Mark::Ok, (STEP, &subject), &words);
         }
     }
@@ -206,7 +206,7 @@ fn sources(report: &mut Report, config: &Config, seen: &Seen) {
     for (line, sources) in &config.settings.sources {
         for label in sources.iter().map(|source| &*source.label) {
             let about = ("source", label);
-            match last.get(&(Line::only(*line), label)) {
+            match last.get(&(*line, label)) {
                 Some(Ok(address)) => {
                     report.line(Mark::Ok, about, &format!("{line}: {label} says {address}"));
                 }
@@ -219,10 +219,10 @@ fn sources(report: &mut Report, config: &Config, seen: &Seen) {
 
 fn believed(report: &mut Report, engine: &Engine) {
     let status = engine.status(crate::daemon::clock::now());
-    for (family, address) in status.addresses {
+    for (line, address) in status.addresses {
         if let Some(address) = address {
-            let words = format!("{family}: {}", address.value);
-            report.line(Mark::Ok, ("address", &family.to_string()), &words);
+            let words = format!("{line}: {}", address.value);
+            report.line(Mark::Ok, ("address", &line.to_string()), &words);
         }
     }
 }
@@ -380,19 +380,19 @@ fn exit_of(notice: &Notice) -> Exit {
 
 /// The step that a notice belongs to, and what it is about.
 fn subject(notice: &Notice) -> (&'static str, String) {
-    if let Notice::Missing(family) = notice {
-        return ("address", family.to_string());
+    if let Notice::Missing(line) = notice {
+        return ("address", line.to_string());
     }
     let (Notice::Problem(trouble) | Notice::StillWrong(trouble, _) | Notice::Well(trouble, _)) = notice
     else {
         return ("source", String::new());
     };
     match trouble {
-        Problem::Silence { family, .. }
-        | Problem::Unconfirmed { family, .. }
-        | Problem::Flapping { family, .. }
-        | Problem::Tunnelled { family, .. }
-        | Problem::Lost { family, .. } => ("address", family.to_string()),
+        Problem::Silence { line, .. }
+        | Problem::Unconfirmed { line, .. }
+        | Problem::Flapping { line, .. }
+        | Problem::Tunnelled { line, .. }
+        | Problem::Lost { line, .. } => ("address", line.to_string()),
         Problem::Obstacle(key, _) | Problem::Parked { key, .. } | Problem::Fight(key, _) => {
             ("record", key.to_string())
         }

@@ -18,7 +18,7 @@ use crate::daemon::{Secrets, accounts};
 use crate::detect::{Detector, events};
 #[cfg(feature = "sandbox")]
 use crate::engine::Mode;
-use crate::engine::names::Family;
+use crate::engine::names::{Family, Line};
 use crate::engine::notice::count;
 use crate::engine::ranges;
 use crate::engine::settings::Tunnel;
@@ -94,37 +94,37 @@ async fn ask(everywhere: &Everywhere, options: Options, config: &Config) -> Resu
 async fn ask_all(config: &Config) -> Vec<Finding> {
     let detector = Arc::new(Detector::new(&config.authorities));
     let mut asking = JoinSet::new();
-    for (family, sources) in &config.sources {
+    for (line, sources) in &config.sources {
         for (index, source) in sources.iter().enumerate() {
-            let (detector, source, family) = (Arc::clone(&detector), source.clone(), *family);
+            let (detector, source, line) = (Arc::clone(&detector), source.clone(), *line);
             asking.spawn(async move {
                 let started = Instant::now();
-                let answer = detector.ask(&source, family).await;
+                let answer = detector.ask(&source, line.family).await;
                 let said = Said {
                     label: source.label(),
                     operator: source.operator(),
                     answer,
                     took: started.elapsed(),
                 };
-                (family, index, said)
+                (line, index, said)
             });
         }
     }
-    let mut said: BTreeMap<(Family, usize), Said> = BTreeMap::new();
+    let mut said: BTreeMap<(Line, usize), Said> = BTreeMap::new();
     while let Some(done) = asking.join_next().await {
-        if let Ok((family, index, mut answer)) = done {
+        if let Ok((line, index, mut answer)) = done {
             answer.answer = judged(answer.answer, config);
-            said.insert((family, index), answer);
+            said.insert((line, index), answer);
         }
     }
     let missing = events::missing();
-    let families = config.settings.sources.iter();
-    families
-        .map(|(family, sources)| Finding {
-            family: *family,
-            missing: missing.contains(family),
+    let lines = config.settings.sources.iter();
+    lines
+        .map(|(line, sources)| Finding {
+            family: line.family,
+            missing: missing.contains(&line.family),
             needed: watch::needed(sources, config.settings.agree),
-            said: said.iter().filter(|((of, _), _)| of == family).map(|(_, said)| said.clone()).collect(),
+            said: said.iter().filter(|((of, _), _)| of == line).map(|(_, said)| said.clone()).collect(),
         })
         .collect()
 }

@@ -136,13 +136,13 @@ impl Stage {
         for access in config.accounts.values_mut() {
             access.api.clone_from(&self.api);
         }
-        config.sources.retain(|family, sources| {
-            *sources = self.sources_of(*family);
+        config.sources.retain(|line, sources| {
+            *sources = self.sources_of(line.family);
             !sources.is_empty()
         });
         let sources = config.sources.iter();
         config.settings.sources =
-            sources.map(|(family, sources)| (*family, config::as_settings(sources))).collect();
+            sources.map(|(line, sources)| (*line, config::as_settings(sources))).collect();
         config.settings.every = config.settings.every.min(EVERY);
         config.settings.allow.extend(MADE_UP);
     }

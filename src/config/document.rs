@@ -13,7 +13,7 @@ use super::section::{self, Section, Text, Value};
 use super::{account, address, file, record, syntax};
 use crate::cloudflare::credential::{Access, Login, Origin};
 use crate::detect::Source;
-use crate::engine::names::Family;
+use crate::engine::names::Line;
 use crate::engine::settings::{self, AccountName, OnExit, Settings};
 use crate::outbound::Authorities;
 
@@ -22,8 +22,8 @@ use crate::outbound::Authorities;
 pub struct Config {
     /// What the engine must know.
     pub settings: Settings,
-    /// The sources of each family that is on, in the order of `settings.sources`, with the same labels and operators.
-    pub sources: BTreeMap<Family, Vec<Source>>,
+    /// The sources of each line that is on, with the labels and operators of `settings.sources`.
+    pub sources: BTreeMap<Line, Vec<Source>>,
     /// How the accounts are reached that records use.
     pub accounts: BTreeMap<AccountName, Access>,
     /// Where a running daemon is asked what it knows, if the file says so.
@@ -89,9 +89,11 @@ pub(super) fn read(findings: &mut Findings<'_>, table: &DeTable<'_>) -> Config {
         has_owner: top.has(&keys::OWNER),
     };
     let records = records(findings, table.get(keys::RECORD.name), &context);
+    let on_line = |(family, list)| (Line::only(family), list);
+    let sources: BTreeMap<Line, Vec<Source>> = address.sources.into_iter().map(on_line).collect();
     let settings = Settings {
         accounts: BTreeMap::new(),
-        sources: address.sources.iter().map(|(family, list)| (*family, as_settings(list))).collect(),
+        sources: sources.iter().map(|(line, list)| (*line, as_settings(list))).collect(),
         every: address.every,
         agree: address.agree,
         allow: address.allow,
@@ -109,7 +111,7 @@ pub(super) fn read(findings: &mut Findings<'_>, table: &DeTable<'_>) -> Config {
     let (ca_file, authorities) = ca_file.unzip();
     let mut config = Config {
         settings,
-        sources: address.sources,
+        sources,
         accounts: BTreeMap::new(),
         socket: status.read(&keys::SOCKET, findings, socket),
         ca_file,
@@ -147,7 +149,7 @@ impl Config {
     }
 }
 
-/// What the engine knows of the sources, in the same order.
+/// What the engine knows of the sources.
 pub fn as_settings(sources: &[Source]) -> Vec<settings::Source> {
     let as_setting = |source: &Source| settings::Source {
         label: source.label(),

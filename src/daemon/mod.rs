@@ -360,7 +360,7 @@ impl Loop {
                     self.seen.heard.push((line, source, heard.clone()));
                 }
                 self.engine.handle(Event::Heard(ticket, heard), now);
-                if says.is_some() && says == self.engine.believed(line.family) {
+                if says.is_some() && says == self.engine.believed(line) {
                     self.network.learned(line.family);
                 }
             }
@@ -454,7 +454,7 @@ impl Loop {
     }
 
     fn look(&mut self, ticket: Ticket, line: Line, label: Box<str>) {
-        let mut sources = self.job.config.sources.get(&line.family).into_iter().flatten();
+        let mut sources = self.job.config.sources.get(&line).into_iter().flatten();
         let Some(source) = sources.find(|source| source.label() == label).cloned() else {
             tracing::error!("there is no source {label} of {line}; please report it");
             return;

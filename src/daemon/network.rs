@@ -8,7 +8,7 @@ use super::or_never;
 use crate::config::Config;
 use crate::detect::Source;
 use crate::detect::events::{self, Events, News};
-use crate::engine::names::Family;
+use crate::engine::names::{Family, Line};
 use crate::engine::{Event, Mode};
 
 /// The ways out of this host.
@@ -41,7 +41,8 @@ impl Network {
 
     /// What news mean to the engine.
     pub(super) fn told(&mut self, news: News, config: &Config) -> Vec<Event> {
-        let mut told: Vec<Event> = news.gone.into_iter().map(Event::WayOutGone).collect();
+        let mut told: Vec<Event> =
+            news.gone.into_iter().map(|family| Event::WayOutGone(Line::only(family))).collect();
         if let Some(missing) = news.missing {
             self.missing = missing;
             told.push(self.missing(config));
@@ -55,7 +56,8 @@ impl Network {
     /// The families that are missing. One that can be asked for on this host needs no route.
     pub(super) fn missing(&self, config: &Config) -> Event {
         let asked_here = |family: &Family| {
-            config.sources.get(family).is_some_and(|sources| sources.iter().any(Source::is_on_this_host))
+            let sources = config.sources.get(&Line::only(*family));
+            sources.is_some_and(|sources| sources.iter().any(Source::is_on_this_host))
         };
         Event::Missing(self.missing.iter().copied().filter(|family| !asked_here(family)).collect())
     }

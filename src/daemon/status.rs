@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::names::{Family, Moment};
+use crate::engine::names::{Family, Line, Moment};
 use crate::engine::settings::AccountName;
 use crate::engine::time::ClockPair;
 use crate::engine::{AddressStatus, ProblemStatus, RecordState, RecordStatus, Status, Usage};
@@ -174,7 +174,7 @@ impl Document {
         let told = told(&status.troubles);
         let record = |record| Record::of(record, &told, clocks);
         let mut addresses = status.addresses;
-        let mut address = |family| Some(Address::of(addresses.remove(&family)??, clocks));
+        let mut address = |family| Some(Address::of(addresses.remove(&Line::only(family))??, clocks));
         Document {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -302,7 +302,10 @@ mod tests {
             mean_millis,
         };
         Status {
-            addresses: BTreeMap::from([(Family::V4, Some(address)), (Family::V6, None)]),
+            addresses: BTreeMap::from([
+                (Line::only(Family::V4), Some(address)),
+                (Line::only(Family::V6), None),
+            ]),
             records: vec![
                 record("home.example.com", RecordState::Current, None),
                 record("nas.example.com", RecordState::Blocked, Some("a CNAME is in the way; delete it")),

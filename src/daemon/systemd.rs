@@ -160,10 +160,10 @@ fn send(socket: &OsStr, text: &str) -> io::Result<()> {
 /// What is published, how it is, and what comes next, in one line.
 pub fn line(status: &Status, clocks: ClockPair) -> String {
     let mut parts: Vec<String> = Vec::new();
-    for (family, address) in &status.addresses {
+    for (line, address) in &status.addresses {
         parts.push(match address {
-            Some(address) => format!("{family} {}", address.value),
-            None => format!("{family} unknown"),
+            Some(address) => format!("{line} {}", address.value),
+            None => format!("{line} unknown"),
         });
     }
     let states = [
@@ -195,7 +195,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::SystemTime;
 
-    use crate::engine::names::{Family, Key, Name, RecordType};
+    use crate::engine::names::{Family, Key, Line, Name, RecordType};
     use crate::engine::{AddressStatus, RecordStatus};
 
     fn told(socket: &UnixDatagram) -> Vec<String> {
@@ -272,7 +272,10 @@ mod tests {
             sources: Vec::new(),
         };
         let status = Status {
-            addresses: BTreeMap::from([(Family::V4, Some(address)), (Family::V6, None)]),
+            addresses: BTreeMap::from([
+                (Line::only(Family::V4), Some(address)),
+                (Line::only(Family::V6), None),
+            ]),
             records: vec![
                 record(RecordState::Blocked),
                 record(RecordState::Current),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::names::{Family, Key, Moment, Name, ZoneId};
+use super::names::{Key, Line, Moment, Name, ZoneId};
 use super::notice::{Notice, Problem};
 use super::settings::AccountName;
 
@@ -21,11 +21,11 @@ const MOST_KINDS: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AlertKey {
     /// Learning an address.
-    Address(Family),
+    Address(Line),
     /// A line that goes back and forth.
-    Flaps(Family),
+    Flaps(Line),
     /// A tunnel on the way to the sources.
-    Tunnel(Family),
+    Tunnel(Line),
     /// A record.
     Record(Key),
     /// Finding the zone of a name.

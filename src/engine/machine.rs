@@ -88,8 +88,8 @@ pub enum Event {
     /// The families that this host does not have, by the kernel's addresses and routes: no default route
     /// or no usable address, while the other family has both. Told at the start and when it changes.
     Missing(BTreeSet<Family>),
-    /// The kernel says that the way out with which the published address of this family was learned is gone.
-    WayOutGone(Family),
+    /// The kernel says that the way out with which the published address of this line was learned is gone.
+    WayOutGone(Line),
     /// Something suggests that the address may have changed: look now.
     LookNow,
     /// The operator asks to look and to list everything again (SIGUSR1).
@@ -118,14 +118,14 @@ pub struct Engine {
     start: Start,
     mark: OwnerMark,
     rng: fastrand::Rng,
-    watches: BTreeMap<Family, Watch>,
-    /// Families whose belief has been confirmed since the start.
-    confirmed: BTreeSet<Family>,
+    watches: BTreeMap<Line, Watch>,
+    /// Lines whose belief has been confirmed since the start.
+    confirmed: BTreeSet<Line>,
     gathering: Coalesce,
     /// The families that the host does not have; see [`Event::Missing`].
     missing: BTreeSet<Family>,
-    /// Those of them that were said to be left alone.
-    said_missing: BTreeSet<Family>,
+    /// The lines of them that were said to be left alone.
+    said_missing: BTreeSet<Line>,
     accounts: BTreeMap<AccountName, Account>,
     /// By what tells them apart; those of removed accounts stay while what they spent still counts.
     credentials: BTreeMap<CredentialId, Credential>,
@@ -290,33 +290,33 @@ impl Engine {
         }
     }
 
-    /// Takes over settings; families whose sources changed are looked at anew at `first`.
+    /// Takes over settings; lines whose sources changed are looked at anew at `first`.
     fn apply(&mut self, mut settings: Settings, first: Moment) {
         // A family that no record is of is of no interest.
         let wanted: BTreeSet<Family> = settings.records.keys().map(|key| key.kind.family()).collect();
-        settings.sources.retain(|family, _| wanted.contains(family));
+        settings.sources.retain(|line, _| wanted.contains(&line.family));
         if settings.tunnel == Tunnel::Allow {
             settings.sources.values_mut().flatten().for_each(|source| source.trace = false);
         }
         self.mark = OwnerMark::of(settings.owner.as_deref());
         let same = settings.every == self.settings.every && settings.agree == self.settings.agree;
-        self.watches.retain(|family, _| settings.sources.contains_key(family));
+        self.watches.retain(|line, _| settings.sources.contains_key(line));
         let watches = &self.watches;
-        self.tickets.void(|open| matches!(open, Open::Look(family, _) if !watches.contains_key(family)));
-        for (family, sources) in &settings.sources {
-            if same && self.settings.sources.get(family) == Some(sources) {
+        self.tickets.void(|open| matches!(open, Open::Look(line, _) if !watches.contains_key(line)));
+        for (line, sources) in &settings.sources {
+            if same && self.settings.sources.get(line) == Some(sources) {
                 continue;
             }
             let mut watch = Watch::new(sources, settings.agree, settings.every, first);
-            if let Some(before) = self.watches.get(family) {
+            if let Some(before) = self.watches.get(line) {
                 watch.remember_holds(before.holds().clone(), first);
                 before.believed().into_iter().for_each(|believed| watch.remember(believed.clone()));
             }
-            if self.missing.contains(family) {
+            if self.missing.contains(&line.family) {
                 watch.suspend();
             }
-            self.watches.insert(*family, watch);
-            self.tickets.void_looks(*family);
+            self.watches.insert(*line, watch);
+            self.tickets.void_looks(*line);
         }
         // Made anew at once: a tree that grew by single entries has half of its places empty.
         settings.records = settings.records.into_iter().collect();
@@ -327,8 +327,8 @@ impl Engine {
             AlertKey::Place(account, name) => {
                 records.iter().any(|(key, wanted)| key.name == *name && wanted.account == *account)
             }
-            AlertKey::Address(family) | AlertKey::Flaps(family) => sources.contains_key(family),
-            AlertKey::Tunnel(family) => sources.contains_key(family) && *tunnel == Tunnel::Hold,
+            AlertKey::Address(line) | AlertKey::Flaps(line) => sources.contains_key(line),
+            AlertKey::Tunnel(line) => sources.contains_key(line) && *tunnel == Tunnel::Hold,
             AlertKey::Zone(account, _) | AlertKey::Permission(account, _) | AlertKey::Listing(account, _) => {
                 accounts.contains_key(account)
             }
@@ -364,8 +364,8 @@ impl Engine {
         self.compared |= !matches!(event, Event::Heard(..) | Event::LookNow);
         match event {
             Event::Heard(ticket, answer) => {
-                if let Some(Open::Look(family, index)) = self.tickets.close(ticket) {
-                    self.heard(family, index, answer, now);
+                if let Some(Open::Look(line, index)) = self.tickets.close(ticket) {
+                    self.heard(line, index, answer, now);
                 }
             }
             Event::Answered(ticket, answer) => {
@@ -379,7 +379,7 @@ impl Engine {
                 }
             }
             Event::Missing(missing) => self.note_missing(missing, now),
-            Event::WayOutGone(family) => self.way_out_gone(family, now),
+            Event::WayOutGone(line) => self.way_out_gone(line, now),
             Event::SecretChanged(name, id) => self.secret_changed(&name, id, now),
             Event::LookNow => {
                 self.watches.values_mut().for_each(|watch| watch.look_now(now));
@@ -429,8 +429,9 @@ impl Engine {
             };
         }
         // What was believed before a restart is not published anew before a source has said it again.
-        let confirmed = self.confirmed.contains(&key.kind.family());
-        let believed = self.watches.get(&key.kind.family()).and_then(Watch::believed).filter(|_| confirmed);
+        let line = line_of(key);
+        let confirmed = self.confirmed.contains(&line);
+        let believed = self.watches.get(&line).and_then(Watch::believed).filter(|_| confirmed);
         believed.map_or(Goal::Leave, |believed| Goal::At(believed.address.into()))
     }
 
@@ -526,10 +527,10 @@ impl Engine {
 
     fn next_look(&mut self, now: Moment) -> Option<Command> {
         let mut watches = self.watches.iter_mut().filter(|_| self.stopped_at.is_none());
-        let (family, (index, source)) =
-            watches.find_map(|(family, watch)| Some((*family, watch.next_source(now)?)))?;
-        let ticket = self.tickets.open(Open::Look(family, index));
-        Some(Command::Look { ticket, line: Line::only(family), source: source.label.clone() })
+        let (line, (index, source)) =
+            watches.find_map(|(line, watch)| Some((*line, watch.next_source(now)?)))?;
+        let ticket = self.tickets.open(Open::Look(line, index));
+        Some(Command::Look { ticket, line, source: source.label.clone() })
     }
 
     fn next_request(&mut self, now: Moment) -> Option<Command> {
@@ -645,7 +646,7 @@ impl Engine {
         if !self.said_settled && self.start.mode != Mode::Plan && self.is_quiet(now) {
             self.said_settled = true;
             let mut states = self.states();
-            states.retain(|key, _| !self.is_without(key.kind.family()));
+            states.retain(|key, _| !self.is_without(line_of(key)));
             let current = states.values().filter(|(state, _)| *state == RecordState::Current).count();
             let requests = self.accounts.values().map(|account| account.budget(None, now).requests).sum();
             self.alerts.say(Notice::Settled { current, all: states.len(), requests });
@@ -728,6 +729,11 @@ impl Engine {
     pub fn unsaved(&self) -> bool {
         self.unsaved
     }
+}
+
+/// The line whose address a name and type holds.
+fn line_of(key: &Key) -> Line {
+    Line::only(key.kind.family())
 }
 
 /// What tells an account's credential apart; where that is not known, the account's own name.

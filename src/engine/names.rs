@@ -440,7 +440,7 @@ pub struct Line {
 
 impl Line {
     /// The line of the one connection that needs no name.
-    pub fn only(family: Family) -> Line {
+    pub const fn only(family: Family) -> Line {
         Line { wan: Wan::Only, family }
     }
 }

@@ -15,7 +15,7 @@ use super::api::ZoneInfo;
 use super::cache::{Happened, Surprise};
 use super::diff::{Obstacle, Operation};
 use super::failure::Failure;
-use super::names::{Family, Key, Moment, Name};
+use super::names::{Key, Line, Moment, Name};
 use super::settings::{AccountName, Attributes, Budget};
 use super::watch::Heard;
 use super::zone::Reason;
@@ -39,8 +39,8 @@ pub enum Severity {
 pub enum Notice {
     /// An address is believed that was not before.
     Address {
-        /// The family.
-        family: Family,
+        /// The line.
+        line: Line,
         /// What was believed before.
         from: Option<IpAddr>,
         /// What is believed now.
@@ -59,8 +59,8 @@ pub enum Notice {
         /// How often that was so since it was last said.
         times: u32,
     },
-    /// The host does not have this family.
-    Missing(Family),
+    /// The host does not have this line.
+    Missing(Line),
     /// A batch was carried out.
     Written {
         /// The zone.
@@ -121,8 +121,8 @@ pub enum Notice {
 pub enum Problem {
     /// No source gave a usable answer.
     Silence {
-        /// The family.
-        family: Family,
+        /// The line.
+        line: Line,
         /// What stays published.
         keeps: Option<IpAddr>,
         /// What each source said.
@@ -132,8 +132,8 @@ pub enum Problem {
     },
     /// Sources disagree, or too few answered.
     Unconfirmed {
-        /// The family.
-        family: Family,
+        /// The line.
+        line: Line,
         /// What stays published.
         keeps: Option<IpAddr>,
         /// What each source said.
@@ -143,8 +143,8 @@ pub enum Problem {
     },
     /// The address goes back and forth.
     Flapping {
-        /// The family.
-        family: Family,
+        /// The line.
+        line: Line,
         /// What stays published.
         keeps: Option<IpAddr>,
         /// What is held.
@@ -158,15 +158,15 @@ pub enum Problem {
     },
     /// A trace says that the address is a tunnel's.
     Tunnelled {
-        /// The family.
-        family: Family,
+        /// The line.
+        line: Line,
         /// What stays published.
         keeps: Option<IpAddr>,
     },
     /// The host had this family, and has it no longer.
     Lost {
-        /// The family.
-        family: Family,
+        /// The line.
+        line: Line,
         /// What stays published.
         keeps: Option<IpAddr>,
     },
@@ -296,13 +296,13 @@ impl Problem {
     /// What it is about, for the message that it is well again.
     fn subject(&self) -> String {
         match self {
-            Problem::Silence { family, .. }
-            | Problem::Unconfirmed { family, .. }
-            | Problem::Lost { family, .. } => {
-                format!("the {family} address is known")
+            Problem::Silence { line, .. }
+            | Problem::Unconfirmed { line, .. }
+            | Problem::Lost { line, .. } => {
+                format!("the {line} address is known")
             }
-            Problem::Flapping { family, .. } => format!("no {family} address is held back any more"),
-            Problem::Tunnelled { family, .. } => format!("{family} goes through no tunnel"),
+            Problem::Flapping { line, .. } => format!("no {line} address is held back any more"),
+            Problem::Tunnelled { line, .. } => format!("{line} goes through no tunnel"),
             Problem::Obstacle(key, _) | Problem::Parked { key, .. } => {
                 format!("{key} is as it should be")
             }
@@ -328,10 +328,10 @@ impl Problem {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Notice::Address { family, from, to, said_by } => {
+            Notice::Address { line, from, to, said_by } => {
                 match from {
-                    Some(from) => write!(f, "{family} address changed from {from} to {to}")?,
-                    None => write!(f, "{family} address is {to}")?,
+                    Some(from) => write!(f, "{line} address changed from {from} to {to}")?,
+                    None => write!(f, "{line} address is {to}")?,
                 }
                 match said_by.as_slice() {
                     [] => Ok(()),
@@ -347,11 +347,11 @@ impl fmt::Display for Notice {
                     Ok(())
                 }
             }
-            Notice::Missing(family) => write!(
+            Notice::Missing(line) => write!(
                 f,
-                "this host has no {family}: its {} records are left alone; if that is meant, {} = [] under [address] says so, and a container may need host networking for {family}",
-                family.record_type(),
-                family.key()
+                "this host has no {line}: its {} records are left alone; if that is meant, {} = [] under [address] says so, and a container may need host networking for {line}",
+                line.family.record_type(),
+                line.family.key()
             ),
             Notice::Written { zone, operations } => {
                 written(f, zone, operations)?;
@@ -436,39 +436,39 @@ fn surprise(f: &mut fmt::Formatter<'_>, key: &Key, what: &Happened) -> fmt::Resu
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Problem::Silence { family, keeps, no_route: true, .. } => {
-                write!(f, "no {family} route in this network namespace{}", kept(*keeps))?;
+            Problem::Silence { line, keeps, no_route: true, .. } => {
+                write!(f, "no {line} route in this network namespace{}", kept(*keeps))?;
                 write!(
                     f,
-                    " (in a container, {family} may need host networking; to do without, set {} = [] under [address])",
-                    family.key()
+                    " (in a container, {line} may need host networking; to do without, set {} = [] under [address])",
+                    line.family.key()
                 )
             }
-            Problem::Silence { family, keeps, heard, .. } => {
-                write!(f, "the {family} address cannot be learned{}", kept(*keeps))?;
+            Problem::Silence { line, keeps, heard, .. } => {
+                write!(f, "the {line} address cannot be learned{}", kept(*keeps))?;
                 each(f, heard)
             }
-            Problem::Unconfirmed { family, keeps, heard, need } => {
-                write!(f, "no {family} address that {} agree on{}", count(*need, "operator"), kept(*keeps))?;
+            Problem::Unconfirmed { line, keeps, heard, need } => {
+                write!(f, "no {line} address that {} agree on{}", count(*need, "operator"), kept(*keeps))?;
                 each(f, heard)
             }
-            Problem::Flapping { family, keeps, address, wait, holds, .. } => {
-                write!(f, "the {family} address goes back and forth")?;
+            Problem::Flapping { line, keeps, address, wait, holds, .. } => {
+                write!(f, "the {line} address goes back and forth")?;
                 if *holds > 1 {
                     write!(f, " ({holds} holds in a row)")?;
                 }
                 let (wait, kept) = (rounded(*wait), kept(*keeps));
                 write!(f, ": {address} is held back for {wait}{kept}; SIGUSR1 ends the hold")
             }
-            Problem::Tunnelled { family, keeps } => write!(
+            Problem::Tunnelled { line, keeps } => write!(
                 f,
-                "{family} goes through Cloudflare WARP or Gateway (a trace says so), so the address that is seen is not this host's: \
-                 nothing new is published for {family}{}; switch WARP off on this host, or set tunnel = \"allow\" under [address] to publish that address",
+                "{line} goes through Cloudflare WARP or Gateway (a trace says so), so the address that is seen is not this host's: \
+                 nothing new is published for {line}{}; switch WARP off on this host, or set tunnel = \"allow\" under [address] to publish that address",
                 kept(*keeps)
             ),
-            Problem::Lost { family, keeps } => write!(
+            Problem::Lost { line, keeps } => write!(
                 f,
-                "this host has lost {family}: it has no {family} address and no default route, and the other family has both{}; it is looked at again once it is back",
+                "this host has lost {line}: it has no {line} address and no default route, and the other family has both{}; it is looked at again once it is back",
                 kept(*keeps)
             ),
             Problem::Obstacle(key, obstacle) => write!(f, "{key}: {obstacle}"),

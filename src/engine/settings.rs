@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::names::{Family, Key, Name, Ttl, ZoneId};
+use super::names::{Key, Line, Name, Ttl, ZoneId};
 
 /// Everything that the engine must know to decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The accounts by name; the one of `[cloudflare]` itself is the empty name.
     pub accounts: BTreeMap<AccountName, Account>,
-    /// For each family that is on, its sources in the order in which they are asked. Never empty lists.
-    pub sources: BTreeMap<Family, Vec<Source>>,
+    /// For each line that is on, its sources in the order in which they are asked. Never empty lists.
+    pub sources: BTreeMap<Line, Vec<Source>>,
     /// The longest time between two looks.
     pub every: Duration,
     /// How many independent operators must say the same before a change is published, at least 1.

@@ -16,7 +16,9 @@ use crate::cloudflare::identity::HashKey;
 use crate::engine::cache::{Block, Claim};
 use crate::engine::credential::{CredentialMemory, LONGEST_HOLD};
 use crate::engine::flaps::{self, Flaps};
-use crate::engine::names::{Content, Family, Key, Moment, Name, Record, RecordId, RecordType, Ttl, ZoneId};
+use crate::engine::names::{
+    self, Content, Family, Key, Moment, Name, Record, RecordId, RecordType, Ttl, ZoneId,
+};
 use crate::engine::settings::{AccountName, CredentialId};
 use crate::engine::time::ClockPair;
 use crate::engine::watch::{Believed, Holds};
@@ -173,7 +175,7 @@ pub fn write(kept: &Kept, clocks: ClockPair) -> Vec<u8> {
         version: VERSION,
         hash_key: kept.hash_key.map(HashKey::to_hex),
         addresses: snapshot.addresses.values().map(|believed| Address::of(believed, clocks)).collect(),
-        lines: snapshot.holds.iter().map(|(family, holds)| Line::of(*family, holds, clocks)).collect(),
+        lines: snapshot.holds.iter().map(|(line, holds)| Line::of(line.family, holds, clocks)).collect(),
         zones: snapshot.zones.iter().map(|zone| Zone::of(zone, clocks)).collect(),
         credentials: snapshot
             .credentials
@@ -217,7 +219,7 @@ impl State {
         let mut snapshot = Snapshot { addresses: believed(self.addresses, clocks), ..Snapshot::default() };
         for line in self.lines {
             let (family, holds) = line.meaning(clocks);
-            snapshot.holds.insert(family, holds);
+            snapshot.holds.insert(names::Line::only(family), holds);
         }
         for zone in self.zones {
             snapshot.zones.push(zone.meaning(clocks)?);
@@ -242,10 +244,10 @@ impl Address {
     }
 }
 
-pub(super) fn believed(addresses: Vec<Address>, clocks: ClockPair) -> BTreeMap<Family, Believed> {
+pub(super) fn believed(addresses: Vec<Address>, clocks: ClockPair) -> BTreeMap<names::Line, Believed> {
     let believed = |Address { value, confirmed_at, said }| {
         let confirmed_at = moment(confirmed_at, clocks);
-        (Family::of(value), Believed { address: value, confirmed_at, said })
+        (names::Line::only(Family::of(value)), Believed { address: value, confirmed_at, said })
     };
     addresses.into_iter().map(believed).collect()
 }
@@ -474,6 +476,8 @@ pub(super) mod tests {
     use crate::engine::api::Request;
     use crate::engine::{Command, Engine, Mode, Start};
 
+    const V4: names::Line = names::Line::only(Family::V4);
+
     /// A state with something in every place.
     pub fn full() -> Kept {
         let at = Moment::from_millis;
@@ -529,8 +533,8 @@ pub(super) mod tests {
             holds: vec![(None, at(1_400_000)), (Some(zone('a')), at(1_300_000))],
         };
         let snapshot = Snapshot {
-            addresses: BTreeMap::from([(Family::V4, believed)]),
-            holds: BTreeMap::from([(Family::V4, Holds { flaps, tunnelled: true })]),
+            addresses: BTreeMap::from([(V4, believed)]),
+            holds: BTreeMap::from([(V4, Holds { flaps, tunnelled: true })]),
             zones: vec![zone_memory],
             credentials: BTreeMap::from([(CredentialId("c0ffee".into()), credential)]),
             by_account: BTreeMap::new(),
@@ -549,7 +553,7 @@ pub(super) mod tests {
         let text = write(&full(), clocks(1_800_000_000, 1_000_000));
         // Ten minutes later, the clock starts from zero.
         let read = read(&text, clocks(1_800_000_600, 0)).unwrap().snapshot;
-        let believed = &read.addresses[&Family::V4];
+        let believed = &read.addresses[&V4];
         assert_eq!(believed.confirmed_at, Moment::from_millis(-700_000));
         let listed = read.zones[0].listed_at;
         assert_eq!(listed, Some(Moment::from_millis(-1_604_000)));
@@ -560,14 +564,14 @@ pub(super) mod tests {
         let text = write(&full(), clocks(1_800_000_000, 1_000_000));
         let read = read(&text, clocks(3, 50)).unwrap().snapshot;
         let now = Moment::from_millis(50);
-        assert_eq!(read.addresses[&Family::V4].confirmed_at, now);
+        assert_eq!(read.addresses[&V4].confirmed_at, now);
         let credential = &read.credentials[&CredentialId("c0ffee".into())];
         assert_eq!(credential.spent, [now, now]);
         let hours = |hours: u64| now + Duration::from_secs(hours * 3600);
         assert_eq!(credential.hold, Some(hours(1)), "a clock that was wrong holds nothing for years");
         assert_eq!(credential.holds, [(None, hours(1)), (credential.holds[1].0.clone(), hours(1))]);
-        assert_eq!(read.holds[&Family::V4].flaps.held_until, Some(hours(2)));
-        assert_eq!(read.holds[&Family::V4].flaps.flapped_at, Some(now));
+        assert_eq!(read.holds[&V4].flaps.held_until, Some(hours(2)));
+        assert_eq!(read.holds[&V4].flaps.flapped_at, Some(now));
     }
 
     #[test]
@@ -587,11 +591,11 @@ pub(super) mod tests {
         let read = read(&text, clocks(1_800_000_600, 0)).unwrap().snapshot;
         let credential = &read.credentials[&CredentialId("c0ffee".into())];
         assert_eq!(credential.hold, Some(Moment::from_millis(-100_000)), "it is over");
-        assert_eq!(read.holds[&Family::V4].flaps.held_until, Some(Moment::from_millis(0)));
+        assert_eq!(read.holds[&V4].flaps.held_until, Some(Moment::from_millis(0)));
         let read = super::read(&text, clocks(1_800_000_060, 0)).unwrap().snapshot;
         let credential = &read.credentials[&CredentialId("c0ffee".into())];
         assert_eq!(credential.hold, Some(Moment::from_millis(440_000)));
-        assert_eq!(read.holds[&Family::V4].flaps.held_until, Some(Moment::from_millis(540_000)));
+        assert_eq!(read.holds[&V4].flaps.held_until, Some(Moment::from_millis(540_000)));
     }
 
     /// Something done to one place of a JSON text: `at` chooses the place, `what` the deed.

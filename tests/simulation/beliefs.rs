@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use stayput::engine::names::Family;
+use stayput::engine::names::{Family, Line};
 use stayput::engine::settings::{Settings, Tunnel};
 
 use super::scenario::OPERATORS;
@@ -63,7 +63,7 @@ impl Beliefs {
             .filter(|heard| heard.says == Some(address) && now.saturating_sub(heard.at) <= YOUNG)
             .map(|heard| &*heard.operator)
             .collect();
-        let sources = &settings.sources[&family];
+        let sources = &settings.sources[&Line::only(family)];
         let operators: BTreeSet<&str> = sources.iter().map(|source| &*source.operator).collect();
         let need = settings.agree.min(operators.len());
         assert!(voters.len() >= need, "{address} is believed, said by {voters:?} alone: {:?}", self.heard);

@@ -84,11 +84,11 @@ impl Messages {
 
 fn subject(trouble: &Problem) -> Subject {
     let about = match trouble {
-        Problem::Silence { family, .. }
-        | Problem::Unconfirmed { family, .. }
-        | Problem::Flapping { family, .. }
-        | Problem::Tunnelled { family, .. }
-        | Problem::Lost { family, .. } => family.to_string(),
+        Problem::Silence { line, .. }
+        | Problem::Unconfirmed { line, .. }
+        | Problem::Flapping { line, .. }
+        | Problem::Tunnelled { line, .. }
+        | Problem::Lost { line, .. } => line.to_string(),
         Problem::Obstacle(key, _) | Problem::Parked { key, .. } | Problem::Fight(key, _) => key.to_string(),
         Problem::NoZone(_, name) | Problem::Ambiguous(_, name, _) | Problem::Outside(name, _) => {
             name.to_string()

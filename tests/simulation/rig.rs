@@ -278,7 +278,7 @@ impl Rig {
             }
             self.tell(|| format!("{:?}: {text}", notice.severity()));
             match &notice {
-                Notice::Address { family, to, .. } => self.believes(*family, *to),
+                Notice::Address { line, to, .. } => self.believes(line.family, *to),
                 Notice::NotDeleted(keys) => self.not_deleted.extend(keys.iter().cloned()),
                 _ => {}
             }
@@ -392,7 +392,7 @@ impl Rig {
     // --- the other side ---
 
     fn echo(&mut self, life: u64, ticket: Ticket, line: Line, source: &str) {
-        let sources = self.settings.sources.get(&line.family);
+        let sources = self.settings.sources.get(&line);
         let named = |sources: &Vec<Source>| sources.iter().find(|known| *known.label == *source).cloned();
         let Some(asked) = sources.and_then(named) else { return };
         let path = format!("/echo/{}", asked.operator);
@@ -614,7 +614,7 @@ impl Rig {
             Happening::Hint => self.handle(Event::LookNow),
             Happening::WayOutGone(family) => {
                 self.beliefs.release(family);
-                self.handle(Event::WayOutGone(family));
+                self.handle(Event::WayOutGone(Line::only(family)));
             }
             Happening::Unrelated(zone, body) => {
                 let id = hands::named(&self.world, &zone).map(|zone| zone.id.clone());
@@ -738,7 +738,7 @@ impl Rig {
         let start = Start { mode: Mode::Daemon, seed, eager: false, now };
         let remembered = self.disk.as_ref().map(|disk| {
             let addresses = disk.addresses.iter();
-            addresses.map(|(family, believed)| (*family, believed.address)).collect()
+            addresses.map(|(line, believed)| (line.family, believed.address)).collect()
         });
         self.traffic.forget(self.disk.is_some());
         self.beliefs.forget(remembered, self.down_until);

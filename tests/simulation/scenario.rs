@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stayput::engine::names::{Family, Key, Name, Ttl, ZoneId};
+use stayput::engine::names::{Family, Key, Line, Name, Ttl, ZoneId};
 use stayput::engine::settings::{
     Account, AccountName, Beside, Budget, OnExit, Options, Settings, Source, Wanted, ZoneHint,
 };
@@ -259,7 +259,7 @@ fn settings(
     }
     let settings = Settings {
         accounts: secrets.keys().map(|name| (name.clone(), account.clone())).collect(),
-        sources: families.iter().map(|family| (*family, sources.clone())).collect(),
+        sources: families.iter().map(|family| (Line::only(*family), sources.clone())).collect(),
         every: Duration::from_secs(60 * [5, 5, 5, 10][rng.usize(..4)]),
         agree: 2,
         allow: MADE_UP.to_vec(),

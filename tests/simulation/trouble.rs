@@ -34,7 +34,7 @@ pub fn script<'a>(
     let mut stage = Stage {
         keys: settings.records.keys().collect(),
         zones: zones.keys().map(String::as_str).collect(),
-        families: settings.sources.keys().copied().collect(),
+        families: settings.sources.keys().map(|line| line.family).collect(),
         script: Vec::new(),
     };
     let kinds: [fn(&mut Stage<'a>, &mut Rng); 14] = [

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Engine, credential_of, unknown};
 use crate::engine::cache::{Block, Claim, ZoneCache};
 use crate::engine::credential::{Credential, CredentialMemory};
-use crate::engine::names::{Family, Key, Moment, Name, Record, RecordId, ZoneId};
+use crate::engine::names::{Key, Line, Moment, Name, Record, RecordId, ZoneId};
 use crate::engine::settings::{AccountName, Budget, CredentialId, Settings};
 use crate::engine::watch::{Believed, Holds};
 use crate::engine::zone::Zone;
@@ -17,9 +17,9 @@ use crate::engine::zone::Zone;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// The addresses that are believed.
-    pub addresses: BTreeMap<Family, Believed>,
+    pub addresses: BTreeMap<Line, Believed>,
     /// What keeps new addresses from being published.
-    pub holds: BTreeMap<Family, Holds>,
+    pub holds: BTreeMap<Line, Holds>,
     /// The zones that are kept.
     pub zones: Vec<ZoneMemory>,
     /// The budgets and the waits that Cloudflare asked for.
@@ -78,13 +78,13 @@ impl Engine {
 
     /// Takes over addresses and zones from a snapshot, as far as the settings still want them.
     pub(super) fn recall(&mut self, snapshot: Snapshot, now: Moment) {
-        for (family, believed) in snapshot.addresses {
-            if let Some(watch) = self.watches.get_mut(&family) {
+        for (line, believed) in snapshot.addresses {
+            if let Some(watch) = self.watches.get_mut(&line) {
                 watch.remember(believed);
             }
         }
-        for (family, holds) in snapshot.holds {
-            if let Some(watch) = self.watches.get_mut(&family) {
+        for (line, holds) in snapshot.holds {
+            if let Some(watch) = self.watches.get_mut(&line) {
                 watch.remember_holds(holds, now);
             }
         }
@@ -123,12 +123,12 @@ impl Engine {
     pub fn snapshot(&mut self, now: Moment) -> Snapshot {
         self.unsaved = false;
         let mut snapshot = Snapshot::default();
-        for (family, watch) in &self.watches {
+        for (line, watch) in &self.watches {
             if let Some(believed) = watch.believed() {
-                snapshot.addresses.insert(*family, believed.clone());
+                snapshot.addresses.insert(*line, believed.clone());
             }
             if *watch.holds() != Holds::default() {
-                snapshot.holds.insert(*family, watch.holds().clone());
+                snapshot.holds.insert(*line, watch.holds().clone());
             }
         }
         let in_flight: BTreeSet<CredentialId> = self

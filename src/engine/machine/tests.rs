@@ -19,6 +19,8 @@ use crate::engine::settings::{
 };
 use crate::engine::{Verdict, limiter, names};
 
+const V4: Line = Line::only(Family::V4);
+const V6: Line = Line::only(Family::V6);
 const EVERY: Duration = Duration::from_secs(300);
 const REFRESH: Duration = Duration::from_secs(6 * 3600);
 
@@ -54,7 +56,7 @@ fn settings(names: &[&str]) -> Settings {
     let source = |operator: &str| Source { label: operator.into(), operator: operator.into(), trace: false };
     let mut settings = Settings {
         accounts: BTreeMap::new(),
-        sources: [(Family::V4, vec![source("a"), source("b")])].into(),
+        sources: [(V4, vec![source("a"), source("b")])].into(),
         every: EVERY,
         agree: 2,
         allow: Vec::new(),
@@ -194,7 +196,7 @@ impl Rig {
                     Family::V4 => self.address,
                     Family::V6 => self.address_v6,
                 };
-                let sources = &self.engine.settings.sources[&line.family];
+                let sources = &self.engine.settings.sources[&line];
                 let index = sources.iter().position(|known| known.label == source).unwrap();
                 self.looked.push(line);
                 let address = address.filter(|_| index < self.answering);

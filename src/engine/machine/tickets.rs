@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::names::{Family, Ticket};
+use crate::engine::names::{Line, Ticket};
 use crate::engine::settings::{AccountName, CredentialId};
 
 /// What a ticket is for.
 #[derive(Clone, Debug)]
 pub(super) enum Open {
     /// A look, and the place of the source in its watch.
-    Look(Family, usize),
+    Look(Line, usize),
     /// A request with this credential.
     Request(CredentialId),
     /// Reading the secret of this account.
@@ -46,7 +46,7 @@ impl Tickets {
         self.open.retain(|_, open| !is_void(open));
     }
 
-    pub(super) fn void_looks(&mut self, of: Family) {
-        self.void(|open| matches!(open, Open::Look(family, _) if *family == of));
+    pub(super) fn void_looks(&mut self, of: Line) {
+        self.void(|open| matches!(open, Open::Look(line, _) if *line == of));
     }
 }

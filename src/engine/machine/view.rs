@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Engine, Mode};
+use super::{Engine, Mode, line_of};
 use crate::engine::account::{Account, Usage};
 use crate::engine::alerts::AlertKey;
 use crate::engine::api::{Batch, Patch, Post};
 use crate::engine::diff::{Goal, Operation, Step};
-use crate::engine::names::{Content, Family, Key, Moment, Name, Record, Ttl, ZoneId};
+use crate::engine::names::{Content, Key, Line, Moment, Name, Record, Ttl, ZoneId};
 use crate::engine::settings::AccountName;
 use crate::engine::watch::Watch;
 
@@ -102,8 +102,8 @@ pub struct BlockedRecord {
 /// What the engine knows, as `stayput status` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// The families that are on.
-    pub addresses: BTreeMap<Family, Option<AddressStatus>>,
+    /// The lines that are on.
+    pub addresses: BTreeMap<Line, Option<AddressStatus>>,
     /// What is kept, sorted by name and type.
     pub records: Vec<RecordStatus>,
     /// What is wrong, each thing once.
@@ -193,7 +193,7 @@ impl Engine {
             match state {
                 RecordState::Current => plan.unchanged += 1,
                 RecordState::Behind => {}
-                RecordState::Unknown if self.is_without(key.kind.family()) => {}
+                RecordState::Unknown if self.is_without(line_of(&key)) => {}
                 RecordState::Blocked | RecordState::Unknown => {
                     plan.blocked.push(BlockedRecord { key, why: why.unwrap_or_default() });
                 }
@@ -214,7 +214,7 @@ impl Engine {
         let states = self.states();
         let counted: Vec<RecordState> = states
             .iter()
-            .filter(|(key, _)| !self.is_without(key.kind.family()))
+            .filter(|(key, _)| !self.is_without(line_of(key)))
             .map(|(_, (state, _))| *state)
             .collect();
         let good = |state: &RecordState| match state {
@@ -317,7 +317,7 @@ impl Engine {
                 api().or_else(|| Some("its zone has not been listed yet".to_owned()))
             }
             (RecordState::Unknown, Some(zone)) if account.is_refused() || zone.refused().is_some() => api(),
-            (RecordState::Unknown, Some(_)) => Some(self.why_unknown(key.kind.family())),
+            (RecordState::Unknown, Some(_)) => Some(self.why_unknown(line_of(key))),
         }
     }
 
@@ -351,14 +351,14 @@ impl Engine {
             let lacks = match state {
                 RecordState::Current | RecordState::Blocked => false,
                 RecordState::Behind => true,
-                RecordState::Unknown => !self.is_without(key.kind.family()),
+                RecordState::Unknown => !self.is_without(line_of(key)),
             };
             let held = || {
                 let credential = self.credential(&self.account_of(key), account);
                 credential.is_some_and(|credential| credential.limiter.held_until(now).is_some())
             };
             let out = (account.is_out_since(*since) || held())
-                && self.alerts.wrong(&AlertKey::Address(key.kind.family())).is_none();
+                && self.alerts.wrong(&AlertKey::Address(line_of(key))).is_none();
             let why = || {
                 let why = self.why(key, account, *state);
                 format!("{key}: {}", why.unwrap_or_else(|| "it is not yet as it should be".to_owned()))
@@ -426,7 +426,7 @@ impl Engine {
             why,
         });
         Status {
-            addresses: self.watches.iter().map(|(family, watch)| (*family, address(watch))).collect(),
+            addresses: self.watches.iter().map(|(line, watch)| (*line, address(watch))).collect(),
             records: records.collect(),
             troubles: self.troubles(now),
             ill: self.ill(now),

@@ -6,8 +6,8 @@ const HOURLY: usize = 12;
 
 fn both_families(names: &[&str]) -> Settings {
     let mut both = settings(names);
-    let sources = both.sources[&Family::V4].clone();
-    both.sources.insert(Family::V6, sources);
+    let sources = both.sources[&V4].clone();
+    both.sources.insert(V6, sources);
     for (key, wanted) in both.records.clone() {
         both.records.insert(Key { kind: RecordType::Aaaa, ..key }, wanted);
     }

@@ -6,14 +6,14 @@ fn traced() -> Settings {
     let mut settings = settings(&["home.example.com"]);
     let source = |label: &str, trace| Source { label: label.into(), operator: label.into(), trace };
     let sources = vec![source("a", false), source("b", false), source("cloudflare", true)];
-    settings.sources.insert(Family::V4, sources);
+    settings.sources.insert(V4, sources);
     settings
 }
 
 fn both_families() -> Settings {
     let mut both = settings(&["home.example.com"]);
-    let sources = both.sources[&Family::V4].clone();
-    both.sources.insert(Family::V6, sources);
+    let sources = both.sources[&V4].clone();
+    both.sources.insert(V6, sources);
     let wanted = both.records[&key("home.example.com")].clone();
     both.records.insert(v6(), wanted);
     both
@@ -86,13 +86,13 @@ fn a_third_address_is_published_during_a_hold() {
 
 #[test]
 fn sigusr1_ends_a_hold_and_so_does_the_loss_of_the_way_out() {
-    for event in [Event::RefreshNow, Event::WayOutGone(Family::V4)] {
+    for event in [Event::RefreshNow, Event::WayOutGone(V4)] {
         let mut rig = held();
         rig.told(event.clone());
         assert_eq!(rig.published(), [ip(2)], "{event:?}");
     }
     let mut rig = held();
-    rig.told(Event::WayOutGone(Family::V6));
+    rig.told(Event::WayOutGone(V6));
     assert_eq!(rig.published(), [ip(1)], "the other family's way out is another matter");
 }
 
@@ -100,7 +100,7 @@ fn sigusr1_ends_a_hold_and_so_does_the_loss_of_the_way_out() {
 fn a_hold_outlives_restarts_and_reloads() {
     let mut rig = held();
     let mut other = settings(&["home.example.com"]);
-    other.sources.get_mut(&Family::V4).unwrap().reverse();
+    other.sources.get_mut(&V4).unwrap().reverse();
     rig.restart(other.clone(), Mode::Daemon);
     rig.run(MINUTE);
     assert_eq!(rig.said("held back for 9 min"), 1, "{:?}", rig.said);
@@ -212,7 +212,7 @@ fn a_trace_that_fails_or_is_not_asked_for_vetoes_nothing() {
 #[test]
 fn a_tunnel_that_is_allowed_is_published_and_its_trace_is_heard() {
     let mut allowed = traced();
-    allowed.sources.get_mut(&Family::V4).unwrap().remove(1);
+    allowed.sources.get_mut(&V4).unwrap().remove(1);
     let mut rig = Rig::new(&["example.com"], allowed.clone());
     rig.strange.insert(1, Err(LookError::Warp(ip(1))));
     rig.run(MINUTE);
@@ -271,7 +271,7 @@ fn a_family_that_was_lost_is_said_once_and_its_records_stay() {
     let ill = rig.engine.status(rig.now).ill;
     assert!(ill.as_ref().is_some_and(|why| why.contains("this host has lost IPv6")), "{ill:?}");
     assert_ne!(rig.engine.verdict(), Verdict::Done);
-    assert_eq!((rig.engine.is_lost(Family::V6), rig.engine.is_without(Family::V6)), (true, false));
+    assert_eq!((rig.engine.is_lost(V6), rig.engine.is_without(V6)), (true, false));
     rig.address_v6 = Some("2a01::1".parse().unwrap());
     rig.told(Event::Missing(BTreeSet::new()));
     assert_eq!(rig.engine.states()[&v6()].0, RecordState::Current);

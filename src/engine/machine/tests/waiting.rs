@@ -216,13 +216,13 @@ fn a_look_that_was_begun_before_its_sources_changed_is_not_counted() {
     rig.run(MINUTE);
     rig.engine.handle(Event::LookNow, rig.now);
     let [look] = looks(&mut rig)[..] else { panic!("one look") };
-    wanted.sources.get_mut(&Family::V4).unwrap().reverse();
+    wanted.sources.get_mut(&V4).unwrap().reverse();
     rig.engine.reconfigure(wanted, rig.now);
     let [anew] = looks(&mut rig)[..] else { panic!("one look") };
     rig.engine.handle(Event::Heard(look, Ok(ip(9))), rig.now);
-    assert_eq!(rig.engine.believed(Family::V4), Some(ip(1)));
+    assert_eq!(rig.engine.believed(V4), Some(ip(1)));
     rig.engine.handle(Event::Heard(anew, Ok(ip(2))), rig.now);
-    assert_eq!(rig.engine.believed(Family::V4), Some(ip(2)));
+    assert_eq!(rig.engine.believed(V4), Some(ip(2)));
 }
 
 #[test]
