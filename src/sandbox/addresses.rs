@@ -2,10 +2,11 @@
 //!
 //! Deliberately unknown: the API.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use super::faults::{Echo, Fault, Faults};
+use super::faults::{Fault, Faults};
 use super::http::{Fate, HttpRequest, Reply, Stamp};
 use super::ranges::other_address;
 use crate::engine::names::Family;
@@ -13,8 +14,7 @@ use crate::engine::names::Family;
 /// The addresses of the simulated host, now and later.
 #[derive(Clone, Debug)]
 pub struct Addresses {
-    v4: Option<IpAddr>,
-    v6: Option<IpAddr>,
+    now: BTreeMap<Family, IpAddr>,
     wander: Option<Wander>,
 }
 
@@ -31,27 +31,19 @@ impl Addresses {
     /// One address of each family, made up from a seed. They stay.
     pub fn new(seed: u64) -> Addresses {
         let mut rng = fastrand::Rng::with_seed(seed);
-        Addresses {
-            v4: Some(made_up(Family::V4, None, &mut rng)),
-            v6: Some(made_up(Family::V6, None, &mut rng)),
-            wander: None,
-        }
+        let now = Family::ALL.map(|family| (family, made_up(family, None, &mut rng)));
+        Addresses { now: now.into(), wander: None }
     }
 
     /// The true address; `None` where the host has none of this family.
     pub fn get(&self, family: Family) -> Option<IpAddr> {
-        match family {
-            Family::V4 => self.v4,
-            Family::V6 => self.v6,
-        }
+        self.now.get(&family).copied()
     }
 
     /// Changes the address at once.
     pub fn change(&mut self, family: Family, address: Option<IpAddr>) {
-        match family {
-            Family::V4 => self.v4 = address,
-            Family::V6 => self.v6 = address,
-        }
+        self.now.remove(&family);
+        self.now.extend(address.map(|address| (family, address)));
     }
 
     /// From `first` on lets one of the families change, or both, every `least` to `most`.
@@ -71,12 +63,10 @@ impl Addresses {
             return;
         };
         while wander.next <= now {
-            let which = wander.rng.u8(..4);
-            if which != 0 {
-                self.v4 = Some(made_up(Family::V4, self.v4, &mut wander.rng));
-            }
-            if which != 1 {
-                self.v6 = Some(made_up(Family::V6, self.v6, &mut wander.rng));
+            let stays = wander.rng.u8(..4);
+            for (_, family) in (0..).zip(Family::ALL).filter(|(turn, _)| *turn != stays) {
+                let address = made_up(family, self.get(family), &mut wander.rng);
+                self.now.insert(family, address);
             }
             let spread = wander.most.saturating_sub(wander.least);
             let pause = wander.least + spread.mul_f64(wander.rng.f64());
@@ -147,12 +137,7 @@ pub(super) fn answer(
     faults: &mut Faults,
     clock: (Duration, Stamp),
 ) -> Reply {
-    let broken = faults.pick(|fault| match fault {
-        Fault::Offline => Some(Reply::nothing(Fate::Unreachable)),
-        Fault::Echo(how, of) if of.as_ref().is_none_or(|of| of == operator) => Some(broken(*how)),
-        _ => None,
-    });
-    if let Some(broken) = broken {
+    if let Some(broken) = faults.pick(|fault| broken(fault, operator)) {
         return broken;
     }
     match addresses.reported(operator, request.over, clock.0, faults) {
@@ -163,14 +148,20 @@ pub(super) fn answer(
     }
 }
 
-fn broken(how: Echo) -> Reply {
-    match how {
-        Echo::Down => Reply::nothing(Fate::Unreachable),
-        Echo::Error => Reply::text(503, "error code: 503"),
-        Echo::Html => Reply::new(200, "text/html", LOG_IN_PAGE),
-        Echo::Large => Reply::text(200, vec![b'1'; 1 << 20]),
-        Echo::Redirect => Reply::text(302, "").with("location", "http://login.example.net/"),
-    }
+/// What the echo of an operator answers where a fault breaks it.
+fn broken(fault: &Fault, operator: &str) -> Option<Reply> {
+    let (whose, reply) = match fault {
+        Fault::Offline => return Some(Reply::nothing(Fate::Unreachable)),
+        Fault::EchoDown(whose) => (whose, Reply::nothing(Fate::Unreachable)),
+        Fault::EchoError(whose) => (whose, Reply::text(503, "error code: 503")),
+        Fault::EchoHtml(whose) => (whose, Reply::new(200, "text/html", LOG_IN_PAGE)),
+        Fault::EchoLarge(whose) => (whose, Reply::text(200, vec![b'1'; 1 << 20])),
+        Fault::EchoRedirect(whose) => {
+            (whose, Reply::text(302, "").with("location", "http://login.example.net/"))
+        }
+        _ => return None,
+    };
+    whose.as_ref().is_none_or(|whose| whose == operator).then_some(reply)
 }
 
 const LOG_IN_PAGE: &str = "<!DOCTYPE html><html><head><title>Welcome</title></head><body>\

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::auth::{Access, AuthRequest, Caller, Endpoint};
+use super::auth::{Access, Allowance, AuthRequest, Caller, Endpoint};
 use super::edits::missing;
 use super::faults::{Falsehood, Fault};
 use super::http::{Fate, HttpRequest, Kind, Refusal, Reply, Success};
 use super::listing::{select_records, select_zones};
-use super::query::{PageSize, Paging, Query};
+use super::query::{Paging, Query};
 use super::records::{Record, bad_body};
 use super::world::World;
 use crate::engine::ranges;
@@ -20,7 +20,7 @@ use crate::engine::ranges;
 impl World {
     pub(super) fn api(&mut self, request: &HttpRequest<'_>, below: &str) -> Reply {
         let (path, query) = Query::split(below);
-        let route = self.route(request, path);
+        let route = Route::of(request, path);
         let kind = route.as_ref().map_or(Kind::Unroutable, |route| route.kind);
         let written = if kind.writes() { request.body.len() } else { 0 };
         let lost = self.faults.pick(|fault| match fault {
@@ -30,10 +30,10 @@ impl World {
             _ => None,
         });
         if let Some(fate) = lost {
-            self.log(request, kind, "stranger", 0);
+            self.log(kind, 0);
             return Reply::nothing(fate);
         }
-        let mut context = RequestContext { caller: "stranger".to_owned(), limits: None, retry_after: None };
+        let mut context = RequestContext::default();
         let reply = match self.edge() {
             Some(reply) => reply,
             None => {
@@ -41,7 +41,7 @@ impl World {
                 self.add_headers(outcome.map_or_else(Refusal::into_reply, Success::into_reply), &context)
             }
         };
-        self.log(request, kind, &context.caller, reply.status);
+        self.log(kind, reply.status);
         let reply = self.add_edge_headers(reply);
         self.apply_faults(reply, kind)
     }
@@ -73,22 +73,6 @@ impl World {
         })
     }
 
-    /// What a request asks for; `path` is below the base URL.
-    fn route<'a>(&self, request: &HttpRequest<'_>, path: &'a str) -> Result<Route<'a>, Refusal> {
-        let Some((methods, zone, id)) = resource(path) else {
-            let path = request.path.split('?').next().unwrap_or("");
-            let message = format!("Could not route to {path}, perhaps your object identifier is invalid?");
-            let mut refusal = Refusal::new(self.quirks.unroutable_status, 7003, message);
-            refusal.errors.push(json!({"code": 7000, "message": "No route for that URI"}));
-            return Err(refusal);
-        };
-        let known = methods.iter().find(|(method, _)| *method == request.method);
-        let (_, kind) = known.ok_or_else(|| {
-            Refusal::new(400, 7001, format!("Method {} not available for that URI.", request.method))
-        })?;
-        Ok(Route { kind: *kind, zone, id })
-    }
-
     /// Authentication, then the rate limit, then permission, then the work.
     fn serve(
         &mut self,
@@ -111,12 +95,10 @@ impl World {
         let caller = match self.auth.check(&auth_request, &self.quirks) {
             Ok(caller) => caller,
             Err(refusal) => {
-                let allowance = self.auth.spend("stranger", 1, self.limit, self.now);
-                context.limits = Some((allowance.left, allowance.reset));
+                context.allowance = Some(self.auth.spend("stranger", 1, self.limit, self.now));
                 return Err(refusal);
             }
         };
-        context.caller.clone_from(&caller.label);
         self.count_request(&caller.bucket, context)?;
         self.undeserved(route, context)?;
         match route.kind {
@@ -130,7 +112,7 @@ impl World {
                 .map(|zone| Success::of(zone.to_json(&caller.permissions())))
                 .ok_or_else(|| self.no_such_zone(no_access())),
             kind => {
-                let body = self.read_body(request, kind)?;
+                let body = read_body(request, kind)?;
                 self.check_access(route, &caller)?;
                 self.work_on_records(route, query, &body)
             }
@@ -140,7 +122,7 @@ impl World {
     /// Counts a request, and refuses it if there were too many.
     fn count_request(&mut self, bucket: &str, context: &mut RequestContext) -> Result<(), Refusal> {
         let allowance = self.auth.spend(bucket, 1, self.limit, self.now);
-        context.limits = Some((allowance.left, allowance.reset));
+        context.allowance = Some(allowance);
         if !allowance.blocked {
             return Ok(());
         }
@@ -150,11 +132,9 @@ impl World {
 
     /// Refusals that the caller has not deserved.
     fn undeserved(&mut self, route: &Route<'_>, context: &mut RequestContext) -> Result<(), Refusal> {
-        let throttle = self.faults.pick(|fault| match fault {
-            Fault::Throttle(retry_after) => Some(retry_after.clone()),
-            _ => None,
-        });
-        if let Some(retry_after) = throttle {
+        let throttle =
+            |fault: &Fault| if let Fault::Throttle(wait) = fault { Some(wait.clone()) } else { None };
+        if let Some(retry_after) = self.faults.pick(throttle) {
             context.retry_after = match &*retry_after {
                 "none" => None,
                 "date" => Some(self.stamp().after(Duration::from_secs(60)).http_date()),
@@ -174,23 +154,6 @@ impl World {
             _ => None,
         });
         refusal.map_or(Ok(()), Err)
-    }
-
-    fn read_body(&self, request: &HttpRequest<'_>, kind: Kind) -> Result<Value, Refusal> {
-        if !kind.writes() || kind == Kind::DeleteRecord {
-            return Ok(Value::Null);
-        }
-        let given = request.header("content-type").and_then(|given| given.split(';').next());
-        if given.is_some_and(|given| given.trim().eq_ignore_ascii_case("application/json")) {
-            return serde_json::from_slice(request.body).map_err(|_| bad_body());
-        }
-        if self.quirks.content_type_at_gateway {
-            let message =
-                "Invalid Content-Type header, valid values are application/json,multipart/form-data";
-            let outer = (6003, "Invalid request headers");
-            return Err(Refusal::chained(400, outer, (6105, message)));
-        }
-        Err(Refusal::new(400, 9207, "Content-type must be application/json."))
     }
 
     /// Whether the caller may do this in the zone.
@@ -240,8 +203,7 @@ impl World {
         if !caller.reads_zones(&self.quirks) {
             return Err(no_access());
         }
-        let size = PageSize { least: 5, most: 50, default: 20, clamps: self.quirks.clamps_page_size };
-        let paging = Paging::of(query, size)?;
+        let paging = Paging::of(query, 5..=50, 20)?;
         let wrong = self.wrong_list();
         let visible = self.zones.iter().filter(|zone| caller.sees(zone)).collect();
         let permissions = caller.permissions();
@@ -249,9 +211,7 @@ impl World {
     }
 
     fn list_records(&mut self, zone: &str, query: &Query) -> Result<Success, Refusal> {
-        let most = self.quirks.most_records_per_page;
-        let size = PageSize { least: 1, most, default: 100, clamps: self.quirks.clamps_page_size };
-        let paging = Paging::of(query, size)?;
+        let paging = Paging::of(query, 1..=self.quirks.most_records_per_page, 100)?;
         let (age, wrong) = (self.age_of_list(), self.wrong_list());
         let records =
             self.zone(zone).map(|zone| zone.records_before(self.now, age)).ok_or_else(not_allowed)?;
@@ -263,29 +223,20 @@ impl World {
         self.zone(zone)
             .and_then(|zone| zone.records_before(self.now, age).get(id))
             .map(|record| Success::of(record.to_json()))
-            .ok_or_else(|| missing(&self.quirks))
+            .ok_or_else(missing)
     }
 
     /// How old what is shown now is.
     fn age_of_list(&mut self) -> Duration {
-        let fault = self.faults.pick(|fault| match fault {
-            Fault::StaleList(age) => Some(*age),
-            _ => None,
-        });
-        fault.unwrap_or(self.quirks.stale_list)
+        let age = |fault: &Fault| if let Fault::StaleList(age) = fault { Some(*age) } else { None };
+        self.faults.pick(age).unwrap_or_default()
     }
 
     /// How the next list is wrong: its entries, and the number of pages that it claims.
     fn wrong_list(&mut self) -> (Option<Falsehood>, Option<u32>) {
-        let falsehood = self.faults.pick(|fault| match fault {
-            Fault::FalseList(how) => Some(*how),
-            _ => None,
-        });
-        let pages = self.faults.pick(|fault| match fault {
-            Fault::TotalPages(pages) => Some(*pages),
-            _ => None,
-        });
-        (falsehood, pages)
+        let how = |fault: &Fault| if let Fault::FalseList(how) = fault { Some(*how) } else { None };
+        let pages = |fault: &Fault| if let Fault::TotalPages(pages) = fault { Some(*pages) } else { None };
+        (self.faults.pick(how), self.faults.pick(pages))
     }
 
     /// The headers that every answer has, the edge's own ones included.
@@ -299,21 +250,19 @@ impl World {
         if reply.status < 300 || reply.header("retry-after").is_some() {
             return reply;
         }
-        let wait = self.faults.pick(|fault| match fault {
-            Fault::RetryAfter(seconds) => Some(*seconds),
-            _ => None,
-        });
-        match wait {
+        let wait = |fault: &Fault| if let Fault::RetryAfter(wait) = fault { Some(*wait) } else { None };
+        match self.faults.pick(wait) {
             Some(seconds) => reply.with("retry-after", seconds.to_string()),
             None => reply,
         }
     }
 
     /// The headers that every answer of the API itself has.
-    fn add_headers(&mut self, mut reply: Reply, context: &RequestContext) -> Reply {
-        let (left, reset) = context.limits.unwrap_or((self.limit.requests, self.limit.window));
+    fn add_headers(&self, reply: Reply, context: &RequestContext) -> Reply {
+        let unspent = (self.limit.requests, self.limit.window);
+        let (left, reset) = context.allowance.map_or(unspent, |allowance| (allowance.left, allowance.reset));
         let (quota, window) = (self.limit.requests, self.limit.window.as_secs());
-        reply = reply
+        let reply = reply
             .with("ratelimit", format!("\"default\";r={left};t={}", seconds_up(reset)))
             .with("ratelimit-policy", format!("\"default\";q={quota};w={window}"));
         match &context.retry_after {
@@ -350,6 +299,17 @@ impl World {
     }
 }
 
+fn read_body(request: &HttpRequest<'_>, kind: Kind) -> Result<Value, Refusal> {
+    if !kind.writes() || kind == Kind::DeleteRecord {
+        return Ok(Value::Null);
+    }
+    let given = request.header("content-type").and_then(|given| given.split(';').next());
+    if given.is_some_and(|given| given.trim().eq_ignore_ascii_case("application/json")) {
+        return serde_json::from_slice(request.body).map_err(|_| bad_body());
+    }
+    Err(Refusal::new(400, 9207, "Content-type must be application/json."))
+}
+
 /// A request that the API knows.
 struct Route<'a> {
     kind: Kind,
@@ -359,7 +319,23 @@ struct Route<'a> {
     id: &'a str,
 }
 
-impl Route<'_> {
+impl<'a> Route<'a> {
+    /// What a request asks for; `path` is below the base URL.
+    fn of(request: &HttpRequest<'_>, path: &'a str) -> Result<Route<'a>, Refusal> {
+        let Some((methods, zone, id)) = resource(path) else {
+            let path = request.path.split('?').next().unwrap_or("");
+            let message = format!("Could not route to {path}, perhaps your object identifier is invalid?");
+            let mut refusal = Refusal::new(400, 7003, message);
+            refusal.errors.push(json!({"code": 7000, "message": "No route for that URI"}));
+            return Err(refusal);
+        };
+        let known = methods.iter().find(|(method, _)| *method == request.method);
+        let (_, kind) = known.ok_or_else(|| {
+            Refusal::new(400, 7001, format!("Method {} not available for that URI.", request.method))
+        })?;
+        Ok(Route { kind: *kind, zone, id })
+    }
+
     fn endpoint(&self) -> Endpoint {
         match self.kind {
             Kind::ListZones | Kind::GetZone | Kind::Ips => Endpoint::Zones,
@@ -401,10 +377,10 @@ fn resource(path: &str) -> Option<(Methods, &str, &str)> {
     Some(found)
 }
 
-/// What is known of a request when its answer is made: who it is from, and what is left for them.
+/// What the headers of an answer say of the rate limit.
+#[derive(Default)]
 struct RequestContext {
-    caller: String,
-    limits: Option<(u32, Duration)>,
+    allowance: Option<Allowance>,
     retry_after: Option<String>,
 }
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::http::{HttpRequest, Refusal, Stamp, Success};
@@ -88,7 +89,8 @@ pub enum TokenState {
 }
 
 /// A permission on records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Access {
     /// None.
     None,
@@ -98,23 +100,12 @@ pub enum Access {
     Edit,
 }
 
-/// The Global API Key of the one user who has one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GlobalKey {
-    /// The user.
-    pub email: String,
-    /// The secret.
-    pub key: String,
-}
-
-/// Everything that decides whether a request is served. With neither tokens nor a global key, any
-/// well-formed credential may do everything.
+/// Everything that decides whether a request is served. Without tokens, any well-formed credential may do
+/// everything; with tokens, no global key is known.
 #[derive(Clone, Debug, Default)]
 pub struct Auth {
     /// The tokens.
     pub tokens: Vec<Token>,
-    /// The global key.
-    pub global_key: Option<GlobalKey>,
     buckets: BTreeMap<String, Bucket>,
     failures: VecDeque<Duration>,
 }
@@ -155,8 +146,6 @@ pub(super) enum Endpoint {
 /// Somebody who was let in.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
-    /// How the log calls them; never the secret.
-    pub(super) label: String,
     /// Whose rate limit it is.
     pub(super) bucket: String,
     /// What they may do.
@@ -165,9 +154,8 @@ pub(super) struct Caller {
 
 impl Caller {
     /// `value` is the secret of one who may do everything.
-    fn unrestricted(label: &str, value: &str) -> Caller {
-        let token = Token { zone_read: true, ..Token::editing(value) };
-        Caller { label: label.to_owned(), bucket: label.to_owned(), token }
+    fn unrestricted(bucket: &str, value: &str) -> Caller {
+        Caller { bucket: bucket.to_owned(), token: Token { zone_read: true, ..Token::editing(value) } }
     }
 
     fn with_token(token: &Token) -> Caller {
@@ -175,7 +163,7 @@ impl Caller {
             Owner::User(email) => email.clone(),
             Owner::Account(_) => token.id(),
         };
-        Caller { label: token.id(), bucket, token: token.clone() }
+        Caller { bucket, token: token.clone() }
     }
 
     /// Whether the zone is one of theirs.
@@ -276,10 +264,6 @@ fn has_token_form(text: &str) -> bool {
 }
 
 impl Auth {
-    fn are_open(&self) -> bool {
-        self.tokens.is_empty() && self.global_key.is_none()
-    }
-
     /// The token of this value, to change what it may do.
     pub fn token_mut(&mut self, value: &str) -> Option<&mut Token> {
         self.tokens.iter_mut().find(|token| token.value == value)
@@ -306,13 +290,18 @@ impl Auth {
 
     fn authenticate(&self, request: &AuthRequest<'_>, quirks: &Quirks) -> Result<Caller, Refusal> {
         let value = match request.credential()? {
-            Credential::Key(email, key) => return self.authenticate_key(email, key, request.revoked),
+            Credential::Key(email, key) if self.tokens.is_empty() && !request.revoked => {
+                return Ok(Caller::unrestricted(email, key));
+            }
+            Credential::Key(..) => {
+                return Err(Refusal::new(403, 9103, "Unknown X-Auth-Key or X-Auth-Email"));
+            }
             Credential::Token(value) => value,
         };
         if request.revoked {
             return Err(request.unknown(quirks));
         }
-        if self.are_open() {
+        if self.tokens.is_empty() {
             return Ok(Caller::unrestricted("anyone", value));
         }
         let token = self
@@ -335,17 +324,6 @@ impl Auth {
         Ok(Caller::with_token(token))
     }
 
-    fn authenticate_key(&self, email: &str, key: &str, revoked: bool) -> Result<Caller, Refusal> {
-        let known = self
-            .global_key
-            .as_ref()
-            .is_some_and(|known| known.email.eq_ignore_ascii_case(email) && known.key == key);
-        if revoked || !(known || self.are_open()) {
-            return Err(Refusal::new(403, 9103, "Unknown X-Auth-Key or X-Auth-Email"));
-        }
-        Ok(Caller::unrestricted(email, key))
-    }
-
     /// `GET /user/tokens/verify` (`account`: empty) and `GET /accounts/{id}/tokens/verify`, once let in.
     pub(super) fn verify(
         &self,
@@ -359,7 +337,7 @@ impl Auth {
             Owner::User(_) => account.is_empty(),
             Owner::Account(id) => account == id,
         };
-        if !known && !self.are_open() {
+        if !known && !self.tokens.is_empty() {
             return Err(Refusal::new(401, 1000, "Invalid API Token"));
         }
         let (status, message) = match token.state_at(now) {

@@ -2,12 +2,12 @@
 //!
 //! They are not Cloudflare's: not counted, not limited, never faulty. Deliberately unknown: sockets.
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::auth::{Access, Token};
 use super::faults::Armed;
 use super::http::{HttpRequest, Refusal, Reply};
-use super::plan::Plan;
 use super::records::Record;
 use super::world::World;
 use super::zones::NewZone;
@@ -33,8 +33,8 @@ pub(super) fn answer(world: &mut World, request: &HttpRequest<'_>) -> Reply {
         ("DELETE", ["zones", zone]) if world.remove_zone(zone) => Reply::text(204, ""),
         ("DELETE", ["zones", zone, "records", id]) => record_reply(world.remove_record(zone, id)),
         ("POST" | "PATCH", _) if !object.is_object() => Reply::text(400, "The body must be a JSON object.\n"),
-        ("POST", ["tokens"]) => add_token(world, &object),
-        ("POST", ["zones"]) => add_zone(world, &object),
+        ("POST", ["tokens"]) => add_token(world, object),
+        ("POST", ["zones"]) => add_zone(world, object),
         ("POST", ["zones", zone, "records"]) => record_reply(world.add_record(zone, &object)),
         ("PATCH", ["zones", zone, "records", id]) => record_reply(world.edit_record(zone, id, &object)),
         _ => Reply::text(404, "There is no such control; see the documentation.\n"),
@@ -121,44 +121,32 @@ fn record_reply(outcome: Result<Record, Refusal>) -> Reply {
     }
 }
 
-fn add_zone(world: &mut World, object: &Value) -> Reply {
-    let text = |name: &str| object[name].as_str();
-    let Some(name) = text("name") else {
-        return Reply::text(400, "A zone needs a name.\n");
-    };
-    let mut new = NewZone::named(name);
-    new.id = text("id").map(str::to_owned);
-    for (field, place) in
-        [("status", &mut new.status), ("type", &mut new.kind), ("account", &mut new.account)]
-    {
-        if let Some(value) = text(field) {
-            value.clone_into(place);
-        }
+fn add_zone(world: &mut World, object: Value) -> Reply {
+    match serde_json::from_value::<NewZone>(object) {
+        Ok(new) if new.name.is_empty() => Reply::text(400, "A zone needs a name.\n"),
+        Ok(new) => Reply::json(200, &json!({"id": world.add_zone(new)})),
+        Err(error) => Reply::text(400, format!("{error}\n")),
     }
-    match text("plan").map_or(Some(new.plan), Plan::named) {
-        Some(plan) => new.plan = plan,
-        None => return Reply::text(400, "The plans are free, pro and enterprise.\n"),
-    }
-    Reply::json(200, &json!({"id": world.add_zone(new)}))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct NewToken {
+    value: String,
+    dns: Option<Access>,
+    #[serde(default)]
+    zone_read: bool,
+    zones: Option<Vec<String>>,
 }
 
 /// From the first token on, only known ones are accepted.
-fn add_token(world: &mut World, object: &Value) -> Reply {
-    let Some(value) = object["value"].as_str() else {
-        return Reply::text(400, "A token needs a value.\n");
+fn add_token(world: &mut World, object: Value) -> Reply {
+    let new: NewToken = match serde_json::from_value(object) {
+        Ok(new) => new,
+        Err(error) => return Reply::text(400, format!("{error}\n")),
     };
-    let mut token = Token::editing(value);
-    match object["dns"].as_str() {
-        None | Some("edit") => {}
-        Some("read") => token.dns = Access::Read,
-        Some("none") => token.dns = Access::None,
-        Some(_) => return Reply::text(400, "dns is edit, read or none.\n"),
-    }
-    token.zone_read = object["zone-read"] == true;
-    if let Some(zones) = object["zones"].as_array() {
-        let ids = zones.iter().filter_map(Value::as_str);
-        token.zones = Some(ids.map(str::to_owned).collect());
-    }
+    let dns = new.dns.unwrap_or(Access::Edit);
+    let token = Token { dns, zone_read: new.zone_read, zones: new.zones, ..Token::editing(&new.value) };
     let id = token.id();
     world.auth.tokens.push(token);
     Reply::json(200, &json!({"id": id}))

@@ -1,5 +1,5 @@
 //! Worlds that are ready to be looked at: the one of `stayput sandbox`, and the one that `--sandbox`
-//! makes for somebody's own configuration.
+//! makes for somebody's own configuration. A record that cannot be is left out: this is scenery.
 //!
 //! Deliberately unknown: sockets, command lines.
 
@@ -22,7 +22,7 @@ impl World {
             let id = world.add_zone(NewZone::named(zone));
             seed_records(&mut world, &id, &BTreeSet::new());
             let home = json!({"type": "A", "name": "home", "content": "203.0.113.7", "ttl": 300});
-            seed_record(&mut world, &id, &home);
+            let _ = world.add_record(&id, &home);
         }
         world
     }
@@ -39,7 +39,7 @@ impl World {
         for (turn, (key, wanted)) in settings.records.iter().enumerate() {
             let zone = zone_for(&mut world, key, &wanted.zone, &taken);
             if let Some(record) = beginning(&world, key, turn) {
-                seed_record(&mut world, &zone, &record);
+                let _ = world.add_record(&zone, &record);
             }
         }
         world
@@ -105,12 +105,7 @@ fn seed_records(world: &mut World, zone: &str, taken: &BTreeSet<&Name>) {
         let is_taken = taken.iter().any(|taken| taken.as_str() == full);
         if !is_taken {
             record["name"] = full.into();
-            seed_record(world, zone, &record);
+            let _ = world.add_record(zone, &record);
         }
     }
-}
-
-/// A record that cannot be is left out: this is scenery.
-fn seed_record(world: &mut World, zone: &str, record: &Value) {
-    let _ = world.add_record(zone, record);
 }

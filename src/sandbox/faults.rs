@@ -6,158 +6,101 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::names::to_ascii;
 
 /// Makes a fault of its value, if that fits.
 type Reader = fn(Option<&str>) -> Option<Fault>;
 
-/// Every fault: its name, what its value may be (empty: none), what it does, and how the value is read.
-pub const FAULTS: [(&str, &str, &str, Reader); 36] = [
-    (
-        "throttle",
-        "SECONDS|date|none|TEXT",
-        "the API answers 429; the value is its Retry-After (default 300; date: in 60 s; none: without)",
-        |text| Some(Fault::Throttle(text.unwrap_or("300").to_owned())),
-    ),
-    ("html", "STATUS", "the API answers with an HTML page (default 502)", |text| {
-        number(text, 502).filter(|status| (200..600).contains(status)).map(Fault::Html)
-    }),
-    ("edge-code", "CODE", "the API answers `error code: CODE` as plain text (default 1010)", |text| {
-        number(text, 1010).map(Fault::EdgeCode)
-    }),
-    (
-        "problem",
-        "STATUS[@SECONDS]",
-        "the edge answers with RFC 9457 JSON and asks to wait so long (default 503@60)",
-        |text| problem(text.unwrap_or("503@60")),
-    ),
-    (
-        "retry-after",
-        "SECONDS",
-        "every answer of the API that is no success asks to wait so long (default 60)",
-        |text| number(text, 60).map(Fault::RetryAfter),
-    ),
-    ("redirect", "", "the API answers 302 to another host", |_| Some(Fault::Redirect)),
-    ("lost-reply", "", "a write is done, and the connection cut before its answer", |_| {
-        Some(Fault::LostReply)
-    }),
-    ("lost-request", "", "the connection is cut before anything is done", |_| Some(Fault::LostRequest)),
-    (
-        "lost-write",
-        "BYTES",
-        "the connection is cut before a write is done (with a value: only one whose body is longer)",
-        |text| number(text, 0).map(Fault::LostWrite),
-    ),
-    ("delay", "DURATION", "the API answers so much later (default 15s)", |text| {
-        span(text, 15).map(Fault::Delay)
-    }),
-    ("garbage", "", "the request is carried out, and the answer is no JSON", |_| Some(Fault::Garbage)),
-    ("truncated", "", "the request is carried out, and half of the answer sent as if it were all", |_| {
-        Some(Fault::Truncated)
-    }),
-    ("cut", "", "the request is carried out, and the connection cut in the middle of the answer", |_| {
-        Some(Fault::Cut)
-    }),
-    ("unsuccessful", "", "nothing is done; the answer is HTTP 200 with success: false", |_| {
-        Some(Fault::Unsuccessful)
-    }),
-    ("null-result", "", "the request is carried out; the answer is a success without a result", |_| {
-        Some(Fault::NullResult)
-    }),
-    ("revoked", "", "no credential is accepted", |_| Some(Fault::Revoked)),
-    ("spurious-403", "", "a good credential gets 403, code 10000", |_| Some(Fault::Spurious403)),
-    ("refuse-search", "", "a good credential gets 403 for the list of zones", |_| Some(Fault::RefuseSearch)),
-    ("refuse-zone", "ZONE", "a good credential gets 403 for the records of the zone of this name", |text| {
-        name(text).map(Fault::RefuseZone)
-    }),
-    ("stale-list", "DURATION", "lists show what was there so long ago (default 5s)", |text| {
-        span(text, 5).map(Fault::StaleList)
-    }),
-    ("total-pages", "NUMBER", "lists claim to have so many pages (default 9999)", |text| {
-        number(text, 9999).map(Fault::TotalPages)
-    }),
-    (
-        "false-list",
-        "empty|short|twice|overlap|gap|null",
-        "lists contradict their counts (default empty: the first page has no entry)",
-        |text| Falsehood::parse(text.unwrap_or("empty")).map(Fault::FalseList),
-    ),
-    ("refuse", "NAME", "a record of this name is never accepted", |text| name(text).map(Fault::Refuse)),
-    ("full", "", "no zone takes another record (81045)", |_| Some(Fault::Full)),
-    ("dns-only", "", "no record may be proxied that is not yet (9004)", |_| Some(Fault::DnsOnly)),
-    ("offline", "", "nothing can be reached, neither the API nor an echo", |_| Some(Fault::Offline)),
-    ("address", "ADDRESS", "the echoes report this address", |text| text?.parse().ok().map(Fault::Address)),
-    ("flap", "DURATION", "the address changes back and forth, each for so long (default 60s)", |text| {
-        span(text, 60).filter(|span| !span.is_zero()).map(Fault::Flap)
-    }),
-    ("lie", "OPERATOR[@ADDRESS]", "one operator's echo reports another address", |text| lie(text?)),
-    ("echo-html", "OPERATOR", "an echo (default: all) answers with a log-in page", |it| echo(Echo::Html, it)),
-    ("echo-redirect", "OPERATOR", "an echo (default: all) redirects", |it| echo(Echo::Redirect, it)),
-    ("echo-error", "OPERATOR", "an echo (default: all) answers 503", |it| echo(Echo::Error, it)),
-    ("echo-down", "OPERATOR", "an echo (default: all) cannot be reached", |it| echo(Echo::Down, it)),
-    ("echo-large", "OPERATOR", "an echo (default: all) answers with a megabyte", |it| echo(Echo::Large, it)),
-    ("warp", "", "traces say warp=on", |_| Some(Fault::Warp)),
-    ("wrong-host", "", "traces are answered for another host", |_| Some(Fault::WrongHost)),
-];
+/// Each row: the name, what the value may be (nothing: none), the fault, what it does, how the value is read.
+macro_rules! faults {
+    ($($name:literal $($form:literal)? $fault:ident $(($($part:ty),+))?: $effect:literal $(=> $read:expr)?;)+) => {
+        /// A fault.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Fault {
+            $(#[doc = $effect] $fault $(($($part),+))?,)+
+        }
 
-/// A fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "FAULTS says of each what it does")]
-pub enum Fault {
-    /// The Retry-After; `none` and `date` are special.
-    Throttle(String),
-    Html(u16),
-    EdgeCode(u16),
-    /// The status, and the seconds that it asks to wait.
-    Problem(u16, u32),
-    RetryAfter(u32),
-    Redirect,
-    LostReply,
-    LostRequest,
-    /// Bodies that are longer than so many bytes.
-    LostWrite(usize),
-    Delay(Duration),
-    Garbage,
-    Truncated,
-    Cut,
-    Unsuccessful,
-    NullResult,
-    Revoked,
-    Spurious403,
-    RefuseSearch,
-    /// The name in the form in which it is kept.
-    RefuseZone(String),
-    StaleList(Duration),
-    TotalPages(u32),
-    FalseList(Falsehood),
-    /// The name in the form in which it is kept.
-    Refuse(String),
-    Full,
-    DnsOnly,
-    Offline,
-    Address(IpAddr),
-    Flap(Duration),
-    /// `None`: an address that is never the world's.
-    Lie(String, Option<IpAddr>),
-    /// Of one operator; `None`: of all.
-    Echo(Echo, Option<String>),
-    Warp,
-    WrongHost,
+        /// Every fault: its name, what its value may be (empty: none), what it does, and how the value is read.
+        pub const FAULTS: &[(&str, &str, &str, Reader)] =
+            &[$(($name, concat!($($form)?), $effect, faults!(@ $fault $($read)?))),+];
+    };
+    (@ $fault:ident) => { |_| Some(Fault::$fault) };
+    (@ $fault:ident $read:expr) => { $read };
 }
 
-/// What is wrong with an echo.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "FAULTS says of each what it does")]
-pub enum Echo {
-    Html,
-    Redirect,
-    Error,
-    Down,
-    Large,
+faults! {
+    "throttle" "SECONDS|date|none|TEXT" Throttle(String):
+        "the API answers 429; the value is its Retry-After (default 300; date: in 60 s; none: without)"
+        => |text| Some(Fault::Throttle(text.unwrap_or("300").to_owned()));
+    "html" "STATUS" Html(u16): "the API answers with an HTML page (default 502)"
+        => |text| number(text, 502).filter(|status| (200..600).contains(status)).map(Fault::Html);
+    "edge-code" "CODE" EdgeCode(u16): "the API answers `error code: CODE` as plain text (default 1010)"
+        => |text| number(text, 1010).map(Fault::EdgeCode);
+    "problem" "STATUS[@SECONDS]" Problem(u16, u32):
+        "the edge answers with RFC 9457 JSON and asks to wait so long (default 503@60)"
+        => |text| problem(text.unwrap_or("503@60"));
+    "retry-after" "SECONDS" RetryAfter(u32):
+        "every answer of the API that is no success asks to wait so long (default 60)"
+        => |text| number(text, 60).map(Fault::RetryAfter);
+    "redirect" Redirect: "the API answers 302 to another host";
+    "lost-reply" LostReply: "a write is done, and the connection cut before its answer";
+    "lost-request" LostRequest: "the connection is cut before anything is done";
+    "lost-write" "BYTES" LostWrite(usize):
+        "the connection is cut before a write is done (with a value: only one whose body is longer)"
+        => |text| number(text, 0).map(Fault::LostWrite);
+    "delay" "DURATION" Delay(Duration): "the API answers so much later (default 15s)"
+        => |text| span(text, 15).map(Fault::Delay);
+    "garbage" Garbage: "the request is carried out, and the answer is no JSON";
+    "truncated" Truncated: "the request is carried out, and half of the answer sent as if it were all";
+    "cut" Cut: "the request is carried out, and the connection cut in the middle of the answer";
+    "unsuccessful" Unsuccessful: "nothing is done; the answer is HTTP 200 with success: false";
+    "null-result" NullResult: "the request is carried out; the answer is a success without a result";
+    "revoked" Revoked: "no credential is accepted";
+    "spurious-403" Spurious403: "a good credential gets 403, code 10000";
+    "refuse-search" RefuseSearch: "a good credential gets 403 for the list of zones";
+    "refuse-zone" "ZONE" RefuseZone(String):
+        "a good credential gets 403 for the records of the zone of this name"
+        => |text| name(text).map(Fault::RefuseZone);
+    "stale-list" "DURATION" StaleList(Duration): "lists show what was there so long ago (default 5s)"
+        => |text| span(text, 5).map(Fault::StaleList);
+    "total-pages" "NUMBER" TotalPages(u32): "lists claim to have so many pages (default 9999)"
+        => |text| number(text, 9999).map(Fault::TotalPages);
+    "false-list" "empty|short|twice|overlap|gap|null" FalseList(Falsehood):
+        "lists contradict their counts (default empty: the first page has no entry)"
+        => |text| serde_json::from_value(text.unwrap_or("empty").into()).ok().map(Fault::FalseList);
+    "refuse" "NAME" Refuse(String): "a record of this name is never accepted"
+        => |text| name(text).map(Fault::Refuse);
+    "full" Full: "no zone takes another record (81045)";
+    "dns-only" DnsOnly: "no record may be proxied that is not yet (9004)";
+    "offline" Offline: "nothing can be reached, neither the API nor an echo";
+    "address" "ADDRESS" Address(IpAddr): "the echoes report this address"
+        => |text| text?.parse().ok().map(Fault::Address);
+    "flap" "DURATION" Flap(Duration): "the address changes back and forth, each for so long (default 60s)"
+        => |text| span(text, 60).filter(|span| !span.is_zero()).map(Fault::Flap);
+    "lie" "OPERATOR[@ADDRESS]" Lie(String, Option<IpAddr>): "one operator's echo reports another address"
+        => |text| lie(text?);
+    "echo-html" "OPERATOR" EchoHtml(Operator): "an echo (default: all) answers with a log-in page"
+        => |text| Some(Fault::EchoHtml(text.map(str::to_owned)));
+    "echo-redirect" "OPERATOR" EchoRedirect(Operator): "an echo (default: all) redirects"
+        => |text| Some(Fault::EchoRedirect(text.map(str::to_owned)));
+    "echo-error" "OPERATOR" EchoError(Operator): "an echo (default: all) answers 503"
+        => |text| Some(Fault::EchoError(text.map(str::to_owned)));
+    "echo-down" "OPERATOR" EchoDown(Operator): "an echo (default: all) cannot be reached"
+        => |text| Some(Fault::EchoDown(text.map(str::to_owned)));
+    "echo-large" "OPERATOR" EchoLarge(Operator): "an echo (default: all) answers with a megabyte"
+        => |text| Some(Fault::EchoLarge(text.map(str::to_owned)));
+    "warp" Warp: "traces say warp=on";
+    "wrong-host" WrongHost: "traces are answered for another host";
 }
+
+/// Whose echo; `None`: every one.
+type Operator = Option<String>;
 
 /// How a list contradicts its own counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Falsehood {
     /// The first page has no entry.
     Empty,
@@ -171,20 +114,6 @@ pub enum Falsehood {
     Gap,
     /// The result is `null`.
     Null,
-}
-
-impl Falsehood {
-    fn parse(text: &str) -> Option<Falsehood> {
-        Some(match text {
-            "empty" => Falsehood::Empty,
-            "short" => Falsehood::Short,
-            "twice" => Falsehood::Twice,
-            "overlap" => Falsehood::Overlap,
-            "gap" => Falsehood::Gap,
-            "null" => Falsehood::Null,
-            _ => return None,
-        })
-    }
 }
 
 fn number<T: FromStr>(text: Option<&str>, default: T) -> Option<T> {
@@ -217,10 +146,6 @@ fn lie(text: &str) -> Option<Fault> {
         Some((operator, address)) => (operator, Some(address.parse().ok()?)),
     };
     Some(Fault::Lie(operator.to_owned(), address))
-}
-
-fn echo(what: Echo, operator: Option<&str>) -> Option<Fault> {
-    Some(Fault::Echo(what, operator.map(str::to_owned)))
 }
 
 /// A fault that is switched on.
@@ -269,11 +194,11 @@ fn how_often(text: &str) -> Option<(Option<u32>, u8)> {
 }
 
 fn unknown(name: &str) -> String {
-    let line = |(name, form, effect, _): &(&str, &str, &str, Reader)| {
+    let mut lines = String::new();
+    for (name, form, effect, _) in FAULTS {
         let equals = if form.is_empty() { "" } else { "=" };
-        format!("\n  {name}{equals}{form}: {effect}")
-    };
-    let lines: String = FAULTS.iter().map(line).collect();
+        lines.push_str(&format!("\n  {name}{equals}{form}: {effect}"));
+    }
     format!("there is no fault \"{name}\"; there are:{lines}")
 }
 
@@ -320,24 +245,17 @@ impl Faults {
 
     /// What the first fault that fits and happens now has to say.
     pub(super) fn pick<T>(&mut self, read: impl Fn(&Fault) -> Option<T>) -> Option<T> {
-        let mut picked = None;
-        for armed in &mut self.armed {
-            let Some(said) = read(&armed.fault) else {
-                continue;
-            };
-            if armed.percent < 100 && self.rng.u8(..100) >= armed.percent {
-                continue;
-            }
-            picked = Some(said);
-            if let Some(left) = &mut armed.left {
-                *left = left.saturating_sub(1);
-            }
-            break;
+        let rng = &mut self.rng;
+        let (at, said) = self.armed.iter().enumerate().find_map(|(at, armed)| {
+            let said = read(&armed.fault)?;
+            (armed.percent >= 100 || rng.u8(..100) < armed.percent).then_some((at, said))
+        })?;
+        let left = &mut self.armed[at].left;
+        *left = left.map(|left| left.saturating_sub(1));
+        if *left == Some(0) {
+            self.armed.remove(at);
         }
-        if picked.is_some() {
-            self.armed.retain(|armed| armed.left != Some(0));
-        }
-        picked
+        Some(said)
     }
 }
 
@@ -352,13 +270,13 @@ mod tests {
     #[test]
     fn every_listed_fault_is_known_by_its_name() {
         for (name, ..) in FAULTS {
-            let text = match name {
+            let text = match *name {
                 "refuse" | "refuse-zone" => format!("{name}=nas.example.com"),
                 "address" => format!("{name}=192.0.2.1"),
                 "lie" => format!("{name}=ipify"),
-                _ => name.to_owned(),
+                name => name.to_owned(),
             };
-            assert_eq!(armed(&text).name, name);
+            assert_eq!(armed(&text).name, *name);
         }
     }
 

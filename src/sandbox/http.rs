@@ -70,12 +70,8 @@ pub struct Seen {
     pub at: Duration,
     /// What was asked.
     pub kind: Kind,
-    /// Who asked: a token's identifier, an e-mail address, `anyone`, or `stranger`.
-    pub caller: String,
     /// The status of the answer; 0 if the request did not arrive.
     pub status: u16,
-    /// The path and query.
-    pub path: String,
 }
 
 /// An answer, as it would travel over HTTP.
@@ -233,7 +229,7 @@ impl Refusal {
 }
 
 /// An instant in microseconds since 1970, as Cloudflare writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp(pub u64);
 
 impl Stamp {
@@ -257,6 +253,12 @@ impl std::fmt::Display for Stamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = humantime::format_rfc3339_micros(self.time()).to_string();
         write!(f, "{}Z", text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

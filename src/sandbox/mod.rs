@@ -52,11 +52,11 @@ mod world;
 mod zones;
 
 pub use addresses::Addresses;
-pub use auth::{Access, Auth, GlobalKey, Owner, RateLimit, Token, TokenState};
-pub use faults::{Armed, Echo, FAULTS, Falsehood, Fault, Faults};
+pub use auth::{Access, Auth, Owner, RateLimit, Token, TokenState};
+pub use faults::{Armed, FAULTS, Falsehood, Fault, Faults};
 pub use http::{API_PATH, Fate, HttpRequest, Kind, Refusal, Reply, Seen, Stamp};
 pub use plan::Plan;
-pub use quirks::{ErrorShape, Quirks};
+pub use quirks::Quirks;
 pub use ranges::{MADE_UP, other_address};
 pub use records::Record;
 pub use server::Server;

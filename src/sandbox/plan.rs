@@ -2,8 +2,11 @@
 //!
 //! Deliberately unknown: what is held to them.
 
+use serde::{Deserialize, Serialize};
+
 /// What a zone's owner pays for, as far as records are concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Plan {
     /// 200 records, comments of 100 characters, no tags.
     Free,
@@ -14,7 +17,7 @@ pub enum Plan {
 }
 
 impl Plan {
-    pub(super) fn least_ttl(self) -> i64 {
+    pub(super) fn least_ttl(self) -> u32 {
         if self == Plan::Enterprise { 30 } else { 60 }
     }
 
@@ -29,17 +32,5 @@ impl Plan {
     /// Also the most operations of a batch.
     pub(super) fn most_records(self) -> usize {
         if self == Plan::Free { 200 } else { 3_500 }
-    }
-
-    pub(super) fn named(word: &str) -> Option<Plan> {
-        [Plan::Free, Plan::Pro, Plan::Enterprise].into_iter().find(|plan| plan.word() == word)
-    }
-
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Plan::Free => "free",
-            Plan::Pro => "pro",
-            Plan::Enterprise => "enterprise",
-        }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Deliberately unknown: what is listed.
 
+use std::ops::RangeInclusive;
+
 use reqwest::Url;
 use serde_json::{Value, json};
 
@@ -41,32 +43,17 @@ pub(super) struct Paging {
     pub(super) per_page: usize,
 }
 
-/// What a list allows of `per_page`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PageSize {
-    pub(super) least: usize,
-    pub(super) most: usize,
-    pub(super) default: usize,
-    /// Out of range: taken as the nearest allowed number instead of refused.
-    pub(super) clamps: bool,
-}
-
 impl Paging {
-    pub(super) fn of(query: &Query, size: PageSize) -> Result<Paging, Refusal> {
+    /// A `per_page` outside of `sizes` is taken as the nearest one.
+    pub(super) fn of(query: &Query, sizes: RangeInclusive<usize>, default: usize) -> Result<Paging, Refusal> {
         let refused = |what: &str| Refusal::new(400, 1101, format!("request was invalid: {what}"));
         let number = |name: &str, default: usize| match query.get(name) {
             None => Ok(default),
             Some(text) => text.parse::<usize>().map_err(|_| refused(name)),
         };
         let page = number("page", 1)?;
-        let per_page = number("per_page", size.default)?;
-        if page == 0 {
-            return Err(refused("page"));
-        }
-        if !size.clamps && !(size.least..=size.most).contains(&per_page) {
-            return Err(refused("per_page"));
-        }
-        Ok(Paging { page, per_page: per_page.clamp(size.least, size.most) })
+        let per_page = number("per_page", default)?.clamp(*sizes.start(), *sizes.end());
+        if page == 0 { Err(refused("page")) } else { Ok(Paging { page, per_page }) }
     }
 
     /// The entries of the page, and the `result_info` that goes with it. Past the end there are none.
@@ -125,14 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn a_page_size_out_of_range_is_refused_or_clamped() {
-        let size = |clamps| PageSize { least: 5, most: 50, default: 20, clamps };
-        let query = |text: &str| Query::split(text).1;
-        for bad in ["?per_page=51", "?per_page=4", "?page=0", "?page=x"] {
-            assert_eq!(Paging::of(&query(bad), size(false)).unwrap_err().status, 400);
+    fn a_page_size_out_of_range_is_clamped_and_a_page_that_is_none_refused() {
+        let paging = |text: &str| Paging::of(&Query::split(text).1, 5..=50, 20);
+        for bad in ["?page=0", "?page=x", "?per_page=x"] {
+            assert_eq!(paging(bad).unwrap_err().status, 400);
         }
-        assert_eq!(Paging::of(&query("?per_page=1000"), size(true)).unwrap().per_page, 50);
-        let default = Paging::of(&query(""), size(false)).unwrap();
-        assert_eq!((default.page, default.per_page), (1, 20));
+        for (asked, given) in [("?per_page=1000", 50), ("?per_page=4", 5), ("", 20)] {
+            assert_eq!(paging(asked).unwrap(), Paging { page: 1, per_page: given });
+        }
     }
 }

@@ -1,26 +1,28 @@
 //! What a DNS record is, and which ones Cloudflare accepts.
 //!
-//! The fields of a request are laid over what is there or over the defaults (`Draft`), then checked and
-//! normalised (`Draft::checked`). Deliberately unknown: other records of the zone, requests.
+//! The fields of a request are laid over what is there or over the defaults, then checked and normalised.
+//! Deliberately unknown: other records of the zone, requests.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::http::{Refusal, Stamp};
 use super::names::full_name;
 use super::plan::Plan;
-use super::quirks::{ErrorShape, Quirks};
 use super::ranges::can_be_origin;
 
 /// A record, as the simulated Cloudflare keeps it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Record {
-    /// 32 hexadecimal digits.
+    /// 32 hexadecimal digits; empty while the record is only asked for.
     pub id: String,
     /// Punycode, lower case, no trailing dot.
     pub name: String,
     /// `A`, `AAAA`, `CNAME`, …
+    #[serde(rename = "type")]
     pub kind: String,
     /// Canonical.
     pub content: String,
@@ -35,49 +37,29 @@ pub struct Record {
     /// Of MX and URI records.
     pub priority: Option<u16>,
     /// The parts of a record that is not plain text, such as SRV.
-    pub data: Option<Value>,
-    /// An object.
+    pub data: Option<Map<String, Value>>,
+    /// An object; `null` while a request has not named it.
     pub settings: Value,
     /// An object; `read_only: true` where a Cloudflare product manages the record.
     pub meta: Value,
     /// When it was created.
-    pub created: Stamp,
+    pub created_on: Stamp,
     /// When it was last written.
-    pub modified: Stamp,
+    pub modified_on: Stamp,
     /// When the comment was last set; `None` without a comment.
-    pub comment_modified: Option<Stamp>,
+    pub comment_modified_on: Option<Stamp>,
     /// When the tags were last set; `None` without tags.
-    pub tags_modified: Option<Stamp>,
+    pub tags_modified_on: Option<Stamp>,
 }
 
 impl Record {
     /// The object of the API.
     pub fn to_json(&self) -> Value {
-        let mut object = json!({
-            "id": self.id,
-            "name": self.name,
-            "type": self.kind,
-            "content": self.content,
-            "proxiable": proxiable(&self.kind, &self.content),
-            "proxied": self.proxied,
-            "ttl": self.ttl,
-            "settings": self.settings,
-            "meta": self.meta,
-            "comment": self.comment,
-            "tags": self.tags,
-            "created_on": self.created.to_string(),
-            "modified_on": self.modified.to_string(),
-        });
-        let mut add = |name: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                object[name] = value;
-            }
-        };
-        add("priority", self.priority.map(Value::from));
-        add("data", self.data.clone());
-        let stamp = |stamp: Option<Stamp>| stamp.map(|stamp| stamp.to_string().into());
-        add("comment_modified_on", stamp(self.comment_modified));
-        add("tags_modified_on", stamp(self.tags_modified));
+        let mut object = json!(self);
+        object["proxiable"] = self.is_proxiable().into();
+        if let Some(fields) = object.as_object_mut() {
+            fields.retain(|name, value| name == "comment" || !value.is_null());
+        }
         object
     }
 
@@ -87,106 +69,43 @@ impl Record {
     }
 
     /// Whether the two mean the same in DNS: name, type and content.
-    pub(super) fn says_the_same(&self, draft: &Draft) -> bool {
-        self.name == draft.name
-            && self.kind == draft.kind
-            && self.content == draft.content
-            && self.priority == draft.priority
+    pub(super) fn says_the_same(&self, other: &Record) -> bool {
+        self.name == other.name
+            && self.kind == other.kind
+            && self.content == other.content
+            && self.priority == other.priority
     }
-}
 
-/// The answer to a body that is no JSON, or has the wrong shape.
-pub(super) fn bad_body() -> Refusal {
-    Refusal::new(400, 9207, "Request body is invalid.")
-}
-
-fn text(value: &Value) -> Result<String, Refusal> {
-    value.as_str().map(str::to_owned).ok_or_else(bad_body)
-}
-
-fn object(value: &Value) -> Result<Option<Value>, Refusal> {
-    if value.is_object() { Ok(Some(value.clone())) } else { Err(bad_body()) }
-}
-
-/// A string has been refused since June 2024, a fraction (even `60.0`) was in August 2026.
-fn read_ttl(value: &Value) -> Result<i64, Refusal> {
-    match value {
-        Value::String(_) => Err(Refusal::new(400, 9022, "TTL must be a number, not a string.")),
-        Value::Number(number) if number.is_f64() => {
-            Err(Refusal::new(400, 9208, "Failed to parse. ttl must be a number."))
-        }
-        Value::Number(number) => Ok(number.as_i64().unwrap_or(i64::MAX)),
-        _ => Err(bad_body()),
-    }
-}
-
-fn read_tags(value: &Value) -> Result<Vec<String>, Refusal> {
-    value.as_array().ok_or_else(bad_body)?.iter().map(text).collect()
-}
-
-/// A record that is to be, before it has an identity.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Draft {
-    pub(super) kind: String,
-    pub(super) name: String,
-    pub(super) content: String,
-    pub(super) ttl: i64,
-    pub(super) proxied: bool,
-    pub(super) comment: String,
-    pub(super) tags: Vec<String>,
-    pub(super) priority: Option<u16>,
-    pub(super) data: Option<Value>,
-    pub(super) settings: Option<Value>,
-}
-
-impl Draft {
     /// A new record: what the body leaves out has its default.
-    pub(super) fn fresh(body: &Value) -> Result<Draft, Refusal> {
-        Draft { ttl: 1, ..Draft::default() }.with(body)
+    pub(super) fn fresh(body: &Value) -> Result<Record, Refusal> {
+        Record { ttl: 1, ..Record::default() }.with(body)
     }
 
-    /// A record that is there, with what the body names changed.
-    pub(super) fn over(record: &Record, body: &Value) -> Result<Draft, Refusal> {
-        let draft = Draft { settings: None, ..Draft::of(record) }.with(body)?;
+    /// This record, with what the body names changed.
+    pub(super) fn patched(&self, body: &Value) -> Result<Record, Refusal> {
+        let mut record = Record { settings: Value::Null, ..self.clone() }.with(body)?;
         // The settings of another type would be of no use.
-        let settings = (draft.kind == record.kind).then(|| record.settings.clone());
-        Ok(Draft { settings: draft.settings.or(settings), ..draft })
-    }
-
-    /// A record that is there.
-    pub(super) fn of(record: &Record) -> Draft {
-        Draft {
-            kind: record.kind.clone(),
-            name: record.name.clone(),
-            content: record.content.clone(),
-            ttl: record.ttl.into(),
-            proxied: record.proxied,
-            comment: record.comment.clone().unwrap_or_default(),
-            tags: record.tags.clone(),
-            priority: record.priority,
-            data: record.data.clone(),
-            settings: Some(record.settings.clone()),
+        if record.settings.is_null() && record.kind == self.kind {
+            record.settings = self.settings.clone();
         }
+        Ok(record)
     }
 
     /// Reads a body; `null` counts as absent, and unknown fields are ignored.
-    fn with(mut self, body: &Value) -> Result<Draft, Refusal> {
+    fn with(mut self, body: &Value) -> Result<Record, Refusal> {
         let fields = body.as_object().ok_or_else(bad_body)?;
         for (field, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
             match field.as_str() {
-                "type" => self.kind = text(value)?,
-                "name" => self.name = text(value)?,
-                "content" => self.content = text(value)?,
+                "type" => self.kind = read(value)?,
+                "name" => self.name = read(value)?,
+                "content" => self.content = read(value)?,
                 "ttl" => self.ttl = read_ttl(value)?,
-                "proxied" => self.proxied = value.as_bool().ok_or_else(bad_body)?,
-                "comment" => self.comment = text(value)?,
-                "tags" => self.tags = read_tags(value)?,
-                "priority" => {
-                    let number = value.as_u64().and_then(|number| u16::try_from(number).ok());
-                    self.priority = Some(number.ok_or_else(bad_body)?);
-                }
-                "data" => self.data = object(value)?,
-                "settings" => self.settings = object(value)?,
+                "proxied" => self.proxied = read(value)?,
+                "comment" => self.comment = Some(read(value)?).filter(|text: &String| !text.is_empty()),
+                "tags" => self.tags = read(value)?,
+                "priority" => self.priority = Some(read(value)?),
+                "data" => self.data = Some(read(value)?),
+                "settings" => self.settings = Value::Object(read(value)?),
                 _ => {}
             }
         }
@@ -194,18 +113,17 @@ impl Draft {
     }
 
     /// The record as Cloudflare would keep it in the zone `zone` (ASCII), or why it refuses.
-    pub(super) fn checked(mut self, zone: &str, plan: Plan, quirks: &Quirks) -> Result<Draft, Refusal> {
+    pub(super) fn checked(mut self, zone: &str, plan: Plan) -> Result<Record, Refusal> {
         self.kind.make_ascii_uppercase();
         if !TYPES.split(' ').any(|known| known == self.kind) {
-            return Err(invalid(quirks, 9002, "DNS record type is invalid."));
+            return Err(invalid(9002, "DNS record type is invalid."));
         }
-        self.name =
-            full_name(&self.name, zone).ok_or_else(|| invalid(quirks, 9000, "DNS name is invalid."))?;
-        self.check_content(quirks)?;
-        self.check_ttl(plan, quirks)?;
-        self.check_proxy(quirks)?;
-        self.check_comment(plan, quirks)?;
-        self.check_tags(plan, quirks)?;
+        self.name = full_name(&self.name, zone).ok_or_else(|| invalid(9000, "DNS name is invalid."))?;
+        self.check_content()?;
+        self.check_ttl(plan)?;
+        self.check_proxy()?;
+        self.check_comment(plan)?;
+        self.check_tags(plan)?;
         if self.proxied {
             self.ttl = 1;
         }
@@ -215,19 +133,16 @@ impl Draft {
         Ok(self)
     }
 
-    fn check_content(&mut self, quirks: &Quirks) -> Result<(), Refusal> {
-        let unfit = || invalid(quirks, 9007, format!("Content for {} record is invalid.", self.kind));
+    fn check_content(&mut self) -> Result<(), Refusal> {
+        let unfit = || invalid(9007, format!("Content for {} record is invalid.", self.kind));
         match &*self.kind {
             "A" => {
-                let bad = |_| invalid(quirks, 9005, "Content for A record must be a valid IPv4 address.");
+                let bad = |_| invalid(9005, "Content for A record must be a valid IPv4 address.");
                 self.content = self.content.parse::<Ipv4Addr>().map_err(bad)?.to_string();
             }
             "AAAA" => {
-                let bad = || invalid(quirks, 9006, "Content for AAAA record must be a valid IPv6 address.");
-                let refused =
-                    |address: &Ipv6Addr| quirks.refuses_mapped_ipv6 && address.to_ipv4_mapped().is_some();
-                let address = self.content.parse().ok().filter(|address| !refused(address));
-                self.content = address.ok_or_else(bad)?.to_string();
+                let bad = |_| invalid(9006, "Content for AAAA record must be a valid IPv6 address.");
+                self.content = self.content.parse::<Ipv6Addr>().map_err(bad)?.to_string();
             }
             "CNAME" | "NS" | "MX" | "PTR" => {
                 let content = self.content.to_ascii_lowercase();
@@ -245,50 +160,45 @@ impl Draft {
             }
             "TXT" | "OPENPGPKEY" if self.content.is_empty() => return Err(unfit()),
             "TXT" | "OPENPGPKEY" => {}
-            _ => {
-                let parts = self.data.as_ref().and_then(Value::as_object).ok_or_else(bad_body)?;
-                self.content = written_out(parts);
-            }
+            _ => self.content = written_out(self.data.as_ref().ok_or_else(bad_body)?),
         }
         Ok(())
     }
 
-    fn check_ttl(&self, plan: Plan, quirks: &Quirks) -> Result<(), Refusal> {
+    fn check_ttl(&self, plan: Plan) -> Result<(), Refusal> {
         let least = plan.least_ttl();
         if self.ttl == 1 || (least..=86_400).contains(&self.ttl) {
             return Ok(());
         }
         let message = format!("Invalid TTL. Must be between {least} and 86400 seconds, or 1 for Automatic.");
-        Err(invalid(quirks, 9021, message))
+        Err(invalid(9021, message))
     }
 
-    fn check_proxy(&self, quirks: &Quirks) -> Result<(), Refusal> {
-        if !self.proxied || proxiable(&self.kind, &self.content) {
+    fn check_proxy(&self) -> Result<(), Refusal> {
+        if !self.proxied || self.is_proxiable() {
             return Ok(());
         }
         if !CAN_BE_PROXIED.contains(&&*self.kind) {
-            return Err(invalid(quirks, 9004, "This record type cannot be proxied."));
+            return Err(invalid(9004, "This record type cannot be proxied."));
         }
-        Err(invalid(quirks, 9003, format!("Target {} is not allowed for a proxied record.", self.content)))
+        Err(invalid(9003, format!("Target {} is not allowed for a proxied record.", self.content)))
     }
 
-    fn check_comment(&self, plan: Plan, quirks: &Quirks) -> Result<(), Refusal> {
+    fn check_comment(&self, plan: Plan) -> Result<(), Refusal> {
         let most = plan.longest_comment();
-        if self.comment.chars().count() > most {
+        let comment = self.comment.as_deref().unwrap_or("");
+        if comment.chars().count() > most {
             let message = format!("DNS record comment exceeds the maximum length of {most} characters.");
-            return Err(invalid(quirks, 9313, message));
+            return Err(invalid(9313, message));
         }
-        if self.comment.contains(['\n', '\r']) {
-            return Err(bad_body());
-        }
-        Ok(())
+        if comment.contains(['\n', '\r']) { Err(bad_body()) } else { Ok(()) }
     }
 
-    fn check_tags(&self, plan: Plan, quirks: &Quirks) -> Result<(), Refusal> {
+    fn check_tags(&self, plan: Plan) -> Result<(), Refusal> {
         let (count, quota) = (self.tags.len(), plan.most_tags());
         if count > quota {
             let message = format!("DNS record has {count} tags, exceeding the quota of {quota}.");
-            return Err(invalid(quirks, 9300, message));
+            return Err(invalid(9300, message));
         }
         let fits = |tag: &String| {
             let (name, value) = tag.split_once(':').unwrap_or((tag, ""));
@@ -300,56 +210,64 @@ impl Draft {
     }
 
     /// The record with its identity; `before` is the record that it takes the place of.
-    pub(super) fn into_record(self, id: String, at: Stamp, before: Option<&Record>) -> Record {
-        let comment = Some(self.comment).filter(|comment| !comment.is_empty());
+    pub(super) fn dated(self, id: String, at: Stamp, before: Option<&Record>) -> Record {
+        let nothing = Record { meta: json!({}), created_on: at, ..Record::default() };
+        let before = before.unwrap_or(&nothing);
         // A stamp stays while what it is about stays.
-        let since = |empty: bool, same: bool, old: Option<Stamp>| match (empty, same) {
-            (true, _) => None,
-            (false, true) => old,
-            (false, false) => Some(at),
+        let comment = if self.comment == before.comment { before.comment_modified_on } else { Some(at) };
+        let tags = if self.tags == before.tags { before.tags_modified_on } else { Some(at) };
+        let settings = match self.settings {
+            Value::Null if self.kind == "CNAME" => json!({"flatten_cname": false}),
+            Value::Null => json!({}),
+            settings => settings,
         };
-        let same_comment = before.is_some_and(|old| old.comment == comment);
-        let same_tags = before.is_some_and(|old| old.tags == self.tags);
-        let settings = self.settings.unwrap_or_else(|| {
-            if self.kind == "CNAME" { json!({"flatten_cname": false}) } else { json!({}) }
-        });
         Record {
-            comment_modified: since(
-                comment.is_none(),
-                same_comment,
-                before.and_then(|old| old.comment_modified),
-            ),
-            tags_modified: since(self.tags.is_empty(), same_tags, before.and_then(|old| old.tags_modified)),
             id,
-            name: self.name,
-            kind: self.kind,
-            content: self.content,
-            ttl: u32::try_from(self.ttl).unwrap_or(1),
-            proxied: self.proxied,
-            comment,
-            tags: self.tags,
-            priority: self.priority,
-            data: self.data,
             settings,
-            meta: before.map_or_else(|| json!({}), |old| old.meta.clone()),
-            created: before.map_or(at, |old| old.created),
-            modified: at,
+            meta: before.meta.clone(),
+            created_on: before.created_on,
+            modified_on: at,
+            comment_modified_on: comment.filter(|_| self.comment.is_some()),
+            tags_modified_on: tags.filter(|_| !self.tags.is_empty()),
+            ..self
         }
+    }
+
+    /// Whether it could be proxied: what the proxy cannot or must not reach is refused.
+    fn is_proxiable(&self) -> bool {
+        let reaches = |address: IpAddr| can_be_origin(address.to_canonical());
+        CAN_BE_PROXIED.contains(&&*self.kind) && self.content.parse().map_or(true, reaches)
+    }
+}
+
+/// The answer to a body that is no JSON, or has the wrong shape.
+pub(super) fn bad_body() -> Refusal {
+    Refusal::new(400, 9207, "Request body is invalid.")
+}
+
+fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Refusal> {
+    T::deserialize(value).map_err(|_| bad_body())
+}
+
+/// A string has been refused since June 2024, a fraction (even `60.0`) was in August 2026.
+fn read_ttl(value: &Value) -> Result<u32, Refusal> {
+    match value {
+        Value::String(_) => Err(Refusal::new(400, 9022, "TTL must be a number, not a string.")),
+        Value::Number(number) if number.is_f64() => {
+            Err(Refusal::new(400, 9208, "Failed to parse. ttl must be a number."))
+        }
+        // Out of the range of the type is out of every plan's range, as 0 is.
+        Value::Number(number) => Ok(number.as_u64().and_then(|ttl| ttl.try_into().ok()).unwrap_or(0)),
+        _ => Err(bad_body()),
     }
 }
 
 /// A refusal of a record's content, in the shape in which such a one was recorded.
-pub(super) fn invalid(quirks: &Quirks, code: i64, message: impl AsRef<str>) -> Refusal {
+pub(super) fn invalid(code: i64, message: impl AsRef<str>) -> Refusal {
     let message = message.as_ref();
-    let wrapped = match quirks.error_shape {
-        ErrorShape::Plain => false,
-        ErrorShape::Wrapped => true,
-        ErrorShape::AsRecorded => matches!(code, 9000 | 9021 | 9300 | 9313),
-    };
-    if wrapped {
-        Refusal::chained(400, (1004, "DNS Validation Error"), (code, message))
-    } else {
-        Refusal::new(400, code, message)
+    match code {
+        9000 | 9021 | 9300 | 9313 => Refusal::chained(400, (1004, "DNS Validation Error"), (code, message)),
+        _ => Refusal::new(400, code, message),
     }
 }
 
@@ -357,12 +275,6 @@ const TYPES: &str = "A AAAA CAA CERT CNAME DNSKEY DS HTTPS LOC MX NAPTR NS OPENP
     SVCB TLSA TXT URI";
 
 const CAN_BE_PROXIED: [&str; 3] = ["A", "AAAA", "CNAME"];
-
-/// Whether a record could be proxied: what the proxy cannot or must not reach is refused.
-fn proxiable(kind: &str, content: &str) -> bool {
-    let reaches = |address: IpAddr| can_be_origin(address.to_canonical());
-    CAN_BE_PROXIED.contains(&kind) && content.parse().map_or(true, reaches)
-}
 
 /// The content of a record that is given in parts, such as `10 5 8806 host.example.com`.
 fn written_out(parts: &Map<String, Value>) -> String {

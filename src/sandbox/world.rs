@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::addresses::Addresses;
 use super::auth::{Auth, RateLimit};
-use super::edits::{Check, Transaction};
-use super::faults::{Fault, Faults};
-use super::http::{HttpRequest, Kind, Refusal, Seen, Stamp};
+use super::edits::Transaction;
+use super::faults::{Armed, Fault, Faults};
+use super::http::{Kind, Refusal, Seen, Stamp};
 use super::quirks::Quirks;
 use super::records::Record;
 use super::zones::{Account, NewZone, Zone};
@@ -237,16 +237,13 @@ impl World {
         zone.keep_history(self.now, stale);
         let outcome = act(&mut Transaction {
             zone,
-            quirks: &self.quirks,
             faults: &mut self.faults,
             rng: &mut self.rng,
-            now: self.now,
             at,
             by_its_product: false,
-            check: Check::Now,
         });
         match &outcome {
-            Ok(_) => zone.commit(self.now, self.quirks.cname_lag),
+            Ok(_) => zone.commit(),
             Err(_) => zone.roll_back(),
         }
         outcome
@@ -254,24 +251,15 @@ impl World {
 
     /// How old the lists may be for which the history is kept.
     fn staleness(&self) -> Duration {
-        let faults = self.faults.armed().iter().map(|armed| match armed.fault {
-            Fault::StaleList(age) => age,
-            _ => Duration::ZERO,
-        });
-        faults.fold(self.quirks.stale_list, Duration::max)
+        let age = |armed: &Armed| if let Fault::StaleList(age) = armed.fault { Some(age) } else { None };
+        self.faults.armed().iter().filter_map(age).max().unwrap_or_default()
     }
 
-    pub(super) fn log(&mut self, request: &HttpRequest<'_>, kind: Kind, caller: &str, status: u16) {
+    pub(super) fn log(&mut self, kind: Kind, status: u16) {
         *self.requests.entry(kind).or_default() += 1;
         if self.seen.len() >= LONGEST_LOG {
             self.seen.pop_front();
         }
-        self.seen.push_back(Seen {
-            at: self.now,
-            kind,
-            caller: caller.to_owned(),
-            status,
-            path: request.path.to_owned(),
-        });
+        self.seen.push_back(Seen { at: self.now, kind, status });
     }
 }

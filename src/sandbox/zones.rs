@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::http::Stamp;
@@ -13,7 +14,8 @@ use super::plan::Plan;
 use super::records::Record;
 
 /// A zone to be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
 pub struct NewZone {
     /// Its name, in Unicode or punycode.
     pub name: String,
@@ -22,32 +24,37 @@ pub struct NewZone {
     /// `active`, `pending`, `moved`, `initializing`.
     pub status: String,
     /// `full`, `partial`, `secondary`, `internal`.
+    #[serde(rename = "type")]
     pub kind: String,
     /// What its owner pays for.
     pub plan: Plan,
-    /// How many records it may hold; `None`: what the plan has.
-    pub quota: Option<usize>,
     /// The name of the account that it belongs to; an account is made up for each new name.
     pub account: String,
 }
 
-impl NewZone {
-    /// An active, full zone on the free plan.
-    pub fn named(name: &str) -> NewZone {
+impl Default for NewZone {
+    /// An active, full zone on the free plan; it has no name yet.
+    fn default() -> NewZone {
         NewZone {
-            name: name.to_owned(),
+            name: String::new(),
             id: None,
             status: "active".to_owned(),
             kind: "full".to_owned(),
             plan: Plan::Free,
-            quota: None,
             account: "Example Account".to_owned(),
         }
     }
 }
 
+impl NewZone {
+    /// An active, full zone on the free plan.
+    pub fn named(name: &str) -> NewZone {
+        NewZone { name: name.to_owned(), ..NewZone::default() }
+    }
+}
+
 /// An account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Account {
     /// 32 hexadecimal digits.
     pub id: String,
@@ -72,16 +79,12 @@ pub struct Zone {
     pub quota: usize,
     /// The account that it belongs to.
     pub account: Account,
-    /// The deprecated list; `None`: what the caller's token may do.
-    pub permissions: Option<Vec<String>>,
     created: Stamp,
     records: BTreeMap<String, Record>,
     /// Former values of what the running transaction wrote.
     journal: Vec<(String, Option<Record>)>,
     /// What the records were until each of the recent writes; only kept while lists may be stale.
     history: VecDeque<(Duration, BTreeMap<String, Record>)>,
-    /// Names of CNAME records deleted lately, and when; only kept while they linger.
-    lingering: Vec<(Duration, String)>,
 }
 
 impl Zone {
@@ -92,14 +95,12 @@ impl Zone {
             status: new.status,
             kind: new.kind,
             plan: new.plan,
-            quota: new.quota.unwrap_or(new.plan.most_records()),
+            quota: new.plan.most_records(),
             account,
-            permissions: None,
             created,
             records: BTreeMap::new(),
             journal: Vec::new(),
             history: VecDeque::new(),
-            lingering: Vec::new(),
         }
     }
 
@@ -132,11 +133,6 @@ impl Zone {
         }
     }
 
-    /// Whether a CNAME of this name was deleted less than `lag` ago.
-    pub(super) fn lingers(&self, name: &str, now: Duration, lag: Duration) -> bool {
-        self.lingering.iter().any(|(at, gone)| gone == name && now < at.saturating_add(lag))
-    }
-
     pub(super) fn put(&mut self, record: Record) {
         let id = record.id.clone();
         let before = self.records.insert(id.clone(), record);
@@ -150,19 +146,8 @@ impl Zone {
     }
 
     /// Makes everything since the last commit final.
-    pub(super) fn commit(&mut self, now: Duration, lag: Duration) {
-        let journal = std::mem::take(&mut self.journal);
-        if lag.is_zero() {
-            return;
-        }
-        self.lingering.retain(|(at, _)| now < at.saturating_add(lag));
-        let gone = journal
-            .into_iter()
-            .filter(|(id, _)| !self.records.contains_key(id))
-            .filter_map(|(_, before)| before)
-            .filter(|record| record.kind == "CNAME")
-            .map(|record| (now, record.name));
-        self.lingering.extend(gone);
+    pub(super) fn commit(&mut self) {
+        self.journal.clear();
     }
 
     /// Undoes everything since the last commit.
@@ -175,12 +160,8 @@ impl Zone {
         }
     }
 
-    /// The object of the API; `allowed` is what the caller may do, in the words of `permissions`.
-    pub(super) fn to_json(&self, allowed: &[&str]) -> Value {
-        let permissions: Vec<&str> = match &self.permissions {
-            Some(listed) => listed.iter().map(String::as_str).collect(),
-            None => allowed.to_vec(),
-        };
+    /// The object of the API; `permissions` is what the caller may do.
+    pub(super) fn to_json(&self, permissions: &[&str]) -> Value {
         json!({
             "id": self.id,
             "name": self.shown_name(),
@@ -192,9 +173,9 @@ impl Zone {
             "original_name_servers": null,
             "original_registrar": null,
             "original_dnshost": null,
-            "created_on": self.created.to_string(),
-            "modified_on": self.created.to_string(),
-            "activated_on": (self.status == "active").then(|| self.created.to_string()),
+            "created_on": self.created,
+            "modified_on": self.created,
+            "activated_on": (self.status == "active").then_some(self.created),
             "vanity_name_servers": [],
             "vanity_name_servers_ips": null,
             "meta": {
@@ -204,7 +185,7 @@ impl Zone {
                 "phishing_detected": false,
             },
             "owner": {"id": null, "type": "user", "email": null},
-            "account": {"id": self.account.id, "name": self.account.name},
+            "account": self.account,
             "tenant": {},
             "tenant_unit": {},
             "permissions": permissions,
@@ -216,7 +197,7 @@ impl Zone {
                 "frequency": "",
                 "is_subscribed": false,
                 "can_subscribe": false,
-                "legacy_id": self.plan.word(),
+                "legacy_id": self.plan,
                 "legacy_discount": false,
                 "externally_managed": false,
             },

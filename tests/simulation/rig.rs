@@ -981,7 +981,8 @@ impl Rig {
                 Fault::Address(_)
                 | Fault::Flap(_)
                 | Fault::Lie(..)
-                | Fault::Echo(..)
+                | Fault::EchoDown(_)
+                | Fault::EchoHtml(_)
                 | Fault::Warp
                 | Fault::WrongHost
                 | Fault::StaleList(_)

@@ -271,13 +271,13 @@ fn faults_of_echoes_are_for_one_operator_or_all() {
 #[test]
 fn every_fault_has_an_effect_that_a_caller_can_see() {
     for (name, ..) in FAULTS {
-        let text = match name {
+        let text = match *name {
             "refuse" => "refuse=x.example.com".to_owned(),
             "refuse-zone" => "refuse-zone=example.com".to_owned(),
             "address" => "address=198.51.100.3".to_owned(),
             "lie" => "lie=ipify".to_owned(),
             "flap" => "flap=1".to_owned(),
-            _ => name.to_owned(),
+            name => name.to_owned(),
         };
         let watch = |fault: Option<&str>| {
             let mut site = Site::new();
