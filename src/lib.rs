@@ -5,6 +5,7 @@
 //! - [`detect`]: asking sources for the host's addresses.
 //! - [`cloudflare`]: asking Cloudflare.
 //! - [`outbound`]: the one way to the network that both of these take; [`process`]: the one way to run a program.
+//! - `http`: the small server that the sandbox uses.
 //! - [`mask`]: keeps secrets out of every text that leaves the process.
 //! - [`config`]: text in; a valid configuration, or all of its mistakes, out.
 //! - [`state`]: what is remembered across a restart, on disk.
@@ -19,6 +20,8 @@ pub mod config;
 pub mod daemon;
 pub mod detect;
 pub mod engine;
+#[cfg(feature = "sandbox")]
+pub mod http;
 pub mod mask;
 pub mod outbound;
 pub mod process;

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What each room may use of the others, and all below it.
-const MAY_USE: [(&str, &str); 12] = [
+const MAY_USE: [(&str, &str); 13] = [
     ("engine", ""),
+    ("http", ""),
     ("mask", ""),
     ("outbound", "engine::names mask"),
     ("process", "outbound"),
@@ -20,7 +21,7 @@ const MAY_USE: [(&str, &str); 12] = [
         "engine::names engine::ranges engine::settings detect::Source detect::BuiltIn cloudflare::credential mask \
          outbound::Authorities outbound::BadPem",
     ),
-    ("sandbox", "engine::names engine::ranges engine::settings"),
+    ("sandbox", "engine::names engine::ranges engine::settings http"),
     ("state", "engine cloudflare::identity"),
     ("daemon", "engine state detect cloudflare report config mask outbound::Authorities"),
     ("cli", "engine detect cloudflare report config state daemon sandbox mask outbound::BUILT_AT process"),

@@ -1,34 +1,24 @@
-//! A thin HTTP/1.1 server in front of a world, on loopback only.
+//! A world behind a server, on loopback only: what a reply means for the connection, and the clock.
 //!
-//! It knows sockets and the clock, and nothing of what is asked.
+//! Deliberately unknown: what is asked.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::{HOST, HeaderValue};
-use hyper::service::service_fn;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use hyper::header::HOST;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use super::http::{API_PATH, Fate, HttpRequest, Reply};
 use super::world::World;
 use crate::engine::names::Family;
-
-/// The most connections at a time; further ones wait.
-const MOST_CONNECTIONS: usize = 64;
-/// The largest request body that is read, in bytes.
-const LARGEST_BODY: usize = 1 << 20;
-/// How long a client may take to send its request line and headers.
-const HEADER_PATIENCE: Duration = Duration::from_secs(30);
+use crate::http::server::serve;
 
 /// A running server. Dropping it ends it and cuts its connections.
 #[derive(Debug)]
@@ -49,14 +39,13 @@ impl Server {
         let (first, second) = bind(port)?;
         let port = first.local_addr()?.port();
         let has_ipv6 = second.is_some();
-        let started = Instant::now();
-        let shared = Shared { world, started };
+        let served = Served { world, started: Instant::now() };
         let tasks = [Some((first, Family::V4)), second.map(|it| (it, Family::V6))]
             .into_iter()
             .flatten()
-            .map(|(listener, family)| tokio::spawn(accept(listener, family, shared.clone())))
+            .map(|(listener, family)| tokio::spawn(served.clone().serve(listener, family)))
             .collect();
-        Ok(Server { port, has_ipv6, started, tasks })
+        Ok(Server { port, has_ipv6, started: served.started, tasks })
     }
 
     /// The base URL of the API, as a configuration's `api`.
@@ -125,90 +114,50 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
+/// A world that is served, and when its clock began.
 #[derive(Clone)]
-struct Shared {
+struct Served {
     world: Arc<Mutex<World>>,
     started: Instant,
 }
 
-impl Shared {
-    /// A panic elsewhere leaves the world as it was.
-    fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn accept(listener: TcpListener, family: Family, shared: Shared) {
-    let seats = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    // Dropped with this task, and all connections with it.
-    let mut connections = JoinSet::new();
-    loop {
-        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else {
-            return;
-        };
-        let stream = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-        };
-        match stream {
-            Ok((stream, _)) => {
-                let shared = shared.clone();
-                connections.spawn(async move {
-                    serve(stream, family, shared).await;
-                    drop(seat);
-                });
+impl Served {
+    async fn serve(self, listener: TcpListener, family: Family) {
+        let answer = move |request| {
+            let reply = self.reply(&request, family);
+            async move {
+                match reply.fate {
+                    Fate::DropBeforeReply | Fate::Unreachable => return Err(cut_off()),
+                    Fate::DeliverAfter(span) => tokio::time::sleep(span).await,
+                    Fate::Deliver | Fate::Cut => {}
+                }
+                Ok(response(reply))
             }
-            // Out of descriptors, most likely: some will be free soon.
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
+        };
+        serve(listener, answer).await;
     }
-}
 
-async fn serve(stream: TcpStream, family: Family, shared: Shared) {
-    let service = service_fn(move |request| {
-        let shared = shared.clone();
-        async move { answer(request, family, &shared).await }
-    });
-    // An error is a client that went away, or a fault that cuts the connection.
-    let _ = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_PATIENCE)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    fn reply(&self, request: &Request<Bytes>, over: Family) -> Reply {
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let headers = request.headers().iter();
+        let mut headers: Vec<(String, String)> =
+            headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
+        // A request to a proxy names its host in the target instead.
+        if let (None, Some(host)) = (request.headers().get(HOST), request.uri().host()) {
+            headers.push(("host".to_owned(), host.to_owned()));
+        }
+        let path = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let (method, body) = (request.method().as_str(), request.body());
+        let request = HttpRequest { method, path, headers: &headers, body, over };
+        // A panic elsewhere leaves the world as it was.
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        world.answer(&request, self.started.elapsed())
+    }
 }
 
 /// The connection is to be cut.
 fn cut_off() -> io::Error {
     io::Error::other("cut off on purpose")
-}
-
-async fn answer(
-    request: Request<Incoming>,
-    family: Family,
-    shared: &Shared,
-) -> io::Result<Response<Payload>> {
-    let (head, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, LARGEST_BODY).collect().await else {
-        return Ok(response(Reply::text(413, "")));
-    };
-    let body = body.to_bytes();
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let mut headers: Vec<(String, String)> =
-        head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-    // A request to a proxy names its host in the target instead.
-    if let (None, Some(host)) = (head.headers.get(HOST), head.uri.host()) {
-        headers.push(("host".to_owned(), host.to_owned()));
-    }
-    let path = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    let request =
-        HttpRequest { method: head.method.as_str(), path, headers: &headers, body: &body, over: family };
-    let reply = shared.world().answer(&request, shared.started.elapsed());
-    match reply.fate {
-        Fate::DropBeforeReply | Fate::Unreachable => return Err(cut_off()),
-        Fate::DeliverAfter(span) => tokio::time::sleep(span).await,
-        Fate::Deliver | Fate::Cut => {}
-    }
-    Ok(response(reply))
 }
 
 fn response(reply: Reply) -> Response<Payload> {
@@ -223,14 +172,16 @@ fn response(reply: Reply) -> Response<Payload> {
 }
 
 /// A body that is all there, or promises more than there is.
+#[derive(Default)]
 struct Payload {
     bytes: Option<Bytes>,
     cut: Cut,
 }
 
 /// What stands between the bytes and the end of the body.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Cut {
+    #[default]
     Never,
     /// After a pause in which what there is leaves.
     Soon,

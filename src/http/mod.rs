@@ -1,0 +1,3 @@
+//! HTTP, for whoever asks or answers over it. Deliberately unknown: what is said.
+
+pub mod server;
