@@ -253,6 +253,34 @@ fn every_file_opens_with_what_it_is_for_and_can_be_read_in_one_go() {
 }
 
 #[test]
+fn every_file_that_the_documents_name_exists() {
+    const FOLDERS: [&str; 8] =
+        [".ci/", "benches/", "config/", "fuzz/", "packaging/", "src/", "systemd/", "tests/"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let is_part = |char: char| char.is_alphanumeric() || "_-./".contains(char);
+    let (sources, made) = (sources("src"), read(".gitignore"));
+    let mut seen = 0;
+    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"] {
+        let text = read(document);
+        for path in text.split(|char| !is_part(char)).map(|word| word.trim_end_matches(['.', '/'])) {
+            let is_path = FOLDERS.iter().any(|folder| path.starts_with(folder));
+            // Most source files are named without their folder.
+            let exists = if is_path {
+                root.join(path).exists() || made.lines().any(|line| line.trim_start_matches('/') == path)
+            } else if path.ends_with(".rs") {
+                sources.iter().any(|source| source.path.ends_with(&format!("/{path}")))
+            } else {
+                continue;
+            };
+            seen += 1;
+            assert!(exists, "{document}: there is no {path}");
+        }
+    }
+    assert!(seen > 60, "only {seen} were seen");
+}
+
+#[test]
 fn every_text_that_leaves_the_process_is_masked() {
     // The state holds no text of others but what a zone holds; the sandbox has no secret.
     const MAY: [&str; 2] = ["src/state/", "src/sandbox/"];
