@@ -28,4 +28,7 @@ pub mod process;
 pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+#[cfg(test)]
+#[path = "../tests/support/scripted.rs"]
+mod scripted;
 pub mod state;

@@ -3,13 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+#[expect(dead_code, reason = "these tests use a part of it")]
+#[path = "support/scripted.rs"]
+mod scripted;
+
 use std::env;
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, TcpListener};
+use std::net::IpAddr;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use stayput::detect::{Detector, Source};
@@ -17,25 +17,14 @@ use stayput::engine::names::Family;
 use stayput::engine::watch::LookError;
 use stayput::outbound::Authorities;
 
+use scripted::{Reply, Server, http};
+
 /// Present in the process that a test starts to be alone; the value is its server's URL.
 const ALONE: &str = "STAYPUT_TEST_ALONE";
 
-/// Says the same to everybody. The second value counts the connections.
-fn serve(body: &'static str) -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let connections = Arc::new(AtomicUsize::new(0));
-    let count = connections.clone();
-    thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            count.fetch_add(1, Ordering::SeqCst);
-            let _ = stream.read(&mut [0; 4096]);
-            let length = body.len();
-            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
-            let _ = stream.write_all(answer.as_bytes());
-        }
-    });
-    (address, connections)
+/// Says the same to everybody.
+fn serve(body: &str) -> Server {
+    Server::repeating(Reply::Close(http("200 OK", "", body)))
 }
 
 /// Runs one test of this file in a process of its own, and fails if that fails.
@@ -89,13 +78,12 @@ fn proxies_in_the_environment_are_not_used() {
         assert_eq!(Asker::new().ask(&url(&server)), home());
         return;
     }
-    let (server, direct) = serve("91.7.1.2");
-    let (proxy, through_proxy) = serve("1.0.1.1");
+    let (server, proxy) = (serve("91.7.1.2"), serve("1.0.1.1"));
     let proxies = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
-        .map(|name| (name, format!("http://{proxy}")));
-    run_alone("proxies_in_the_environment_are_not_used", &format!("http://{server}/"), &proxies);
-    assert_eq!(direct.load(Ordering::SeqCst), 1);
-    assert_eq!(through_proxy.load(Ordering::SeqCst), 0);
+        .map(|name| (name, format!("http://{}", proxy.address)));
+    run_alone("proxies_in_the_environment_are_not_used", &format!("http://{}/", server.address), &proxies);
+    assert_eq!(server.connections(), 1);
+    assert_eq!(proxy.connections(), 0);
 }
 
 #[test]
@@ -129,8 +117,9 @@ fn limit(resource: Resource, current: u64) -> Rlimit {
 #[test]
 fn without_a_file_descriptor_a_look_fails_and_the_next_one_is_fine() {
     let Ok(server) = env::var(ALONE) else {
-        let server = format!("http://{}/", serve("91.7.1.2").0);
-        run_alone("without_a_file_descriptor_a_look_fails_and_the_next_one_is_fine", &server, &[]);
+        let server = serve("91.7.1.2");
+        let url = format!("http://{}/", server.address);
+        run_alone("without_a_file_descriptor_a_look_fails_and_the_next_one_is_fine", &url, &[]);
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -156,8 +145,9 @@ fn without_a_file_descriptor_a_look_fails_and_the_next_one_is_fine() {
 #[test]
 fn without_a_thread_to_be_had_a_name_is_not_found_and_the_next_time_it_is() {
     let Ok(server) = env::var(ALONE) else {
-        let server = format!("http://{}/", serve("91.7.1.2").0.replace("127.0.0.1", "localhost"));
-        run_alone("without_a_thread_to_be_had_a_name_is_not_found_and_the_next_time_it_is", &server, &[]);
+        let server = serve("91.7.1.2");
+        let url = format!("http://localhost:{}/", server.address.port());
+        run_alone("without_a_thread_to_be_had_a_name_is_not_found_and_the_next_time_it_is", &url, &[]);
         return;
     };
     let asker = Asker::new();

@@ -4,15 +4,16 @@
 #![cfg(feature = "sandbox")]
 #![expect(clippy::unwrap_used, reason = "the steps of a test fail it by panicking")]
 
+#[expect(dead_code, reason = "these tests use a part of it")]
+#[path = "support/scripted.rs"]
+mod scripted;
 mod support;
 
 use std::future::Future;
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, Once};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
-
+use scripted::{Reply, Server, http};
 use stayput::cloudflare::client::Client;
 use stayput::cloudflare::credential::{Credential, Login, Origin};
 use stayput::cloudflare::secret::{Kind, Secret};
@@ -120,31 +121,14 @@ fn run<T>(task: impl Future<Output = T>) -> T {
 }
 
 /// A server that answers every request with these bytes, whole, and then closes the connection.
-async fn serve(reply: Vec<u8>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}/client/v4", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut head = Vec::new();
-            while !head.windows(4).any(|four| four == b"\r\n\r\n") {
-                if stream.read_buf(&mut head).await.unwrap() == 0 {
-                    break;
-                }
-            }
-            // The bodies sent here are small and arrive with the head, or do not matter.
-            let _ = stream.write_all(&reply).await;
-        }
-    });
-    base
+fn serve(reply: Vec<u8>) -> (Server, Client) {
+    let server = Server::repeating(Reply::Close(reply));
+    let base = format!("http://{}/client/v4", server.address);
+    (server, Client::new(&base, &Authorities::default()).unwrap())
 }
 
 fn reply(status: &str, headers: &str, body: &str) -> Vec<u8> {
-    let length = body.len();
-    format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\ncf-ray: 8f2a1b3c4d5e6f70-FRA\r\n{headers}\r\n{body}"
-    )
-    .into_bytes()
+    http(status, &format!("cf-ray: 8f2a1b3c4d5e6f70-FRA\r\n{headers}"), body)
 }
 
 /// Answers of every kind, each with the secret in it.
@@ -225,8 +209,7 @@ fn no_answer_of_a_server_brings_the_secret_back() {
         for echo in echoes(secret) {
             for bytes in replies(&echo) {
                 run(async {
-                    let base = serve(bytes).await;
-                    let client = Client::new(&base, &Authorities::default()).unwrap();
+                    let (_server, client) = serve(bytes);
                     for request in requests() {
                         let answer = client.ask(&credential, &request).await;
                         let said = everything_said(&client, &credential, &answer);
@@ -258,8 +241,7 @@ fn each_request_is_one_line_at_debug() {
     listen();
     run(async {
         let body = r#"{"success":true,"errors":[],"result":[]}"#;
-        let base = serve(reply("200 OK", "", body)).await;
-        let client = Client::new(&base, &Authorities::default()).unwrap();
+        let (_server, client) = serve(reply("200 OK", "", body));
         let zone = ZoneId::parse("0123456789abcdef0123456789abcdef").unwrap();
         let request = Request::Records { zone, name: None, page: 77, per_page: 100 };
         client.ask(&token(), &request).await.outcome.unwrap();
@@ -286,7 +268,7 @@ fn each_request_is_one_line_at_debug() {
 fn a_failed_connection_does_not_tell_the_secret() {
     listen();
     run(async {
-        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", gone.local_addr().unwrap());
         drop(gone);
         let client = Client::new(&base, &Authorities::default()).unwrap();

@@ -2,7 +2,7 @@
 //! are made here and checked at a time that the test chooses.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::thread;
 
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
 
 use super::authorities::trusting;
 use super::*;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::scripted::{Reply, Server};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 
@@ -25,20 +25,13 @@ fn way() -> Way {
     }
 }
 
-/// Serves one connection after the other on loopback, for as long as the test runs.
-fn serve(what: impl Fn(TcpStream) + Send + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || listener.incoming().flatten().for_each(what));
-    port
+/// A server that reads a request and says `answer`.
+fn saying(answer: &str) -> Server {
+    Server::repeating(Reply::Close(answer.into()))
 }
 
-/// A server that reads a request and says `answer`.
-fn saying(answer: &'static str) -> u16 {
-    serve(move |mut stream| {
-        let _ = stream.read(&mut [0; 4096]);
-        let _ = stream.write_all(answer.as_bytes());
-    })
+fn url(server: &Server) -> String {
+    format!("http://{}", server.address)
 }
 
 async fn get(client: &Client, url: String) -> Result<Vec<u8>, (Trouble, Sent)> {
@@ -49,25 +42,19 @@ async fn get(client: &Client, url: String) -> Result<Vec<u8>, (Trouble, Sent)> {
     })
 }
 
-async fn plain(port: u16) -> Result<Vec<u8>, (Trouble, Sent)> {
+async fn plain(server: &Server) -> Result<Vec<u8>, (Trouble, Sent)> {
     let client = Client::new(&way(), &Authorities::default()).unwrap();
-    get(&client, format!("http://127.0.0.1:{port}/p?key=hidden")).await
+    get(&client, url(server) + "/p?key=hidden").await
 }
 
 #[tokio::test]
 async fn an_answer_arrives_and_we_say_who_we_are() {
-    let port = serve(|mut stream| {
-        let mut request = [0; 4096];
-        let length = stream.read(&mut request).unwrap();
-        let request = String::from_utf8_lossy(&request[..length]).to_lowercase();
-        let body = request.contains("\r\nuser-agent: stayput/0.1.0\r\n")
-            && request.starts_with("get /p?key=hidden http/1.1\r\n")
-            && !request.contains("accept-encoding")
-            && !request.contains("cookie");
-        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{body:5}");
-        stream.write_all(answer.as_bytes()).unwrap();
-    });
-    assert_eq!(plain(port).await, Ok(b"true ".to_vec()));
+    let server = saying(OK);
+    assert_eq!(plain(&server).await, Ok(b"hi".to_vec()));
+    let [request] = &server.requests()[..] else { panic!("not one request") };
+    assert!(request.head.starts_with("GET /p?key=hidden HTTP/1.1\r\n"), "{}", request.head);
+    assert_eq!(request.header("user-agent"), Some("stayput/0.1.0"));
+    assert_eq!((request.header("accept-encoding"), request.header("cookie")), (None, None));
 }
 
 #[tokio::test]
@@ -76,32 +63,31 @@ async fn what_never_left_is_told_from_what_may_have_arrived() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     };
-    let refused = plain(nobody).await.unwrap_err();
+    let client = Client::new(&way(), &Authorities::default()).unwrap();
+    let refused = get(&client, format!("http://127.0.0.1:{nobody}")).await.unwrap_err();
     assert!(
         matches!(&refused, (Trouble::Connect(why), Sent::Never) if why.contains("refused")),
         "{refused:?}"
     );
 
     for answer in ["", "HTTP/1.1 200 OK\r\ncontent-le", "SSH-2.0-OpenSSH_9.2\r\n"] {
-        let broken = plain(saying(answer)).await.unwrap_err();
+        let broken = plain(&saying(answer)).await.unwrap_err();
         assert!(matches!(broken, (Trouble::Transfer(_), Sent::Maybe)), "{broken:?}");
     }
 
     let cut = saying("HTTP/1.1 200 OK\r\ncontent-length: 3000\r\n\r\n91.7.1.2");
-    let cut = plain(cut).await.unwrap_err();
+    let cut = plain(&cut).await.unwrap_err();
     assert!(matches!(cut, (Trouble::Transfer(_), Sent::Maybe)), "{cut:?}");
 }
 
 #[tokio::test]
 async fn silence_ends_at_the_limit_and_counts_as_unsent_only_while_connecting() {
-    let port = serve(|mut stream| {
-        let _ = stream.read_to_end(&mut Vec::new());
-    });
+    let server = Server::repeating(Reply::Hang(Vec::new()));
     let short = Way { connect: Duration::from_millis(150), total: Duration::from_millis(300), ..way() };
     let client = Client::new(&short, &Authorities::default()).unwrap();
-    let plain = get(&client, format!("http://127.0.0.1:{port}")).await;
+    let plain = get(&client, url(&server)).await;
     assert_eq!(plain, Err((Trouble::TimedOut, Sent::Maybe)));
-    let tls = get(&client, format!("https://127.0.0.1:{port}")).await;
+    let tls = get(&client, url(&server).replace("http:", "https:")).await;
     assert_eq!(tls, Err((Trouble::TimedOut, Sent::Never)));
 }
 
@@ -117,7 +103,8 @@ async fn a_name_that_cannot_be_looked_up_is_said_and_asks_nobody() {
 
 #[tokio::test]
 async fn many_look_ups_at_once_are_answered_or_refused_and_leave_nothing_behind() {
-    let port = saying(OK);
+    let server = saying(OK);
+    let port = server.address.port();
     let client = Client::new(&way(), &Authorities::default()).unwrap();
     let mut all = tokio::task::JoinSet::new();
     for _ in 0..60 {
@@ -151,10 +138,9 @@ async fn a_url_that_is_none_fails_before_anything_is_sent() {
 
 #[tokio::test]
 async fn a_redirect_is_shown_and_not_followed() {
-    let port = saying("HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n");
+    let server = saying("HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n");
     let client = Client::new(&way(), &Authorities::default()).unwrap();
-    let response =
-        client.send(client.get(format!("http://127.0.0.1:{port}")), Spelling::Local).await.unwrap();
+    let response = client.send(client.get(url(&server)), Spelling::Local).await.unwrap();
     assert_eq!(response.status().as_u16(), 302);
 }
 
@@ -165,15 +151,14 @@ async fn a_cap_holds_whether_the_length_is_announced_or_not() {
     let until_the_end = saying("HTTP/1.1 200 OK\r\n\r\n0123456789");
     let in_chunks =
         saying("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n");
-    for (port, cap, expected) in [
-        (announced, 10, Err(Unread::TooLong)),
-        (until_the_end, 10, Ok(b"0123456789".to_vec())),
-        (until_the_end, 9, Err(Unread::TooLong)),
-        (in_chunks, 10, Ok(b"0123456789".to_vec())),
-        (in_chunks, 9, Err(Unread::TooLong)),
+    for (server, cap, expected) in [
+        (&announced, 10, Err(Unread::TooLong)),
+        (&until_the_end, 10, Ok(b"0123456789".to_vec())),
+        (&until_the_end, 9, Err(Unread::TooLong)),
+        (&in_chunks, 10, Ok(b"0123456789".to_vec())),
+        (&in_chunks, 9, Err(Unread::TooLong)),
     ] {
-        let response =
-            client.send(client.get(format!("http://127.0.0.1:{port}")), Spelling::Local).await.unwrap();
+        let response = client.send(client.get(url(server)), Spelling::Local).await.unwrap();
         assert_eq!(read_capped(response, cap).await, expected);
     }
 }
@@ -181,22 +166,13 @@ async fn a_cap_holds_whether_the_length_is_announced_or_not() {
 #[tokio::test]
 async fn a_kept_connection_serves_the_next_request_and_an_unkept_one_does_not() {
     for (pool, connections) in [(Pool::Idle(Duration::from_secs(60)), 1), (Pool::Never, 3)] {
-        let accepted = Arc::new(AtomicUsize::new(0));
-        let count = accepted.clone();
-        let port = serve(move |mut stream| {
-            count.fetch_add(1, Ordering::SeqCst);
-            thread::spawn(move || {
-                while stream.read(&mut [0; 4096]).is_ok_and(|length| length > 0) {
-                    stream.write_all(OK.as_bytes()).unwrap();
-                }
-            });
-        });
+        let server = Server::repeating(Reply::Keep(OK.into()));
         let client = Client::new(&Way { pool, ..way() }, &Authorities::default()).unwrap();
         for _ in 0..3 {
-            let answer = get(&client, format!("http://127.0.0.1:{port}")).await;
+            let answer = get(&client, url(&server)).await;
             assert_eq!(answer, Ok(b"hi".to_vec()));
         }
-        assert_eq!(accepted.load(Ordering::SeqCst), connections, "{pool:?}");
+        assert_eq!(server.connections(), connections, "{pool:?}");
     }
 }
 
@@ -249,13 +225,18 @@ fn showing(certificate: &CertificateDer<'static>, key: &KeyPair) -> rustls::Serv
 /// Serves one answer over TLS to each who likes the certificate.
 fn serve_tls(server: rustls::ServerConfig) -> u16 {
     let server = Arc::new(server);
-    serve(move |stream| {
-        let tls = rustls::ServerConnection::new(server.clone()).unwrap();
-        let mut stream = rustls::StreamOwned::new(tls, stream);
-        if stream.read(&mut [0; 4096]).is_ok() {
-            stream.write_all(OK.as_bytes()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let tls = rustls::ServerConnection::new(server.clone()).unwrap();
+            let mut stream = rustls::StreamOwned::new(tls, stream);
+            if stream.read(&mut [0; 4096]).is_ok() {
+                stream.write_all(OK.as_bytes()).unwrap();
+            }
         }
-    })
+    });
+    port
 }
 
 /// Asks a server with this certificate, whose authority is trusted.
@@ -338,7 +319,7 @@ async fn a_certificate_from_the_future_is_a_question_to_the_clock() {
 async fn a_server_that_does_not_speak_tls_is_told_from_one_with_a_bad_certificate() {
     let answer = get(
         &Client::new(&way(), &Authorities::default()).unwrap(),
-        format!("https://127.0.0.1:{}", saying(OK)),
+        url(&saying(OK)).replace("http:", "https:"),
     )
     .await;
     assert!(matches!(answer, Err((Trouble::Tls(_), Sent::Never))), "{answer:?}");

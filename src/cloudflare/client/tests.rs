@@ -1,125 +1,22 @@
 //! The client against servers on loopback that answer as scripted, byte by byte.
 
-use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
-
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use std::io::Write as _;
+use std::net::TcpListener;
 
 use super::*;
 use crate::cloudflare::secret::{Kind, Secret};
 use crate::engine::api::{Batch, Found};
 use crate::engine::names::{Name, RecordId, ZoneId};
+use crate::scripted::{Reply, Server, http};
 
 const TOKEN: &str = "Qm3xW8_pL2kT9-vR5sY1nB7cD4fG6hJ0aZEuXiOw";
 const KEY: &str = "0123456789abcdef0123456789abcdef01234";
 const ZONE: &str = "023e105f4ecef8ad9ca31a8372d0c353";
 const EMPTY_LIST: &str = r#"{"success":true,"errors":[],"result":[]}"#;
 
-/// What a server does with one request, after it was read whole.
-enum Reply {
-    /// Answers and keeps the connection.
-    Keep(String),
-    /// Answers, if only a little, and closes the connection.
-    Close(String),
-    /// Answers a little and then nothing more.
-    Hang(String),
-    /// Answers and goes on for ever with the same bytes.
-    Endless(String, String),
-}
-
-/// A request as it arrived, and on which connection.
-struct Seen {
-    connection: usize,
-    head: String,
-    body: String,
-}
-
-impl Seen {
-    fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
-        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-}
-
-struct Server {
-    base: String,
-    seen: mpsc::UnboundedReceiver<Seen>,
-}
-
-impl Server {
-    /// Starts a server that gives these replies, one a request, on however many connections.
-    async fn start(script: Vec<Reply>) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}/client/v4", listener.local_addr().unwrap());
-        let (tell, seen) = mpsc::unbounded_channel();
-        let script = Arc::new(Mutex::new(VecDeque::from(script)));
-        tokio::spawn(async move {
-            for connection in 0.. {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(converse(stream, connection, script.clone(), tell.clone()));
-            }
-        });
-        Server { base, seen }
-    }
-
-    fn requests(&mut self) -> Vec<Seen> {
-        std::iter::from_fn(|| self.seen.try_recv().ok()).collect()
-    }
-}
-
-/// Answers the requests of one connection.
-async fn converse(
-    mut stream: TcpStream,
-    connection: usize,
-    script: Arc<Mutex<VecDeque<Reply>>>,
-    tell: mpsc::UnboundedSender<Seen>,
-) {
-    while let Some((head, body)) = read_request(&mut stream).await {
-        let seen = Seen { connection, head, body };
-        tell.send(seen).unwrap();
-        let reply = script.lock().unwrap().pop_front();
-        match reply.expect("more requests than replies") {
-            Reply::Keep(bytes) => stream.write_all(bytes.as_bytes()).await.unwrap(),
-            Reply::Close(bytes) => return stream.write_all(bytes.as_bytes()).await.unwrap(),
-            Reply::Hang(bytes) => {
-                stream.write_all(bytes.as_bytes()).await.unwrap();
-                std::future::pending::<()>().await;
-            }
-            Reply::Endless(bytes, more) => {
-                stream.write_all(bytes.as_bytes()).await.unwrap();
-                while stream.write_all(more.as_bytes()).await.is_ok() {}
-            }
-        }
-    }
-}
-
-async fn read_request(stream: &mut TcpStream) -> Option<(String, String)> {
-    let mut text = Vec::new();
-    loop {
-        if let Some(end) = text.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&text[..end]).into_owned();
-            let length = head
-                .lines()
-                .filter_map(|line| line.split_once(": "))
-                .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-                .map_or(0, |(_, value)| value.parse().unwrap());
-            if text.len() >= end + 4 + length {
-                let body = String::from_utf8_lossy(&text[end + 4..]).into_owned();
-                return Some((head, body));
-            }
-        }
-        if stream.read_buf(&mut text).await.ok()? == 0 {
-            return None;
-        }
-    }
-}
-
-fn http(status: &str, headers: &str, body: &str) -> String {
-    let length = body.len();
-    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
+fn base(server: &Server) -> String {
+    format!("http://{}/client/v4", server.address)
 }
 
 fn fine() -> Reply {
@@ -171,8 +68,8 @@ fn the_date_of_the_first_answer_is_kept_whatever_it_says() {
     run(async {
         let dated = |date: &str| Reply::Keep(http("502 Bad Gateway", &format!("date: {date}\r\n"), "<html>"));
         let first = dated("Sun, 06 Nov 1994 08:49:37 GMT");
-        let server = Server::start(vec![fine(), first, dated("Thu, 01 Jan 1970 00:00:00 GMT")]).await;
-        let client = client(&server.base);
+        let server = Server::playing(vec![fine(), first, dated("Thu, 01 Jan 1970 00:00:00 GMT")]);
+        let client = client(&base(&server));
         let mut seen = vec![client.dated()];
         for _ in 0..3 {
             client.ask(&token(), &read()).await;
@@ -190,8 +87,8 @@ fn failures(reply: impl Fn() -> Reply) -> [Failure; 2] {
 
 fn failures_within(total: Duration, reply: impl Fn() -> Reply) -> [Failure; 2] {
     run(async {
-        let server = Server::start(vec![reply(), reply()]).await;
-        let client = client_within(total, &server.base);
+        let server = Server::playing(vec![reply(), reply()]);
+        let client = client_within(total, &base(&server));
         let read = client.ask(&token(), &read()).await.outcome.unwrap_err();
         let write = client.ask(&token(), &write()).await.outcome.unwrap_err();
         [read, write]
@@ -207,8 +104,8 @@ fn a_request_arrives_as_it_was_meant() {
     run(async {
         let done = format!(r#"{{"success":true,"result":{{"deletes":[{{"id":"{ZONE}"}}]}}}}"#);
         let script = vec![fine(), Reply::Keep(http("200 OK", "", &done))];
-        let mut server = Server::start(script).await;
-        let client = client(&server.base);
+        let server = Server::playing(script);
+        let client = client(&base(&server));
         let found = client.ask(&token(), &read()).await.outcome.unwrap();
         assert!(matches!(found, Found::Records(page) if page.entries == 0));
         let found = client.ask(&token(), &write()).await.outcome.unwrap();
@@ -234,8 +131,8 @@ fn a_request_arrives_as_it_was_meant() {
 #[test]
 fn one_kind_of_credential_is_sent_and_never_both() {
     run(async {
-        let mut server = Server::start(vec![fine(), fine()]).await;
-        let client = client(&server.base);
+        let server = Server::playing(vec![fine(), fine()]);
+        let client = client(&base(&server));
         client.ask(&token(), &read()).await.outcome.unwrap();
         client.ask(&pair(), &read()).await.outcome.unwrap();
         let seen = server.requests();
@@ -250,8 +147,8 @@ fn one_kind_of_credential_is_sent_and_never_both() {
 #[test]
 fn a_burst_shares_a_connection_until_it_is_forgotten() {
     run(async {
-        let mut server = Server::start(vec![fine(), fine(), fine(), fine()]).await;
-        let client = client(&server.base);
+        let server = Server::playing(vec![fine(), fine(), fine(), fine()]);
+        let client = client(&base(&server));
         for _ in 0..3 {
             client.ask(&token(), &read()).await.outcome.unwrap();
         }
@@ -273,10 +170,10 @@ fn after_a_write_that_was_lost_each_write_has_a_connection_of_its_own() {
                 &format!(r#"{{"success":true,"result":{{"deletes":[{{"id":"{ZONE}"}}]}}}}"#),
             ))
         };
-        let lost = || Reply::Hang(String::new());
+        let lost = || Reply::Hang(Vec::new());
         let script = vec![fine(), lost(), fine(), written(), fine(), fine(), written()];
-        let mut server = Server::start(script).await;
-        let client = client_within(Duration::from_millis(800), &server.base);
+        let server = Server::playing(script);
+        let client = client_within(Duration::from_millis(800), &base(&server));
         client.ask(&token(), &read()).await.outcome.unwrap();
         let failure = client.ask(&token(), &write()).await.outcome.unwrap_err();
         assert_eq!(failure.class, Class::Unsure);
@@ -292,8 +189,8 @@ fn after_a_write_that_was_lost_each_write_has_a_connection_of_its_own() {
 fn a_connection_that_the_server_closed_is_not_used_again() {
     run(async {
         let closes = || Reply::Close(http("200 OK", "", EMPTY_LIST));
-        let mut server = Server::start(vec![closes(), closes()]).await;
-        let client = client(&server.base);
+        let server = Server::playing(vec![closes(), closes()]);
+        let client = client(&base(&server));
         client.ask(&token(), &read()).await.outcome.unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
         client.ask(&token(), &read()).await.outcome.unwrap();
@@ -304,7 +201,7 @@ fn a_connection_that_the_server_closed_is_not_used_again() {
 #[test]
 fn a_reply_that_is_lost_after_the_request_leaves_a_write_unsure() {
     let unsure = [Class::NotSent, Class::Unsure];
-    assert_eq!(classes(|| Reply::Close(String::new())), unsure, "no byte of an answer");
+    assert_eq!(classes(|| Reply::Close(Vec::new())), unsure, "no byte of an answer");
     assert_eq!(classes(|| Reply::Close("HTTP/1.1 200 OK\r\ncontent-le".into())), unsure, "half a head");
     let cut = || Reply::Close("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"success\":true".into());
     assert_eq!(classes(cut), unsure, "half a body");
@@ -318,7 +215,7 @@ fn a_reply_that_is_lost_after_the_request_leaves_a_write_unsure() {
 fn an_answer_that_never_ends_is_given_up() {
     let limit = Duration::from_millis(300);
     let started = Instant::now();
-    let nothing = || Reply::Hang(String::new());
+    let nothing = || Reply::Hang(Vec::new());
     let half = || Reply::Hang("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".into());
     for failures in [failures_within(limit, nothing), failures_within(limit, half)] {
         let [read, write] = failures;
@@ -331,8 +228,8 @@ fn an_answer_that_never_ends_is_given_up() {
 #[test]
 fn the_same_request_is_never_sent_twice() {
     run(async {
-        let mut server = Server::start(vec![fine(), Reply::Close(String::new()), fine()]).await;
-        let client = client(&server.base);
+        let server = Server::playing(vec![fine(), Reply::Close(Vec::new()), fine()]);
+        let client = client(&base(&server));
         client.ask(&token(), &read()).await.outcome.unwrap();
         let lost = client.ask(&token(), &write()).await.outcome.unwrap_err();
         assert_eq!(lost.class, Class::Unsure);
@@ -343,7 +240,7 @@ fn the_same_request_is_never_sent_twice() {
 #[test]
 fn without_a_connection_nothing_was_sent() {
     run(async {
-        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = gone.local_addr().unwrap();
         drop(gone);
         let refused = client(&format!("http://{address}"));
@@ -353,17 +250,17 @@ fn without_a_connection_nothing_was_sent() {
 
         // The far end of a secure connection that says nothing, and one that does not speak TLS.
         for words in ["", "HTTP/1.1 400 Bad Request\r\n\r\n"] {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
-            let held = tokio::spawn(async move {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                stream.write_all(words.as_bytes()).await.unwrap();
+            let held = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.write_all(words.as_bytes()).unwrap();
                 stream
             });
             let https = client_within(Duration::from_millis(800), &format!("https://{address}"));
             let failure = https.ask(&token(), &write()).await.outcome.unwrap_err();
             assert_eq!((failure.class, failure.answered), (Class::NotSent, false), "{failure}");
-            drop(held.await);
+            drop(held.join());
         }
     });
 }
@@ -383,11 +280,11 @@ fn a_page_of_the_edge_is_told_with_its_ray() {
 #[test]
 fn a_redirect_takes_the_secret_nowhere() {
     run(async {
-        let mut elsewhere = Server::start(vec![fine()]).await;
-        let location = format!("location: {}/zones\r\n", elsewhere.base);
+        let elsewhere = Server::playing(vec![fine()]);
+        let location = format!("location: {}/zones\r\n", base(&elsewhere));
         let moved = || Reply::Keep(http("307 Temporary Redirect", &location, ""));
-        let server = Server::start(vec![moved(), moved()]).await;
-        let client = client(&server.base);
+        let server = Server::playing(vec![moved(), moved()]);
+        let client = client(&base(&server));
         let read = client.ask(&token(), &read()).await.outcome.unwrap_err();
         assert_eq!(read.class, Class::NotSent);
         assert!(read.said.contains("redirect to 127.0.0.1:"), "{read}");
@@ -404,13 +301,13 @@ fn an_answer_of_any_length_is_read_up_to_its_cap() {
     assert_eq!(said.said, "the answer is longer than 8 MiB [HTTP 200]");
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-    assert_eq!(classes(|| Reply::Endless(chunked.into(), chunk.clone())), unsure);
+    assert_eq!(classes(|| Reply::Endless(chunked.into(), chunk.clone().into())), unsure);
     let until_closed = "HTTP/1.1 503 Service Unavailable\r\n\r\n";
-    let [endless, _] = failures(|| Reply::Endless(until_closed.into(), "no end ".repeat(1_000)));
+    let [endless, _] = failures(|| Reply::Endless(until_closed.into(), "no end ".repeat(1_000).into()));
     assert_eq!(endless.said, "the answer is longer than 64 KiB [HTTP 503]");
     let head = "HTTP/1.1 200 OK\r\n";
     assert_eq!(
-        classes(|| Reply::Endless(head.into(), "x-more: and more\r\n".repeat(100))),
+        classes(|| Reply::Endless(head.into(), "x-more: and more\r\n".repeat(100).into())),
         unsure,
         "endless headers"
     );
@@ -428,8 +325,8 @@ fn a_large_list_is_read_whole() {
         };
         let all: Vec<_> = (0..5_000).map(record).collect();
         let body = format!(r#"{{"success":true,"result":[{}]}}"#, all.join(","));
-        let server = Server::start(vec![Reply::Keep(http("200 OK", "", &body))]).await;
-        let way = Client::new(&server.base, &Authorities::default()).unwrap();
+        let server = Server::playing(vec![Reply::Keep(http("200 OK", "", &body))]);
+        let way = Client::new(&base(&server), &Authorities::default()).unwrap();
         let found = way.ask(&token(), &read()).await.outcome.unwrap();
         assert!(matches!(found, Found::Records(page) if page.items.len() == 5_000));
     });
@@ -470,9 +367,9 @@ fn a_word_that_is_also_the_secret_does_not_spoil_an_answer() {
         let body = format!(
             r#"{{"success":true,"result":[{{"id":"{ZONE}","type":"A","name":"sandbox.example.com","content":"203.0.113.7"}}]}}"#
         );
-        let server = Server::start(vec![Reply::Keep(http("200 OK", "", &body))]).await;
+        let server = Server::playing(vec![Reply::Keep(http("200 OK", "", &body))]);
         let word = Credential::Token(Secret::parse(b"sandbox", Kind::Token).unwrap());
-        let found = client(&server.base).ask(&word, &read()).await.outcome.unwrap();
+        let found = client(&base(&server)).ask(&word, &read()).await.outcome.unwrap();
         assert!(format!("{found:?}").contains("sandbox.example.com"));
     });
 }

@@ -1,109 +1,33 @@
 //! What servers and those in between can do to a look, with real sockets on loopback.
 
-use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
-
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::detect::{Detector, Source};
+use crate::scripted::{Reply, Server, http};
 
-/// A server on loopback that counts its connections and the bytes it got rid of.
-struct Server {
-    url: String,
-    connections: Arc<AtomicUsize>,
-    written: Arc<AtomicUsize>,
+/// Says the same to everybody, word for word, and hangs up.
+fn saying(answer: impl Into<Vec<u8>>) -> Server {
+    Server::repeating(Reply::Close(answer.into()))
 }
 
-impl Server {
-    /// Deals with each connection as `what` says.
-    async fn new<F>(what: impl Fn(Peer) -> F + Send + 'static) -> Server
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        Server::at("127.0.0.1:0", what).await
-    }
-
-    async fn at<F>(at: &str, what: impl Fn(Peer) -> F + Send + 'static) -> Server
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let listener = TcpListener::bind(at).await.unwrap();
-        let server = Server {
-            url: format!("http://{}/", listener.local_addr().unwrap()),
-            connections: Arc::default(),
-            written: Arc::default(),
-        };
-        let (connections, written) = (server.connections.clone(), server.written.clone());
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                connections.fetch_add(1, Ordering::SeqCst);
-                let written = written.clone();
-                tokio::spawn(what(Peer { stream, written }));
-            }
-        });
-        server
-    }
-
-    /// Says the same to everybody, word for word, and hangs up.
-    async fn saying(answer: impl Into<Vec<u8>>) -> Server {
-        let answer = Arc::new(answer.into());
-        Server::new(move |mut peer| {
-            let answer = answer.clone();
-            async move {
-                peer.hear().await;
-                peer.say(&answer).await;
-            }
-        })
-        .await
-    }
-
-    /// Says this body with status 200.
-    async fn with_body(body: &str) -> Server {
-        Server::saying(answer("200 OK", "", body)).await
-    }
-
-    async fn ask(&self, family: Family) -> Result<IpAddr, LookError> {
-        ask_url(&self.url, family).await
-    }
-
-    async fn ask_v4(&self) -> Result<IpAddr, LookError> {
-        self.ask(Family::V4).await
-    }
-
-    fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
-    }
+/// Says this body with status 200.
+fn with_body(body: &str) -> Server {
+    saying(http("200 OK", "", body))
 }
 
-struct Peer {
-    stream: TcpStream,
-    written: Arc<AtomicUsize>,
+/// Never says a word.
+fn silent() -> Server {
+    Server::repeating(Reply::Hang(Vec::new()))
 }
 
-impl Peer {
-    /// Reads what fits into one packet: a whole request, here. False: the other side hung up.
-    async fn hear(&mut self) -> bool {
-        let heard = self.stream.read(&mut [0; 4096]).await;
-        heard.is_ok_and(|length| length > 0)
-    }
-
-    /// False: nobody listens any more.
-    async fn say(&mut self, what: &[u8]) -> bool {
-        let said = self.stream.write_all(what).await.is_ok();
-        if said {
-            self.written.fetch_add(what.len(), Ordering::SeqCst);
-        }
-        said
-    }
+fn url(server: &Server) -> String {
+    format!("http://{}/", server.address)
 }
 
-fn answer(status: &str, headers: &str, body: &str) -> String {
-    let length = body.len();
-    format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}")
+async fn ask_v4(server: &Server) -> Result<IpAddr, LookError> {
+    ask_url(&url(server), Family::V4).await
 }
 
 const LIMIT: Duration = Duration::from_millis(600);
@@ -135,17 +59,17 @@ fn is_no_address(answer: &Result<IpAddr, LookError>, beginning: &str) -> bool {
 
 #[tokio::test]
 async fn an_address_and_a_trace_are_heard() {
-    assert_eq!(Server::with_body("91.7.1.2\n").await.ask_v4().await, home());
+    assert_eq!(ask_v4(&with_body("91.7.1.2\n")).await, home());
     let trace = "fl=1\nh=127.0.0.1\nip=91.7.1.2\nwarp=off\ngateway=off\n";
-    assert_eq!(Server::with_body(trace).await.ask_v4().await, home());
+    assert_eq!(ask_v4(&with_body(trace)).await, home());
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\n91.7\r\n4\r\n.1.2\r\n0\r\n\r\n";
-    assert_eq!(Server::saying(chunked).await.ask_v4().await, home());
+    assert_eq!(ask_v4(&saying(chunked)).await, home());
 }
 
 #[tokio::test]
 async fn a_page_an_error_and_a_redirect_say_nothing_even_with_an_address_in_them() {
     let page = "<!DOCTYPE html>\n<html><body>Welcome to Hotel WLAN, 91.7.1.2</body></html>";
-    let page = Server::with_body(page).await.ask_v4().await;
+    let page = ask_v4(&with_body(page)).await;
     assert!(is_no_address(&page, "<!DOCTYPE html> <html><body>Welcome"), "{page:?}");
 
     for (line, status) in [
@@ -158,18 +82,18 @@ async fn a_page_an_error_and_a_redirect_say_nothing_even_with_an_address_in_them
         ("206 Partial Content", 206),
         ("511 Network Authentication Required", 511),
     ] {
-        let server = Server::saying(answer(line, "retry-after: 1\r\n", "91.7.1.2")).await;
-        assert_eq!(server.ask_v4().await, Err(LookError::Status(status)));
+        let server = saying(http(line, "retry-after: 1\r\n", "91.7.1.2"));
+        assert_eq!(ask_v4(&server).await, Err(LookError::Status(status)));
         assert_eq!(server.connections(), 1, "nothing is asked again by itself");
     }
 
-    let portal = Server::with_body("91.7.1.2").await;
+    let portal = with_body("91.7.1.2");
     for (line, status) in
         [("301 Moved Permanently", 301), ("302 Found", 302), ("307 Temporary", 307), ("308 P", 308)]
     {
-        let to = format!("location: {}\r\n", portal.url);
-        let server = Server::saying(answer(line, &to, "91.7.1.2")).await;
-        assert_eq!(server.ask_v4().await, Err(LookError::Redirect(status)));
+        let to = format!("location: {}\r\n", url(&portal));
+        let server = saying(http(line, &to, "91.7.1.2"));
+        assert_eq!(ask_v4(&server).await, Err(LookError::Redirect(status)));
     }
     assert_eq!(portal.connections(), 0);
 }
@@ -177,23 +101,23 @@ async fn a_page_an_error_and_a_redirect_say_nothing_even_with_an_address_in_them
 #[tokio::test]
 async fn only_the_body_is_read_whatever_the_headers_hold() {
     let cookie = "set-cookie: __cf_bm=1.0.1.1-abc; path=/\r\nx-ip: 1.0.1.1\r\n";
-    let server = Server::saying(answer("200 OK", cookie, "91.7.1.2\n")).await;
-    assert_eq!(server.ask_v4().await, home());
-    let server = Server::saying(answer("200 OK", cookie, "")).await;
-    assert!(is_no_address(&server.ask_v4().await, "(nothing"));
+    let server = saying(http("200 OK", cookie, "91.7.1.2\n"));
+    assert_eq!(ask_v4(&server).await, home());
+    let server = saying(http("200 OK", cookie, ""));
+    assert!(is_no_address(&ask_v4(&server).await, "(nothing"));
 }
 
 #[tokio::test]
 async fn the_answer_must_be_of_the_family_that_was_asked_for() {
     for other in ["2a02:8070::1", "::ffff:91.7.1.2"] {
-        let answer = Server::with_body(other).await.ask_v4().await;
+        let answer = ask_v4(&with_body(other)).await;
         assert_eq!(answer, Err(LookError::WrongFamily(other.parse().unwrap())));
     }
 }
 
 #[tokio::test]
 async fn a_trace_that_is_not_ours_is_refused() {
-    let ask = async |body: &str| Server::with_body(body).await.ask_v4().await;
+    let ask = async |body: &str| ask_v4(&with_body(body)).await;
     let elsewhere = ask("h=1.1.1.1\nip=91.7.1.2\nwarp=off\n").await;
     assert_eq!(elsewhere, Err(LookError::WrongHost("1.1.1.1".to_owned())));
     assert_eq!(
@@ -206,9 +130,9 @@ async fn a_trace_that_is_not_ours_is_refused() {
 #[tokio::test]
 async fn an_answer_is_never_longer_than_4_kib() {
     let fits = format!("{:4096}", "91.7.1.2");
-    assert_eq!(Server::with_body(&fits).await.ask_v4().await, home());
+    assert_eq!(ask_v4(&with_body(&fits)).await, home());
     let long = format!("{:5120}", "91.7.1.2");
-    assert_eq!(Server::with_body(&long).await.ask_v4().await, Err(LookError::TooLong));
+    assert_eq!(ask_v4(&with_body(&long)).await, Err(LookError::TooLong));
 }
 
 #[tokio::test]
@@ -222,55 +146,28 @@ async fn an_endless_answer_is_cut_off_at_once() {
         "HTTP/1.1 200 OK\r\nx: ",
     ] {
         let piece = if head.ends_with("x:\r\n") { b"x:\r\n".repeat(1024) } else { b" ".repeat(4096) };
-        let server = Server::new(move |mut peer| {
-            let piece = piece.clone();
-            async move {
-                peer.hear().await;
-                peer.say(head.as_bytes()).await;
-                while peer.say(&piece).await {}
-            }
-        })
-        .await;
+        let server = Server::repeating(Reply::Endless(head.into(), piece));
         let begin = Instant::now();
-        let answer = server.ask_v4().await;
+        let answer = ask_v4(&server).await;
         assert!(
             matches!(answer, Err(LookError::TooLong | LookError::Unreachable(_))),
             "{head:?}: {answer:?}"
         );
         assert!(begin.elapsed() < Duration::from_secs(5));
-        let written = server.written.load(Ordering::SeqCst);
+        let written = server.written();
         assert!(written < 50_000_000, "{head:?}: it took {written} bytes");
     }
 }
 
 #[tokio::test]
 async fn a_server_that_is_slow_or_silent_is_given_up_in_time() {
-    let silent = Server::new(async |mut peer| while peer.hear().await {}).await;
-    let drips = Server::new(async |mut peer| {
-        peer.hear().await;
-        peer.say(b"HTTP/1.1 200 OK\r\ncontent-length: 400\r\n\r\n").await;
-        while peer.say(b" ").await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
-    let drips_headers = Server::new(async |mut peer| {
-        peer.hear().await;
-        peer.say(b"HTTP/1.1 200 OK\r\nx: ").await;
-        while peer.say(b"y").await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
-    let stops = Server::new(async |mut peer| {
-        peer.hear().await;
-        peer.say(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n91.7.1.2").await;
-        while peer.hear().await {}
-    })
-    .await;
-    for server in [silent, drips, drips_headers, stops] {
+    let drip = |head: &str, more: &str| Server::repeating(Reply::Drip(head.into(), more.into()));
+    let drips = drip("HTTP/1.1 200 OK\r\ncontent-length: 400\r\n\r\n", " ");
+    let drips_headers = drip("HTTP/1.1 200 OK\r\nx: ", "y");
+    let stops = Reply::Hang("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n91.7.1.2".into());
+    for server in [silent(), drips, drips_headers, Server::repeating(stops)] {
         let begin = Instant::now();
-        let answer = hasty().ask(&source(&server.url), Family::V4).await;
+        let answer = hasty().ask(&source(&url(&server)), Family::V4).await;
         assert_eq!(answer, Err(LookError::TimedOut));
         let after = begin.elapsed();
         assert!((LIMIT..LIMIT * 8).contains(&after), "{after:?}");
@@ -286,7 +183,7 @@ async fn an_answer_that_breaks_off_says_nothing() {
         "91.7.1.2",
         "",
     ] {
-        let answer = Server::saying(broken).await.ask_v4().await;
+        let answer = ask_v4(&saying(broken)).await;
         assert!(matches!(answer, Err(LookError::Unreachable(_))), "{broken:?}: {answer:?}");
     }
 }
@@ -296,29 +193,26 @@ async fn a_compressed_answer_was_not_asked_for_and_is_not_unpacked() {
     let gzip =
         b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xb3\x34\xd4\x33\xd7\x33\xd4\x33\xe2\x02\0\x91\x4d\xb2\x0f\x09\0\0\0";
     let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", gzip.len());
-    let server = Server::saying([head.as_bytes(), gzip].concat()).await;
-    assert!(is_no_address(&server.ask_v4().await, ""));
+    let server = saying([head.as_bytes(), gzip].concat());
+    assert!(is_no_address(&ask_v4(&server).await, ""));
 }
 
 #[tokio::test]
 async fn each_look_has_a_connection_of_its_own() {
     // The server would be glad to go on.
-    let server = Server::new(async |mut peer| {
-        while peer.hear().await && peer.say(answer("200 OK", "", "91.7.1.2").as_bytes()).await {}
-    })
-    .await;
+    let server = Server::repeating(Reply::Keep(http("200 OK", "", "91.7.1.2")));
     let detector = Detector::new(&Authorities::default());
     for looks in 1..=4 {
-        assert_eq!(detector.ask(&source(&server.url), Family::V4).await, home());
+        assert_eq!(detector.ask(&source(&url(&server)), Family::V4).await, home());
         assert_eq!(server.connections(), looks);
     }
 }
 
 #[tokio::test]
 async fn looks_at_the_same_time_do_not_wait_for_each_other() {
-    let silent = Server::new(async |mut peer| while peer.hear().await {}).await;
-    let server = Server::with_body("91.7.1.2").await;
-    let (detector, hangs, answers) = (hasty(), source(&silent.url), source(&server.url));
+    let silent = silent();
+    let server = with_body("91.7.1.2");
+    let (detector, hangs, answers) = (hasty(), source(&url(&silent)), source(&url(&server)));
     let begin = Instant::now();
     let both = async {
         let answer = detector.ask(&answers, Family::V4).await;
@@ -331,39 +225,31 @@ async fn looks_at_the_same_time_do_not_wait_for_each_other() {
 
 #[tokio::test]
 async fn a_source_without_an_address_of_the_family_is_not_asked_over_the_other_one() {
-    let server = Server::with_body("2a02:8070::1").await;
-    assert_eq!(server.ask(Family::V6).await, Err(LookError::NoRoute));
-    let by_name = server.url.replace("127.0.0.1", "localhost");
+    let server = with_body("2a02:8070::1");
+    assert_eq!(ask_url(&url(&server), Family::V6).await, Err(LookError::NoRoute));
+    let by_name = url(&server).replace("127.0.0.1", "localhost");
     let answer = ask_url(&by_name, Family::V6).await;
     assert!(matches!(answer, Err(LookError::NoRoute | LookError::Unreachable(_))), "{answer:?}");
     assert_eq!(server.connections(), 0);
     let v6_alone = ask_url("http://[::1]:9/", Family::V4).await;
     assert_eq!(v6_alone, Err(LookError::NoRoute));
     // An IPv6 socket can be made to speak IPv4 by an address like this.
-    let mapped = server.url.replace("127.0.0.1", "[::ffff:127.0.0.1]");
+    let mapped = url(&server).replace("127.0.0.1", "[::ffff:127.0.0.1]");
     assert_eq!(ask_url(&mapped, Family::V6).await, Err(LookError::NoRoute));
 }
 
 #[tokio::test]
 #[ignore = "needs IPv6, if only to itself"]
 async fn over_ipv6_an_ipv6_address_is_heard() {
-    let body = answer("200 OK", "", "2a02:8070::1");
-    let server = Server::at("[::1]:0", move |mut peer| {
-        let body = body.clone();
-        async move {
-            peer.hear().await;
-            peer.say(body.as_bytes()).await;
-        }
-    })
-    .await;
-    assert_eq!(server.ask(Family::V6).await, Ok("2a02:8070::1".parse().unwrap()));
-    assert_eq!(server.ask(Family::V4).await, Err(LookError::NoRoute));
+    let server = Server::at("[::1]:0", || Reply::Close(http("200 OK", "", "2a02:8070::1")));
+    assert_eq!(ask_url(&url(&server), Family::V6).await, Ok("2a02:8070::1".parse().unwrap()));
+    assert_eq!(ask_url(&url(&server), Family::V4).await, Err(LookError::NoRoute));
 }
 
 #[tokio::test]
 async fn nobody_at_the_other_end_is_said_so() {
     let port = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     };
     let Err(LookError::Unreachable(why)) =
@@ -376,8 +262,8 @@ async fn nobody_at_the_other_end_is_said_so() {
 
 #[tokio::test]
 async fn https_to_a_server_that_speaks_none_fails_closed() {
-    let server = Server::with_body("91.7.1.2").await;
-    let answer = ask_url(&server.url.replace("http:", "https:"), Family::V4).await;
+    let server = with_body("91.7.1.2");
+    let answer = ask_url(&url(&server).replace("http:", "https:"), Family::V4).await;
     assert!(matches!(answer, Err(LookError::Unreachable(_))), "{answer:?}");
 }
 
