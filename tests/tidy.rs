@@ -103,8 +103,9 @@ fn sources(folder: &str) -> Vec<Source> {
 
 fn source(path: &str, whole: String) -> Source {
     let is_tests = path.contains("/tests/") || path.ends_with("/tests.rs");
-    let before_tests = whole.split("\n#[cfg(test)]\nmod tests {").next().filter(|_| !is_tests);
-    let lines = before_tests.unwrap_or_default().lines();
+    let tests = ["", "pub(super) "].map(|visible| format!("\n#[cfg(test)]\n{visible}mod tests {{"));
+    let end = tests.iter().find_map(|tests| whole.find(tests)).unwrap_or(whole.len());
+    let lines = whole[..if is_tests { 0 } else { end }].lines();
     let code: Vec<&str> = lines.filter(|line| !line.trim_start().starts_with("//")).collect();
     let inside = path.split_once('/').unwrap().1.trim_end_matches(".rs");
     let module = if inside == "lib" { "" } else { inside.trim_end_matches("/mod") };
