@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::detect::Source;
 use crate::detect::events::{self, Events, News};
 use crate::engine::names::{Family, Line};
-use crate::engine::{Event, Mode};
+use crate::engine::{Event, HintFrom, Mode};
 
 /// The ways out of this host.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Network {
             told.push(self.missing(config));
         }
         if news.moved {
-            told.push(Event::LookNow);
+            told.push(Event::Hint { line: None, from: HintFrom::Kernel });
         }
         told
     }

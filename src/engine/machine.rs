@@ -76,6 +76,7 @@ pub struct Start {
 
 /// What happened. What comes of a command bears its ticket, and is dropped where nobody waits for it any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names and types say what they are")]
 pub enum Event {
     /// The source of a [`Command::Look`] answered, or failed to.
     Heard(Ticket, Result<IpAddr, LookError>),
@@ -90,12 +91,21 @@ pub enum Event {
     Missing(BTreeSet<Family>),
     /// The kernel says that the way out with which the published address of this line was learned is gone.
     WayOutGone(Line),
-    /// Something suggests that the address may have changed: look now.
-    LookNow,
+    /// The address of this line, or of any, may have changed: look soon.
+    Hint { line: Option<Line>, from: HintFrom },
     /// The operator asks to look and to list everything again (SIGUSR1).
     RefreshNow,
     /// The program is to end: with `on-exit = "delete"` our records are deleted first.
     Stop,
+}
+
+/// Who says that an address may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HintFrom {
+    /// The kernel: this host's addresses or routes changed, so what could not be sent may go through now.
+    Kernel,
+    /// A cheap question to somebody outside.
+    Probe,
 }
 
 /// What to do next.
@@ -361,7 +371,7 @@ impl Engine {
     /// Takes in what happened.
     pub fn handle(&mut self, event: Event, now: Moment) {
         // A look that confirms what is believed changes no record; there are many of these.
-        self.compared |= !matches!(event, Event::Heard(..) | Event::LookNow);
+        self.compared |= !matches!(event, Event::Heard(..) | Event::Hint { .. });
         match event {
             Event::Heard(ticket, answer) => {
                 if let Some(Open::Look(line, index)) = self.tickets.close(ticket) {
@@ -381,9 +391,12 @@ impl Engine {
             Event::Missing(missing) => self.note_missing(missing, now),
             Event::WayOutGone(line) => self.way_out_gone(line, now),
             Event::SecretChanged(name, id) => self.secret_changed(&name, id, now),
-            Event::LookNow => {
-                self.watches.values_mut().for_each(|watch| watch.look_now(now));
-                self.accounts.values_mut().for_each(Account::reconnect);
+            Event::Hint { line, from } => {
+                let hinted = self.watches.iter_mut().filter(|(of, _)| line.is_none_or(|line| **of == line));
+                hinted.for_each(|(_, watch)| watch.hint(now));
+                if from == HintFrom::Kernel {
+                    self.accounts.values_mut().for_each(Account::reconnect);
+                }
             }
             Event::RefreshNow => {
                 self.watches.values_mut().for_each(|watch| watch.try_again(now));

@@ -29,4 +29,4 @@ pub use machine::view::{
     Action, AddressStatus, BlockedRecord, Change, Plan, ProblemStatus, RecordState, RecordStatus, Shape,
     Status, Verdict,
 };
-pub use machine::{Command, Engine, Event, Mode, Start};
+pub use machine::{Command, Engine, Event, HintFrom, Mode, Start};

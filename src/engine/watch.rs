@@ -18,7 +18,9 @@ use super::settings::Source;
 
 /// When it looks again after a look that did not end in an address, before the period applies.
 const SOON: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(60)];
-/// Each so-manieth look begins with another operator, so that a source that is stuck is noticed.
+/// The least time between two looks that hints bring about: 20 a minute at most.
+const HINT_DISTANCE: Duration = Duration::from_secs(3);
+/// Every 12th look starts with the next operator, which exposes a source that is stuck.
 const AUDIT_EVERY: u64 = 12;
 
 /// Why a source gave no address that can be believed. Never a reason to change anything.
@@ -157,8 +159,10 @@ pub struct Watch {
     every: Duration,
     believed: Option<Believed>,
     round: Option<Round>,
-    /// A hint came during the look: it may have asked too early.
-    again: bool,
+    /// When the last look began.
+    began_at: Option<Moment>,
+    /// When to look again after this look, which may have asked too early.
+    again_at: Option<Moment>,
     next_at: Moment,
     misses: usize,
     looks: u64,
@@ -199,7 +203,8 @@ impl Watch {
             every,
             believed: None,
             round: None,
-            again: false,
+            began_at: None,
+            again_at: None,
             next_at: first,
             misses: 0,
             looks: 0,
@@ -256,7 +261,7 @@ impl Watch {
     pub fn suspend(&mut self) {
         self.missing = true;
         self.round = None;
-        self.again = false;
+        self.again_at = None;
         self.misses = 0;
     }
 
@@ -293,13 +298,22 @@ impl Watch {
         (asking.is_none() && !self.missing).then_some(self.next_at)
     }
 
-    /// A hint that the address may have changed.
+    /// A hint that the address may have changed: the first of a burst is followed at once.
+    pub fn hint(&mut self, now: Moment) {
+        self.look_at(self.began_at.map_or(now, |began| now.max(began + HINT_DISTANCE)));
+    }
+
+    /// Looks at once, or as soon as the look that is going on has ended.
     pub fn look_now(&mut self, now: Moment) {
+        self.look_at(now);
+    }
+
+    fn look_at(&mut self, at: Moment) {
         if self.round.is_some() {
-            self.again = true;
+            self.again_at = Some(self.again_at.map_or(at, |again| again.min(at)));
             return;
         }
-        self.next_at = now;
+        self.next_at = self.next_at.min(at);
         self.misses = 0;
     }
 
@@ -313,6 +327,7 @@ impl Watch {
                 return None;
             }
             self.round = Some(Round::default());
+            self.began_at = Some(now);
             self.looks += 1;
         }
         let order = self.order(now);
@@ -480,8 +495,8 @@ impl Watch {
         if let Some(until) = self.hold_until().filter(|until| *until > now) {
             self.next_at = self.next_at.min(until);
         }
-        if std::mem::take(&mut self.again) {
-            self.look_now(now);
+        if let Some(at) = self.again_at.take() {
+            self.look_at(at.max(now));
         }
     }
 

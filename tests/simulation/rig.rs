@@ -13,7 +13,7 @@ use stayput::engine::names::{Family, Key, Line, Moment, Ticket, ZoneId};
 use stayput::engine::notice::{Notice, Problem};
 use stayput::engine::settings::{AccountName, Beside, CredentialId, OnExit, Settings, Source, ZoneHint};
 use stayput::engine::watch::LookError;
-use stayput::engine::{Command, Engine, Event, Mode, RecordState, Snapshot, Start};
+use stayput::engine::{Command, Engine, Event, HintFrom, Mode, RecordState, Snapshot, Start};
 use stayput::sandbox::{
     API_PATH, Armed, Fate, Fault, HttpRequest, NewZone, Reply, Token, TokenState, World, Zone,
 };
@@ -611,7 +611,7 @@ impl Rig {
                 self.world.faults.disarm(name);
             }
             Happening::Address(family, address) => self.change_address(family, address),
-            Happening::Hint => self.handle(Event::LookNow),
+            Happening::Hint => self.handle(Event::Hint { line: None, from: HintFrom::Kernel }),
             Happening::WayOutGone(family) => {
                 self.beliefs.release(family);
                 self.handle(Event::WayOutGone(Line::only(family)));

@@ -21,6 +21,7 @@ use crate::engine::{Verdict, limiter, names};
 
 const V4: Line = Line::only(Family::V4);
 const V6: Line = Line::only(Family::V6);
+const HINT: Event = Event::Hint { line: None, from: HintFrom::Kernel };
 const EVERY: Duration = Duration::from_secs(300);
 const REFRESH: Duration = Duration::from_secs(6 * 3600);
 

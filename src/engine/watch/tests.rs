@@ -235,6 +235,36 @@ fn a_family_that_is_missing_is_not_asked_for_until_it_is_back() {
 }
 
 proptest! {
+    /// However hints come, and however long sources take: the first of a burst is followed at once, none is
+    /// lost, and two looks that hints bring about are three seconds apart or more.
+    #[test]
+    fn hints_bring_about_twenty_looks_a_minute_at_most(
+        waits in prop::collection::vec(0_i64..80, 1..80),
+        takes in 1_i64..50,
+    ) {
+        let mut rig = Rig::new(&["a", "b"], 1);
+        rig.look(0, &[Some(1); 2]);
+        let tick = |tick: i64| Moment::from_millis(tick * 100);
+        let hints: BTreeSet<i64> = waits.iter().scan(100, |at, wait| { *at += wait; Some(*at) }).collect();
+        let last = *hints.last().unwrap();
+        let (mut began, mut ends) = (0, None);
+        for now in 100..last + 100 {
+            if hints.contains(&now) {
+                rig.watch.hint(tick(now));
+                let calm = ends.is_none() && now - began >= 30;
+                prop_assert!(!calm || rig.watch.wants_at() <= Some(tick(now)));
+            }
+            if let Some((_, index)) = ends.take_if(|(end, _)| *end == now) {
+                let _ = rig.watch.heard(index, Ok(ip(1)), tick(now), &mut rig.rng);
+            }
+            if let Some((index, _)) = rig.watch.next_source(tick(now)) {
+                prop_assert!(now - began >= 30, "{began} and {now}");
+                (began, ends) = (now, Some((now + takes, index)));
+            }
+        }
+        prop_assert!(began >= last, "the last hint is followed");
+    }
+
     /// Whoever agrees, in whatever order they are asked: while the last trace that was heard is of a tunnel,
     /// and in a look in which no trace was asked, nothing new is believed.
     #[test]

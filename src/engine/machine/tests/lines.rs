@@ -26,7 +26,7 @@ fn v6() -> Key {
 impl Rig {
     fn is_at(&mut self, address: IpAddr) {
         self.address = Some(address);
-        self.engine.handle(Event::LookNow, self.now);
+        self.engine.handle(HINT, self.now);
         self.run(MINUTE);
     }
 
@@ -120,7 +120,7 @@ fn an_address_that_flaps_at_each_look_is_said_at_growing_intervals() {
     let mut by_quarter = Vec::new();
     for look in 0..200 {
         rig.address = Some(ip(1 + look % 2));
-        rig.engine.handle(Event::LookNow, rig.now);
+        rig.engine.handle(HINT, rig.now);
         rig.run(EVERY);
         if look % 50 == 49 {
             by_quarter.push(std::mem::take(&mut rig.said_aloud));
@@ -137,7 +137,7 @@ fn sources_that_fail_at_every_other_look_are_said_at_growing_intervals_and_the_l
     rig.said.clear();
     for look in 0..200 {
         rig.address = (look % 2 == 1).then_some(ip(1));
-        rig.engine.handle(Event::LookNow, rig.now);
+        rig.engine.handle(HINT, rig.now);
         rig.run(EVERY);
     }
     let (wrong, well) = (rig.said("cannot be learned"), rig.said("well again"));
@@ -160,11 +160,11 @@ fn a_source_that_says_something_else_at_each_look_is_not_told_each_time() {
     rig.said.clear();
     for look in 0..100 {
         rig.strange.insert(0, Ok(ip(100 + look)));
-        rig.engine.handle(Event::LookNow, rig.now);
+        rig.engine.handle(HINT, rig.now);
         rig.run(EVERY);
         // It is asked first only while it said the truth the last time.
         rig.strange.remove(&0);
-        rig.engine.handle(Event::LookNow, rig.now);
+        rig.engine.handle(HINT, rig.now);
         rig.run(EVERY);
     }
     assert!((1..=12).contains(&rig.said("nothing changes")), "{:?}", rig.said);
@@ -299,7 +299,7 @@ fn what_stays_published_is_what_the_zones_hold_and_not_what_is_believed() {
     rig.fault = Box::new(|_| Some(failure(Class::NotSent)));
     rig.is_at(ip(2));
     rig.address = None;
-    rig.told(Event::LookNow);
+    rig.told(HINT);
     assert_eq!(rig.said("25.0.0.2 stays published"), 0, "{:?}", rig.said);
     let silent: Vec<&String> = rig.said.iter().filter(|said| said.contains("cannot be learned")).collect();
     let honest = |said: &&&String| {

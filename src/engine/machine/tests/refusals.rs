@@ -211,7 +211,7 @@ fn one_refused_zone_that_works_again_wakes_the_others() {
 fn a_refusal_of_the_secret_before_says_nothing_of_the_one_that_took_its_place() {
     let mut rig = two_zones();
     rig.address = Some(ip(2));
-    rig.engine.handle(Event::LookNow, rig.now);
+    rig.engine.handle(HINT, rig.now);
     let ticket = loop {
         match rig.engine.next_command(rig.now) {
             Some(Command::Ask { ticket, .. }) => break ticket,

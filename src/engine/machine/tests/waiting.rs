@@ -146,7 +146,7 @@ fn refreshes_are_carried_out_once_a_minute_and_leave_room_for_a_change() {
         rig.run(MINUTE);
     }
     rig.address = Some(ip(2));
-    rig.engine.handle(Event::LookNow, rig.now);
+    rig.engine.handle(HINT, rig.now);
     rig.run(Duration::from_secs(20));
     assert!(names.iter().all(|name| rig.contents(name) == [ip(2)]), "the change does not wait");
 }
@@ -191,7 +191,7 @@ fn looks(rig: &mut Rig) -> Vec<Ticket> {
 fn what_comes_with_a_foreign_ticket_changes_nothing() {
     let mut rig = Rig::new(&["example.com"], settings(&["home.example.com"]));
     rig.run(MINUTE);
-    rig.engine.handle(Event::LookNow, rig.now);
+    rig.engine.handle(HINT, rig.now);
     let [look] = looks(&mut rig)[..] else { panic!("one look") };
     let before = format!("{:?}", rig.engine);
     let found = || Ok(Found::Zones(page(Vec::new())));
@@ -214,7 +214,7 @@ fn a_look_that_was_begun_before_its_sources_changed_is_not_counted() {
     wanted.agree = 1;
     let mut rig = Rig::new(&["example.com"], wanted.clone());
     rig.run(MINUTE);
-    rig.engine.handle(Event::LookNow, rig.now);
+    rig.engine.handle(HINT, rig.now);
     let [look] = looks(&mut rig)[..] else { panic!("one look") };
     wanted.sources.get_mut(&V4).unwrap().reverse();
     rig.engine.reconfigure(wanted, rig.now);
@@ -289,7 +289,7 @@ fn a_write_that_was_done_without_an_answer_is_said_and_all_is_well() {
         rig.said.clear();
         rig.address = Some(ip(address));
         rig.fault = Box::new(|request| request.writes().then(|| failure(Class::Unsure)));
-        rig.engine.handle(Event::LookNow, rig.now);
+        rig.engine.handle(HINT, rig.now);
         let writes = rig.writes();
         while rig.writes() == writes {
             match rig.engine.next_command(rig.now) {
