@@ -23,9 +23,10 @@ use super::api::{Answer, Request};
 use super::cache::ZoneCache;
 use super::coalesce::Coalesce;
 use super::credential::{Credential, CredentialMemory};
+use super::desire::{desired, line_of};
 use super::diff::{Goal, OwnerMark, Step};
 use super::limiter::Persist;
-use super::names::{Family, Key, Line, Moment, Ticket, ZoneId};
+use super::names::{Content, Family, Key, Line, Moment, Ticket, ZoneId};
 use super::notice::{Notice, Problem};
 use super::settings::{self, AccountName, Budget, CredentialId, OnExit, Settings, Tunnel};
 use super::watch::{LookError, Watch};
@@ -433,19 +434,21 @@ impl Engine {
 
     // --- what differs ---
 
-    /// What is wanted of a name and type now.
-    fn goal(&self, key: &Key) -> Goal {
-        if self.stopped_at.is_some() {
-            return match self.settings.on_exit {
-                OnExit::Keep => Goal::Leave,
-                OnExit::Delete => Goal::Gone,
-            };
-        }
-        // What was believed before a restart is not published anew before a source has said it again.
-        let line = line_of(key);
-        let confirmed = self.confirmed.contains(&line);
-        let believed = self.watches.get(&line).and_then(Watch::believed).filter(|_| confirmed);
-        believed.map_or(Goal::Leave, |believed| Goal::At(believed.address.into()))
+    /// What is wanted of each name and type now.
+    fn desired(&self) -> BTreeMap<&Key, Goal> {
+        desired(self.settings.records.keys(), &self.beliefs(), self.stopping())
+    }
+
+    /// What is believed of each line. What was believed before a restart is not published anew before a source
+    /// has said it again.
+    fn beliefs(&self) -> BTreeMap<Line, Content> {
+        let believed = |line: &Line| Some((*line, self.believed(*line)?.into()));
+        self.confirmed.iter().filter_map(believed).collect()
+    }
+
+    /// What becomes of our records, where the program is to end.
+    fn stopping(&self) -> Option<OnExit> {
+        self.stopped_at.map(|_| self.settings.on_exit)
     }
 
     fn compare_all(&mut self, now: Moment) {
@@ -461,55 +464,24 @@ impl Engine {
 
     fn compare(&mut self, name: &AccountName, id: &ZoneId, now: Moment) {
         self.compared = true;
-        let Some(mut account) = self.accounts.remove(name) else {
-            return;
-        };
-        if let Some(zone) = account.zone(id) {
-            let keys = zone.keys().clone();
-            let goals = keys.iter().filter_map(|key| {
-                let wanted = self.settings.records.get(key)?;
-                Some((key, self.goal(key), &wanted.options))
-            });
-            let adopted = zone.compare(goals, &self.mark, now);
-            self.unsaved |= adopted;
-            if zone.is_believed() {
-                let difference = zone.difference();
-                // At the end our records are gone, and so are those of a name that has moved to another
-                // zone, which is not how they should be.
-                let kept = |key: &&Key| self.stopped_at.is_none() && zone.keys().contains(*key);
-                for key in difference.current.iter().filter(kept) {
-                    self.alerts.clear(&AlertKey::Record(key.clone()), now);
-                }
-                // What is only waiting for deletes to be allowed has nothing refused any more.
-                for key in zone.keys().iter().filter(|key| !zone.parked().contains_key(*key)) {
-                    let topic = AlertKey::Record(key.clone());
-                    let refused = matches!(self.alerts.wrong(&topic), Some(Problem::Parked { .. }));
-                    let mut steps =
-                        difference.operations.iter().filter(|operation| operation.key == *key).peekable();
-                    let waits = refused && steps.peek().is_some();
-                    if waits && steps.all(|operation| matches!(operation.step, Step::Delete(_))) {
-                        self.alerts.clear(&topic, now);
-                    }
-                }
-                let moves = |key: &Key| {
-                    let mut operations = difference.operations.iter();
-                    zone.keys().contains(key) && operations.any(|operation| operation.key == *key)
-                };
-                self.alerts.forget_obstacles(|key| moves(key) && !difference.obstacles.contains_key(key));
-                for (key, obstacle) in &difference.obstacles {
-                    let trouble = Problem::Obstacle(key.clone(), obstacle.clone());
-                    self.alerts.raise(AlertKey::Record(key.clone()), trouble, now);
-                }
-            }
+        let (beliefs, stopping) = (self.beliefs(), self.stopping());
+        let Some(zone) = self.accounts.get_mut(name).and_then(|account| account.zone(id)) else { return };
+        let keys = zone.keys().clone();
+        let goals = desired(&keys, &beliefs, stopping).into_iter().filter_map(|(key, goal)| {
+            let wanted = self.settings.records.get(key)?;
+            Some((key, goal, &wanted.options))
+        });
+        self.unsaved |= zone.compare(goals, &self.mark, now);
+        if zone.is_believed() {
+            tell_difference(&mut self.alerts, zone, stopping, now);
         }
-        self.accounts.insert(name.clone(), account);
     }
 
     // --- what to do ---
 
     /// The next thing to do at once, if any. Call until `None`.
     pub fn next_command(&mut self, now: Moment) -> Option<Command> {
-        if self.stopped_at.is_some() && self.settings.on_exit == OnExit::Keep {
+        if self.stopping() == Some(OnExit::Keep) {
             return None;
         }
         if let Some((name, at)) = self.rereads.iter_mut().find(|(_, at)| **at <= now) {
@@ -613,7 +585,7 @@ impl Engine {
         if self.start.mode == Mode::Plan {
             return Writing::Nothing;
         }
-        if self.stopped_at.is_some() && self.settings.on_exit == OnExit::Keep {
+        if self.stopping() == Some(OnExit::Keep) {
             return Writing::Nothing;
         }
         if self.stopped_at.is_none() && self.gathering.until(&self.watches, now).is_some() {
@@ -676,7 +648,7 @@ impl Engine {
 
     /// `Once` and `Plan`: whether the pass is over. After [`Event::Stop`]: whether the program may end.
     pub fn settled(&self, now: Moment) -> bool {
-        if self.stopped_at.is_some() && self.settings.on_exit == OnExit::Keep {
+        if self.stopping() == Some(OnExit::Keep) {
             return true;
         }
         let rereads = self.rereads.values().any(|at| *at <= now);
@@ -702,7 +674,7 @@ impl Engine {
 
     /// The program ends now: says what should have been deleted and was not.
     pub fn take_leave(&mut self) {
-        if self.stopped_at.is_none() || self.settings.on_exit == OnExit::Keep {
+        if self.stopping() != Some(OnExit::Delete) {
             return;
         }
         let left = self.settings.records.iter().filter(|(key, wanted)| {
@@ -744,9 +716,33 @@ impl Engine {
     }
 }
 
-/// The line whose address a name and type holds.
-fn line_of(key: &Key) -> Line {
-    Line::only(key.kind.family())
+/// Says what is as it should be, and what is in the way.
+fn tell_difference(alerts: &mut Alerts, zone: &Zone, stopping: Option<OnExit>, now: Moment) {
+    let difference = zone.difference();
+    // At the end our records are gone, and so are those of a name that has moved to another zone, which is
+    // not how they should be.
+    let kept = |key: &&Key| stopping.is_none() && zone.keys().contains(*key);
+    for key in difference.current.iter().filter(kept) {
+        alerts.clear(&AlertKey::Record(key.clone()), now);
+    }
+    // What is to be done for each, and whether that is nothing but deletes.
+    let mut deletes: BTreeMap<&Key, bool> = BTreeMap::new();
+    for operation in difference.operations.iter().filter(|it| zone.keys().contains(&it.key)) {
+        *deletes.entry(&operation.key).or_insert(true) &= matches!(operation.step, Step::Delete(_));
+    }
+    // What only waits for deletes to be allowed has nothing refused any more.
+    let waits = deletes.iter().filter(|(key, deletes)| **deletes && !zone.parked().contains_key(**key));
+    for (key, _) in waits {
+        let topic = AlertKey::Record((*key).clone());
+        if matches!(alerts.wrong(&topic), Some(Problem::Parked { .. })) {
+            alerts.clear(&topic, now);
+        }
+    }
+    alerts.forget_obstacles(|key| deletes.contains_key(key) && !difference.obstacles.contains_key(key));
+    for (key, obstacle) in &difference.obstacles {
+        let trouble = Problem::Obstacle(key.clone(), obstacle.clone());
+        alerts.raise(AlertKey::Record(key.clone()), trouble, now);
+    }
 }
 
 /// What tells an account's credential apart; where that is not known, the account's own name.

@@ -9,6 +9,7 @@ pub mod api;
 pub mod cache;
 pub mod coalesce;
 pub mod credential;
+pub mod desire;
 pub mod diff;
 pub mod discovery;
 pub mod failure;

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Engine, Mode, line_of};
+use super::{Engine, Mode};
 use crate::engine::account::{Account, Usage};
 use crate::engine::alerts::AlertKey;
 use crate::engine::api::{Batch, Patch, Post};
+use crate::engine::desire::line_of;
 use crate::engine::diff::{Goal, Operation, Step};
 use crate::engine::names::{Content, Key, Line, Moment, Name, Record, Ttl, ZoneId};
 use crate::engine::settings::AccountName;
@@ -233,24 +234,21 @@ impl Engine {
 
     /// How each name and type is, and why it is not current.
     pub(super) fn states(&self) -> BTreeMap<Key, (RecordState, Option<String>)> {
-        let state = |key: &Key, account: &AccountName| match self.accounts.get(account) {
-            Some(account) => self.state(key, account),
-            None => (RecordState::Unknown, None),
+        let told = |(key, goal): (&Key, Goal)| {
+            let Some(account) = self.accounts.get(&self.account_of(key)) else {
+                return (key.clone(), (RecordState::Unknown, None));
+            };
+            let state = self.state_of(key, &goal, account);
+            (key.clone(), (state, self.why(key, account, state)))
         };
-        let records = self.settings.records.iter();
-        records.map(|(key, wanted)| (key.clone(), state(key, &wanted.account))).collect()
-    }
-
-    fn state(&self, key: &Key, account: &Account) -> (RecordState, Option<String>) {
-        let state = self.state_of(key, account);
-        (state, self.why(key, account, state))
+        self.desired().into_iter().map(told).collect()
     }
 
     fn account_of(&self, key: &Key) -> AccountName {
         self.settings.records.get(key).map(|wanted| wanted.account.clone()).unwrap_or_default()
     }
 
-    fn state_of(&self, key: &Key, account: &Account) -> RecordState {
+    fn state_of(&self, key: &Key, goal: &Goal, account: &Account) -> RecordState {
         if self.alerts.wrong(&AlertKey::Place(self.account_of(key), key.name.clone())).is_some() {
             return RecordState::Blocked;
         }
@@ -260,7 +258,7 @@ impl Engine {
         let difference = zone.difference();
         let shown = if zone.parked().contains_key(key) {
             return RecordState::Blocked;
-        } else if self.goal(key) == Goal::Leave {
+        } else if *goal == Goal::Leave {
             return RecordState::Unknown;
         } else if difference.obstacles.contains_key(key) {
             RecordState::Blocked
@@ -323,15 +321,11 @@ impl Engine {
 
     /// Notes since when each record is as it is.
     pub(super) fn observe(&mut self, now: Moment) {
-        let states: Vec<(Key, RecordState)> = self
-            .settings
-            .records
-            .iter()
-            .filter_map(|(key, wanted)| {
-                let account = self.accounts.get(&wanted.account)?;
-                Some((key.clone(), self.state_of(key, account)))
-            })
-            .collect();
+        let state = |(key, goal): (&Key, Goal)| {
+            let account = self.accounts.get(&self.account_of(key))?;
+            Some((key.clone(), self.state_of(key, &goal, account)))
+        };
+        let states: Vec<(Key, RecordState)> = self.desired().into_iter().filter_map(state).collect();
         let mut before = std::mem::take(&mut self.since);
         self.since = states
             .into_iter()
@@ -417,9 +411,14 @@ impl Engine {
                 sources: agreeing.map(|(label, _)| label.clone()).collect(),
             })
         };
+        let goals = self.desired();
+        let contents = self.contents(&goals);
         let records = self.states().into_iter().map(|(key, (state, why))| RecordStatus {
-            content: self.content(&key),
-            wanted: self.wanted(&key),
+            content: contents.get(&key).map(|content| (*content).clone()),
+            wanted: match goals.get(&key) {
+                Some(Goal::At(content)) => Some(content.clone()),
+                Some(Goal::Leave | Goal::Gone) | None => None,
+            },
             since: self.since.get(&key).map(|(_, since)| *since),
             key,
             state,
@@ -439,25 +438,25 @@ impl Engine {
         }
     }
 
-    fn wanted(&self, key: &Key) -> Option<Content> {
-        match self.goal(key) {
-            Goal::At(content) => Some(content),
-            Goal::Leave | Goal::Gone => None,
+    /// What the zone of each name and type holds: what is wanted, if there are several.
+    fn contents(&self, goals: &BTreeMap<&Key, Goal>) -> BTreeMap<Key, &Content> {
+        let mut contents = BTreeMap::new();
+        for (name, account) in &self.accounts {
+            for zone in account.zones() {
+                let here = |key: &Key| account.zone_of(&key.name).is_some_and(|it| it.id() == zone.id());
+                for record in zone.copy().into_iter().flat_map(|copy| copy.records.values()) {
+                    let key = record.key();
+                    let wanted = goals.get(&key) == Some(&Goal::At(record.content.clone()));
+                    if (wanted || !contents.contains_key(&key))
+                        && here(&key)
+                        && self.account_of(&key) == *name
+                    {
+                        contents.insert(key, &record.content);
+                    }
+                }
+            }
         }
-    }
-
-    /// What the zone holds for a name and type: what is wanted, if there are several.
-    fn content(&self, key: &Key) -> Option<Content> {
-        let account = self.accounts.get(&self.settings.records.get(key)?.account)?;
-        let copy = account.zone_of(&key.name)?.copy()?;
-        let contents: Vec<&Content> =
-            copy.records.values().filter(|r| r.key() == *key).map(|r| &r.content).collect();
-        let wanted = self.wanted(key);
         contents
-            .iter()
-            .find(|content| Some(**content) == wanted.as_ref())
-            .or_else(|| contents.first())
-            .map(|content| (*content).clone())
     }
 
     /// The name under which a person knows a zone: for tests and messages of the shell.
