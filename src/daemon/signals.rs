@@ -13,7 +13,7 @@ use nix::sys::signal::SigSet;
 use rustix::stdio::{stderr, stdin, stdout};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 
 /// Undoes what whoever starts the program may leave to it: blocked signals, with which nothing would stop
 /// it, and an ignored SIGCHLD, with which no end of a program is ever learned. To be called before there is
@@ -28,12 +28,12 @@ pub fn reset() {
 #[derive(Debug)]
 pub struct Signals {
     /// `None`: it was ignored at the start, as by nohup, and stays so.
-    hangup: Option<Signal>,
+    hangup: Option<unix::Signal>,
     /// Which of the standard streams were terminals at the start.
     terminals: [bool; 3],
-    user: Signal,
-    terminate: Signal,
-    interrupt: Signal,
+    user: unix::Signal,
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
     hooks: Vec<signal_hook::SigId>,
 }
 
@@ -106,7 +106,7 @@ impl Signals {
 }
 
 /// Returns when the signal arrives, or never.
-async fn received(signal: &mut Option<Signal>) {
+async fn received(signal: &mut Option<unix::Signal>) {
     if let Some(signal) = signal {
         if signal.recv().await.is_some() {
             return;

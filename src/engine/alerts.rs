@@ -153,11 +153,6 @@ impl Alerts {
         self.wrong.get(topic).map(|ongoing| &ongoing.trouble)
     }
 
-    /// Since when something has been wrong with this.
-    pub fn since(&self, topic: &AlertKey) -> Option<Moment> {
-        self.wrong.get(topic).map(|ongoing| ongoing.since)
-    }
-
     /// The waits of an account.
     pub fn waits_of(&self, name: &AccountName) -> Vec<AlertKey> {
         let of_it = |topic: &&AlertKey| matches!(topic, AlertKey::Wait(account, _) if account == name);

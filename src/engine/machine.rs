@@ -334,21 +334,22 @@ impl Engine {
         self.settings = settings;
         let Settings { records, sources, accounts, tunnel, .. } = &self.settings;
         self.alerts.forget(|topic| match topic {
-            AlertKey::Record(key) => records.contains_key(key),
+            AlertKey::Record(key) | AlertKey::Fight(key) => records.contains_key(key),
             AlertKey::Place(account, name) => {
                 records.iter().any(|(key, wanted)| key.name == *name && wanted.account == *account)
             }
-            AlertKey::Address(line) | AlertKey::Flaps(line) => sources.contains_key(line),
-            AlertKey::Tunnel(line) => sources.contains_key(line) && *tunnel == Tunnel::Hold,
-            AlertKey::Zone(account, _) | AlertKey::Permission(account, _) | AlertKey::Listing(account, _) => {
-                accounts.contains_key(account)
+            AlertKey::Tunnel(_) if *tunnel == Tunnel::Allow => false,
+            AlertKey::Address(line) | AlertKey::Flaps(line) | AlertKey::Tunnel(line) => {
+                sources.contains_key(line)
             }
-            AlertKey::Fight(key) => records.contains_key(key),
-            AlertKey::Credential(account)
+            AlertKey::Zone(account, _)
+            | AlertKey::Permission(account, _)
+            | AlertKey::Listing(account, _)
+            | AlertKey::Wait(account, _)
+            | AlertKey::Credential(account)
             | AlertKey::Api(account)
             | AlertKey::Search(account)
             | AlertKey::Throttled(account)
-            | AlertKey::Wait(account, _)
             | AlertKey::Budget(account) => accounts.contains_key(account),
             AlertKey::Deletes => true,
         });

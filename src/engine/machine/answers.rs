@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::Engine;
 use super::credential_of;
 use crate::engine::account::{Effect, InFlight, Location};
-use crate::engine::alerts::AlertKey;
+use crate::engine::alerts::{AlertKey, Alerts};
 use crate::engine::api::{self, Answer, Found};
 use crate::engine::cache::{Happened, Surprise};
 use crate::engine::diff::{self, Operation};
@@ -82,8 +82,8 @@ impl Engine {
                 }
             }
             (Found::Zone(zone), Some(id)) => {
-                self.tell_odd(name, &zone, now);
-                if let Some(kept) = self.accounts.get_mut(name).and_then(|account| account.zone(id)) {
+                tell_odd(&mut self.alerts, name, &zone, now);
+                if let Some(kept) = account.zone(id) {
                     kept.is_called(&zone);
                 }
                 self.assign(now);
@@ -118,7 +118,7 @@ impl Engine {
                     sent.iter().filter(|operation| matches!(operation.step, diff::Step::Delete(_))).count();
                 self.alerts.say(Notice::Written { zone: zone.label(), operations: sent.clone() });
                 self.unsaved = true;
-                self.clear_refusal(name, id, now);
+                self.alerts.clear(&AlertKey::Permission(name.clone(), id.clone()), now);
                 self.compare(name, id, now);
                 self.park_unkept(name, id, &sent, now);
             }
@@ -149,7 +149,7 @@ impl Engine {
         }
         self.unsaved = true;
         self.alerts.clear(&AlertKey::Listing(name.clone(), id.clone()), now);
-        self.clear_refusal(name, id, now);
+        self.alerts.clear(&AlertKey::Permission(name.clone(), id.clone()), now);
         self.compare(name, id, now);
         self.tell_found(name, id, now);
         for surprise in surprises {
@@ -195,10 +195,6 @@ impl Engine {
             };
             self.alerts.raise(AlertKey::Record(first.clone()), trouble, now);
         }
-    }
-
-    fn clear_refusal(&mut self, name: &AccountName, id: &ZoneId, now: Moment) {
-        self.alerts.clear(&AlertKey::Permission(name.clone(), id.clone()), now);
     }
 
     fn failed(
@@ -282,45 +278,39 @@ impl Engine {
         }
     }
 
-    fn tell_odd(&mut self, name: &AccountName, zone: &api::ZoneInfo, now: Moment) {
-        let topic = AlertKey::Zone(name.clone(), zone.id.clone());
-        let odd = zone.paused || &*zone.status != "active" || !matches!(&*zone.kind, "full" | "");
-        if odd {
-            self.alerts.raise(topic, Problem::OddZone(zone.clone()), now);
-        } else {
-            self.alerts.clear(&topic, now);
-        }
-    }
-
-    /// Says which names have no zone, or several.
+    /// Says which names have no zone, or several, and which zones are odd.
     pub(super) fn tell_places(&mut self, now: Moment) {
-        let mut troubles: Vec<(AlertKey, Option<Problem>)> = Vec::new();
-        let mut odd = Vec::new();
         for (account_name, account) in &self.accounts {
             for (name, placed) in account.places() {
                 let topic = AlertKey::Place(account_name.clone(), name.clone());
                 let (account, name) = (account_name.clone(), name.clone());
                 let trouble = match placed {
-                    Location::In(_) => None,
-                    Location::Nowhere => Some(Problem::NoZone(account, name)),
-                    Location::Ambiguous(zones) => Some(Problem::Ambiguous(account, name, zones.clone())),
-                    Location::Outside(zone) => Some(Problem::Outside(name, zone.clone())),
+                    Location::In(_) => {
+                        self.alerts.clear(&topic, now);
+                        continue;
+                    }
+                    Location::Nowhere => Problem::NoZone(account, name),
+                    Location::Ambiguous(zones) => Problem::Ambiguous(account, name, zones.clone()),
+                    Location::Outside(zone) => Problem::Outside(name, zone.clone()),
                     Location::Undecided => continue,
                 };
-                troubles.push((topic, trouble));
+                self.alerts.raise(topic, trouble, now);
             }
+        }
+        for (name, account) in &self.accounts {
             let kept: BTreeSet<&ZoneId> = account.zones().map(Zone::id).collect();
-            let seen = account.seen().filter(|zone| kept.contains(&zone.id));
-            odd.extend(seen.map(|zone| (account_name.clone(), zone.clone())));
-        }
-        for (topic, trouble) in troubles {
-            match trouble {
-                Some(trouble) => self.alerts.raise(topic, trouble, now),
-                None => self.alerts.clear(&topic, now),
+            for zone in account.seen().filter(|zone| kept.contains(&zone.id)) {
+                tell_odd(&mut self.alerts, name, zone, now);
             }
         }
-        for (name, zone) in odd {
-            self.tell_odd(&name, &zone, now);
-        }
+    }
+}
+
+fn tell_odd(alerts: &mut Alerts, name: &AccountName, zone: &api::ZoneInfo, now: Moment) {
+    let topic = AlertKey::Zone(name.clone(), zone.id.clone());
+    if zone.paused || &*zone.status != "active" || !matches!(&*zone.kind, "full" | "") {
+        alerts.raise(topic, Problem::OddZone(zone.clone()), now);
+    } else {
+        alerts.clear(&topic, now);
     }
 }

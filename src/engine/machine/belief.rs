@@ -178,15 +178,6 @@ impl Engine {
         }
     }
 
-    /// When something is tried again that is wrong with an address.
-    pub fn next_try_at(&self, topic: &AlertKey) -> Option<Moment> {
-        match topic {
-            AlertKey::Address(line) | AlertKey::Tunnel(line) => self.watches.get(line)?.wants_at(),
-            AlertKey::Flaps(line) => self.watches.get(line)?.hold_until(),
-            _ => None,
-        }
-    }
-
     /// The one address that all our records of a line hold, by what Cloudflare has said. `None`: there
     /// are several, or none, or it is not known.
     fn published(&self, line: Line) -> Option<IpAddr> {

@@ -364,7 +364,8 @@ impl Engine {
     /// What is wrong, each thing once.
     fn troubles(&self, now: Moment) -> Vec<ProblemStatus> {
         let next = |topic: &AlertKey| match topic {
-            AlertKey::Address(_) | AlertKey::Tunnel(_) | AlertKey::Flaps(_) => self.next_try_at(topic),
+            AlertKey::Address(line) | AlertKey::Tunnel(line) => self.watches.get(line)?.wants_at(),
+            AlertKey::Flaps(line) => self.watches.get(line)?.hold_until(),
             AlertKey::Credential(name) => self.accounts.get(name).and_then(|account| account.waits_until().0),
             AlertKey::Api(name) => self.accounts.get(name).and_then(|account| account.waits_until().1),
             AlertKey::Search(name) | AlertKey::Place(name, _) => {
