@@ -14,7 +14,7 @@ use crate::cli::exit::Exit;
 use crate::cli::show::{self, Form};
 use crate::config::{self, Config, Environment, Ink, Location, Mistakes};
 use crate::daemon::status::FORMAT;
-use crate::daemon::{self, Broken, Job, Memory, Outcome, Secrets, socket};
+use crate::daemon::{self, Job, Outcome, RunError, Secrets, StateMode, socket};
 use crate::engine::Mode;
 use crate::process;
 use crate::report::log::Color;
@@ -115,7 +115,7 @@ pub fn job(everywhere: &Everywhere, mode: Mode, form: Form) -> Result<Job, Exit>
         output: Output::Log,
         config: load(everywhere, form)?,
         reread: reread(everywhere),
-        memory: Memory::None,
+        state: StateMode::None,
         secrets: Secrets::Real,
         socket: None,
     })
@@ -129,8 +129,8 @@ pub fn state_file() -> Option<PathBuf> {
 }
 
 /// The memory of a pass that changes something.
-pub fn memory() -> Memory {
-    state_file().map_or(Memory::None, Memory::Kept)
+pub fn state_mode() -> StateMode {
+    state_file().map_or(StateMode::None, StateMode::Locked)
 }
 
 /// A variable, without the quotation marks that `docker --env-file` keeps around it.
@@ -193,14 +193,14 @@ fn how_to_start_again() -> &'static str {
     }
 }
 
-fn exit_of(broken: &Broken, mode: Mode) -> Exit {
+fn exit_of(broken: &RunError, mode: Mode) -> Exit {
     match broken {
-        Broken::Stopped if mode == Mode::Daemon => Exit::Done,
-        Broken::Stopped => Exit::Nothing,
+        RunError::Stopped if mode == Mode::Daemon => Exit::Done,
+        RunError::Stopped => Exit::Nothing,
         // Whoever started it may start it again: nothing is wrong with the configuration.
-        Broken::Locked(locked) if locked.is_passing() => Exit::Nothing,
-        Broken::Locked(_) => Exit::Configuration,
-        Broken::System(_) | Broken::Panicked => Exit::Unexpected,
+        RunError::Locked(locked) if locked.is_passing() => Exit::Nothing,
+        RunError::Locked(_) => Exit::Configuration,
+        RunError::System(_) | RunError::Panicked => Exit::Unexpected,
     }
 }
 
@@ -222,10 +222,10 @@ mod tests {
     #[test]
     fn a_part_that_panicked_ends_the_program_with_1_and_not_as_if_it_had_been_stopped() {
         for mode in [Mode::Daemon, Mode::Once, Mode::Plan] {
-            assert_eq!(exit_of(&Broken::Panicked, mode).number(), 1);
+            assert_eq!(exit_of(&RunError::Panicked, mode).number(), 1);
         }
-        assert_eq!(exit_of(&Broken::Stopped, Mode::Daemon).number(), 0);
-        assert_eq!(exit_of(&Broken::Stopped, Mode::Once).number(), 75);
+        assert_eq!(exit_of(&RunError::Stopped, Mode::Daemon).number(), 0);
+        assert_eq!(exit_of(&RunError::Stopped, Mode::Once).number(), 75);
     }
 
     #[test]
@@ -233,7 +233,7 @@ mod tests {
         let locked = |fault| {
             let origin = Origin::File("/run/secrets/token".into());
             let error = SecretError { kind: Kind::Token, origin, fault };
-            exit_of(&Broken::Locked(Locked::Secret(AccountName::default(), error)), Mode::Daemon).number()
+            exit_of(&RunError::Locked(Locked::Secret(AccountName::default(), error)), Mode::Daemon).number()
         };
         assert_eq!(locked(Fault::Short("Too many open files".into())), 75);
         assert_eq!(locked(Fault::Unreadable("Permission denied".into())), 78);

@@ -26,6 +26,6 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
         return Ok(loading::run(job, Form::Text).await?.engine.verdict().into());
     }
     let _ = options;
-    let job = Job { memory: loading::memory(), ..loading::job(everywhere, Mode::Once, Form::Text)? };
+    let job = Job { state: loading::state_mode(), ..loading::job(everywhere, Mode::Once, Form::Text)? };
     Ok(loading::run(job, Form::Text).await?.engine.verdict().into())
 }

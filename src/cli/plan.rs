@@ -9,7 +9,7 @@ use crate::cli::exit::Exit;
 use crate::cli::show::{self, Form, Ink, Tone};
 use crate::cli::{Everywhere, loading};
 use crate::daemon::status::FORMAT;
-use crate::daemon::{Job, Memory, Outcome};
+use crate::daemon::{Job, Outcome, StateMode};
 use crate::engine::names::Record;
 use crate::engine::notice::{Notice, count};
 use crate::engine::{Action, BlockedRecord, Change, Mode, Plan, Shape};
@@ -44,7 +44,7 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
     }
     let job = Job {
         output: if form == Form::Text { Output::CollectProblems } else { Output::Log },
-        memory: loading::state_file().map_or(Memory::None, Memory::Looked),
+        state: loading::state_file().map_or(StateMode::None, StateMode::ReadOnly),
         ..loading::job(everywhere, Mode::Plan, form)?
     };
     make(everywhere, options, job).await

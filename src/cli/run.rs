@@ -38,7 +38,7 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
     let job = Job {
         output: if std::io::stderr().is_terminal() { Output::Terminal } else { Output::Log },
         socket: loading::socket(&job.config),
-        memory: loading::memory(),
+        state: loading::state_mode(),
         ..job
     };
     loading::run(job, Form::Text).await?;

@@ -13,7 +13,7 @@ use crate::cli::exit::Exit;
 use crate::cli::show::Form;
 use crate::cli::{Everywhere, loading, show};
 use crate::config::{self, Config};
-use crate::daemon::{Job, Memory, Secrets, signals::Signals};
+use crate::daemon::{Job, Secrets, StateMode, signals::Signals};
 use crate::detect::Source;
 use crate::engine::Mode;
 use crate::engine::names::{Family, Name};
@@ -103,7 +103,7 @@ pub fn job(everywhere: &Everywhere, mode: Mode, form: Form, faults: &[Armed]) ->
         }),
         socket: loading::socket(&config),
         config,
-        memory: Memory::None,
+        state: StateMode::None,
         secrets: Secrets::MadeUp,
     };
     Ok((job, server))

@@ -48,7 +48,7 @@ impl Loop {
         self.state.as_ref().is_some_and(|state| state.saving_since().is_some())
     }
 
-    pub(super) fn take_in_save(&mut self, saved: Saved) {
+    pub(super) fn finish_save(&mut self, saved: Saved) {
         let result = self.state.as_mut().map(|state| state.take_in(saved));
         if let Some(Err(trouble)) = result {
             tracing::warn!("{trouble}");

@@ -52,7 +52,7 @@ use clock::Alarm;
 use disk::Waiting;
 use network::Network;
 use reload::Reload;
-use signals::{Arrived, Signals};
+use signals::{Signal, Signals};
 use socket::Socket;
 use status::Document;
 use systemd::Supervisor;
@@ -72,7 +72,7 @@ pub struct Job {
     /// Reads the configuration again, for SIGHUP; its mistakes as text.
     pub reread: Box<dyn Fn() -> Result<Config, String>>,
     /// What is remembered across a restart.
-    pub memory: Memory,
+    pub state: StateMode,
     /// Where secrets come from.
     pub secrets: Secrets,
     /// Where a running daemon is asked what it knows; `None`: nowhere.
@@ -81,13 +81,13 @@ pub struct Job {
 
 /// What is remembered across a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Memory {
+pub enum StateMode {
     /// Nothing.
     None,
     /// The state file, read and not touched.
-    Looked(PathBuf),
+    ReadOnly(PathBuf),
     /// The state file, read, locked and written.
-    Kept(PathBuf),
+    Locked(PathBuf),
 }
 
 /// How the loop ended.
@@ -113,7 +113,7 @@ pub struct Seen {
 
 /// Why the loop did not begin, or broke off.
 #[derive(Debug)]
-pub enum Broken {
+pub enum RunError {
     /// A secret cannot be had.
     Locked(Locked),
     /// The system lacks something that nothing works without.
@@ -124,13 +124,13 @@ pub enum Broken {
     Stopped,
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Broken::Locked(locked) => locked.fmt(f),
-            Broken::System(error) => write!(f, "cannot listen for signals: {error}"),
-            Broken::Panicked => f.write_str("a part of stayput failed; please report it"),
-            Broken::Stopped => f.write_str("stopped before it was done"),
+            RunError::Locked(locked) => locked.fmt(f),
+            RunError::System(error) => write!(f, "cannot listen for signals: {error}"),
+            RunError::Panicked => f.write_str("a part of stayput failed; please report it"),
+            RunError::Stopped => f.write_str("stopped before it was done"),
         }
     }
 }
@@ -138,11 +138,11 @@ impl fmt::Display for Broken {
 /// Runs the loop to its end: the stop of a daemon, the outcome of a single pass.
 ///
 /// # Errors
-/// [`Broken`] says why there is no outcome.
-pub async fn run(job: Job) -> Result<Outcome, Broken> {
+/// [`RunError`] says why there is no outcome.
+pub async fn run(job: Job) -> Result<Outcome, RunError> {
     // A daemon that is stopped is done, a single pass is not.
     let second_stop = if job.mode == Mode::Daemon { 0 } else { 75 };
-    let mut signals = Signals::listen(second_stop).map_err(Broken::System)?;
+    let mut signals = Signals::listen(second_stop).map_err(RunError::System)?;
     if job.mode == Mode::Daemon && !signals.heed_hangups() {
         tracing::info!(
             "SIGHUP was ignored at the start, as nohup does it, and stays so: a new configuration needs a restart"
@@ -151,30 +151,30 @@ pub async fn run(job: Job) -> Result<Outcome, Broken> {
     let mut alarm = Alarm::new();
     let readings = tokio::select! {
         readings = accounts::read(job.config.accounts.clone(), job.secrets) => readings,
-        () = signals.stopped() => return Err(Broken::Stopped),
+        () = signals.stopped() => return Err(RunError::Stopped),
     };
-    let mut shell = Loop::new(job, readings).map_err(Broken::Locked)?;
+    let mut shell = Loop::new(job, readings).map_err(RunError::Locked)?;
     let mut socket =
         if shell.job.mode == Mode::Daemon { socket::open(shell.job.socket.clone()) } else { None };
     shell.supervisor.ready(clock::now());
     loop {
-        shell.act();
+        shell.step();
         if shell.is_over() {
             return shell.end();
         }
         let due = shell.wake_at();
-        let happening = tokio::select! {
+        let input = tokio::select! {
             biased;
-            arrived = signals.next() => Happening::Signal(arrived),
-            Some(work) = shell.work.join_next() => Happening::Finished(Box::new(work)),
-            saved = or_never(shell.state.as_mut().map(Saver::saved)) => Happening::Saved(saved),
-            news = shell.network.news() => Happening::News(news),
-            stream = or_never(socket.as_mut().map(Socket::asked)) => Happening::Asked(stream),
-            () = alarm.rings_at(due) => Happening::Due,
+            signal = signals.next() => Input::Signal(signal),
+            Some(work) = shell.work.join_next() => Input::Finished(Box::new(work)),
+            saved = or_never(shell.state.as_mut().map(Saver::saved)) => Input::Saved(saved),
+            news = shell.network.next_hint() => Input::News(news),
+            stream = or_never(socket.as_mut().map(Socket::next_client)) => Input::Client(stream),
+            () = alarm.rings_at(due) => Input::Due,
         };
-        match (happening, &socket) {
-            (Happening::Asked(stream), Some(socket)) => socket.answer(stream, || shell.document()),
-            (happening, _) => shell.decide(happening)?,
+        match (input, &socket) {
+            (Input::Client(stream), Some(socket)) => socket.answer(stream, || shell.document()),
+            (input, _) => shell.decide(input)?,
         }
     }
 }
@@ -188,14 +188,14 @@ async fn or_never<F: Future>(future: Option<F>) -> F::Output {
 }
 
 /// What ended the wait.
-enum Happening {
-    Signal(Arrived),
+enum Input {
+    Signal(Signal),
     Finished(Box<Result<Work, JoinError>>),
     Saved(Saved),
     /// The kernel told of the ways out.
     News(News),
     /// Somebody wants to know what is known.
-    Asked(UnixStream),
+    Client(UnixStream),
     Due,
 }
 
@@ -227,8 +227,8 @@ struct Loop {
     reload: Reload,
     /// The program is to end, at the latest at this instant.
     end_by: Option<Moment>,
-    /// When `act` last ran: the least time between two turns is counted from it.
-    acted_at: Moment,
+    /// When `step` last ran: the least time between two turns is counted from it.
+    stepped_at: Moment,
     reporter: Reporter,
     seen: Seen,
     started_at: Moment,
@@ -243,10 +243,10 @@ impl Loop {
         let authorities = &job.config.authorities;
         let accounts = Accounts::open(&job.config.accounts, readings, &Accounts::default(), authorities)?;
         let now = clock::now();
-        let opened = match std::mem::replace(&mut job.memory, Memory::None) {
-            Memory::None => file::Opened::default(),
-            Memory::Looked(path) => file::look(&path, clock::read()),
-            Memory::Kept(path) => file::open(path, clock::read()),
+        let opened = match std::mem::replace(&mut job.state, StateMode::None) {
+            StateMode::None => file::Opened::default(),
+            StateMode::ReadOnly(path) => file::look(&path, clock::read()),
+            StateMode::Locked(path) => file::open(path, clock::read()),
         };
         if let Some(trouble) = opened.trouble {
             tracing::warn!("{trouble}");
@@ -281,7 +281,7 @@ impl Loop {
             supervisor: Supervisor::from_environment(now),
             reload: Reload::Idle,
             end_by: None,
-            acted_at: now,
+            stepped_at: now,
             reporter: Reporter::new(job.output),
             seen: Seen::default(),
             started_at: now,
@@ -298,9 +298,9 @@ impl Loop {
     }
 
     /// Does what the engine says, until it has nothing more to say for now.
-    fn act(&mut self) {
+    fn step(&mut self) {
         let now = clock::now();
-        self.acted_at = now;
+        self.stepped_at = now;
         if self.reload_at().is_some_and(|due| due <= now) {
             self.begin_reload();
         }
@@ -327,21 +327,21 @@ impl Loop {
     }
 
     /// Takes in what ended the wait.
-    fn decide(&mut self, happening: Happening) -> Result<(), Broken> {
+    fn decide(&mut self, input: Input) -> Result<(), RunError> {
         let now = clock::now();
-        match happening {
-            Happening::Due | Happening::Asked(_) => {}
-            Happening::News(news) => {
+        match input {
+            Input::Due | Input::Client(_) => {}
+            Input::News(news) => {
                 tracing::debug!("the kernel tells of the ways out: {news:?}");
-                for event in self.network.told(news, &self.job.config) {
+                for event in self.network.events(news, &self.job.config) {
                     self.engine.handle(event, now);
                 }
             }
-            Happening::Signal(arrived) => self.obey(arrived, now),
-            Happening::Saved(saved) => self.take_in_save(saved),
-            Happening::Finished(work) => match *work {
-                Ok(work) => self.take_in(work, now),
-                Err(error) if error.is_panic() => return Err(Broken::Panicked),
+            Input::Signal(signal) => self.handle_signal(signal, now),
+            Input::Saved(saved) => self.finish_save(saved),
+            Input::Finished(work) => match *work {
+                Ok(work) => self.finish(work, now),
+                Err(error) if error.is_panic() => return Err(RunError::Panicked),
                 Err(_cancelled) => {}
             },
         }
@@ -349,7 +349,7 @@ impl Loop {
         Ok(())
     }
 
-    fn take_in(&mut self, work: Work, now: Moment) {
+    fn finish(&mut self, work: Work, now: Moment) {
         match work {
             Work::Look(ticket, line, source, heard) => {
                 if !self.engine.is_open(ticket) {
@@ -384,15 +384,15 @@ impl Loop {
         }
     }
 
-    fn obey(&mut self, arrived: Arrived, now: Moment) {
-        match arrived {
-            Arrived::Stop => self.stop(now),
-            Arrived::Refresh => {
+    fn handle_signal(&mut self, signal: Signal, now: Moment) {
+        match signal {
+            Signal::Stop => self.stop(now),
+            Signal::Refresh => {
                 tracing::info!("SIGUSR1: looking, and asking Cloudflare afresh");
                 self.engine.handle(Event::RefreshNow, now);
             }
-            Arrived::Reload if self.end_by.is_none() => self.note_reload(now),
-            Arrived::Reload => {}
+            Signal::Reload if self.end_by.is_none() => self.note_reload(now),
+            Signal::Reload => {}
         }
     }
 
@@ -425,10 +425,10 @@ impl Loop {
         }
     }
 
-    fn end(mut self) -> Result<Outcome, Broken> {
+    fn end(mut self) -> Result<Outcome, RunError> {
         self.publish(clock::now());
         if self.job.mode != Mode::Daemon && self.end_by.is_some() {
-            return Err(Broken::Stopped);
+            return Err(RunError::Stopped);
         }
         if self.job.mode == Mode::Daemon {
             self.engine.take_leave();
@@ -449,7 +449,7 @@ impl Loop {
             self.end_by,
         ];
         // An engine that is always due would keep the processor busy for nothing.
-        let soonest = self.acted_at + Duration::from_millis(1);
+        let soonest = self.stepped_at + Duration::from_millis(1);
         due.into_iter().flatten().min().map(|due| due.max(soonest))
     }
 

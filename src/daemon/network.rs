@@ -28,7 +28,7 @@ impl Network {
     }
 
     /// Returns when the kernel has news, or never.
-    pub(super) async fn news(&mut self) -> News {
+    pub(super) async fn next_hint(&mut self) -> News {
         or_never(self.events.as_mut().map(Events::news)).await
     }
 
@@ -40,7 +40,7 @@ impl Network {
     }
 
     /// What news mean to the engine.
-    pub(super) fn told(&mut self, news: News, config: &Config) -> Vec<Event> {
+    pub(super) fn events(&mut self, news: News, config: &Config) -> Vec<Event> {
         let mut told: Vec<Event> =
             news.gone.into_iter().map(|family| Event::WayOutGone(Line::only(family))).collect();
         if let Some(missing) = news.missing {

@@ -39,7 +39,7 @@ pub struct Signals {
 
 /// What arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrived {
+pub enum Signal {
     /// SIGHUP.
     Reload,
     /// SIGUSR1.
@@ -84,16 +84,16 @@ impl Signals {
     }
 
     /// The next signal; a stop before all others.
-    pub async fn next(&mut self) -> Arrived {
+    pub async fn next(&mut self) -> Signal {
         tokio::select! {
             biased;
-            Some(()) = self.terminate.recv() => Arrived::Stop,
-            Some(()) = self.interrupt.recv() => Arrived::Stop,
+            Some(()) = self.terminate.recv() => Signal::Stop,
+            Some(()) = self.interrupt.recv() => Signal::Stop,
             () = received(&mut self.hangup) => match self.terminals == terminals() {
-                true => Arrived::Reload,
-                false => Arrived::Stop,
+                true => Signal::Reload,
+                false => Signal::Stop,
             },
-            Some(()) = self.user.recv() => Arrived::Refresh,
+            Some(()) = self.user.recv() => Signal::Refresh,
             // The runtime ends these only when it ends itself.
             else => std::future::pending().await,
         }
@@ -101,7 +101,7 @@ impl Signals {
 
     /// Returns when SIGTERM or SIGINT arrives, and lets all else pass.
     pub async fn stopped(&mut self) {
-        while self.next().await != Arrived::Stop {}
+        while self.next().await != Signal::Stop {}
     }
 }
 

@@ -118,7 +118,7 @@ impl Socket {
     }
 
     /// Returns when somebody asks. It may be dropped and called again; nothing is lost.
-    pub async fn asked(&mut self) -> UnixStream {
+    pub async fn next_client(&mut self) -> UnixStream {
         loop {
             if let Some(when) = self.resume_at {
                 sleep_until(when).await;
@@ -225,7 +225,7 @@ mod tests {
             let mode = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o007, 0, "nothing for others: {mode:o}");
             let mut client = UnixStream::connect(&path).await.unwrap();
-            let stream = socket.asked().await;
+            let stream = socket.next_client().await;
             let long = FILLING.repeat(1_000_000);
             socket.answer(stream, || long.clone());
             let mut text = String::new();
@@ -244,7 +244,7 @@ mod tests {
             let mut idle = Vec::new();
             for _ in 0..MOST_AT_A_TIME + 1 {
                 idle.push(UnixStream::connect(&socket.path).await.unwrap());
-                let stream = socket.asked().await;
+                let stream = socket.next_client().await;
                 socket.answer(stream, || FILLING.repeat(300_000));
             }
             let mut last = idle.pop().unwrap();

@@ -24,7 +24,7 @@ async fn shell() -> Loop {
         output: Output::Collect,
         config: config(),
         reread: Box::new(|| Ok(config())),
-        memory: Memory::None,
+        state: StateMode::None,
         secrets: Secrets::MadeUp,
         socket: None,
     };
@@ -37,8 +37,8 @@ async fn a_task_that_panics_ends_the_loop_and_its_words_go_no_further() {
     let mut shell = shell().await;
     shell.work.spawn(async { panic!("the secret is {}", "hunter2") });
     let work = shell.work.join_next().await.unwrap();
-    let broken = shell.decide(Happening::Finished(Box::new(work))).unwrap_err();
-    assert!(matches!(broken, Broken::Panicked));
+    let broken = shell.decide(Input::Finished(Box::new(work))).unwrap_err();
+    assert!(matches!(broken, RunError::Panicked));
     assert!(!format!("{broken} {broken:?}").contains("hunter2"), "{broken:?}");
 }
 
@@ -48,18 +48,18 @@ async fn a_task_that_was_cancelled_ends_nothing() {
     shell.work.spawn(std::future::pending());
     shell.work.abort_all();
     let work = shell.work.join_next().await.unwrap();
-    assert!(shell.decide(Happening::Finished(Box::new(work))).is_ok());
+    assert!(shell.decide(Input::Finished(Box::new(work))).is_ok());
     assert!(!shell.is_over());
 }
 
 #[tokio::test]
 async fn a_hangup_while_the_files_are_read_has_them_read_once_more_and_only_once() {
     let mut shell = shell().await;
-    shell.obey(Arrived::Reload, clock::now());
+    shell.handle_signal(Signal::Reload, clock::now());
     assert!(matches!(shell.reload, Reload::Called(..)));
     shell.begin_reload();
     for _ in 0..3 {
-        shell.obey(Arrived::Reload, clock::now());
+        shell.handle_signal(Signal::Reload, clock::now());
         assert_eq!(shell.reload, Reload::Stale);
     }
     let mut reads = 0;
@@ -68,7 +68,7 @@ async fn a_hangup_while_the_files_are_read_has_them_read_once_more_and_only_once
             shell.begin_reload();
         }
         let work = shell.work.join_next().await.unwrap();
-        shell.decide(Happening::Finished(Box::new(work))).unwrap();
+        shell.decide(Input::Finished(Box::new(work))).unwrap();
         reads += 1;
     }
     assert_eq!(reads, 2);
