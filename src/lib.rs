@@ -4,9 +4,8 @@
 //! - [`engine`]: the pure core. What is believed, what differs, when to send it.
 //! - [`detect`]: asking sources for the host's addresses.
 //! - [`cloudflare`]: asking Cloudflare.
-//! - [`outbound`]: the one way to the network that both of these take; [`process`]: the one way to run a program.
-//! - `http`: the small server that the sandbox uses.
-//! - [`mask`]: keeps secrets out of every text that leaves the process.
+//! - [`http`]: the one way to the network that both of these take; [`process`]: the one way to run a program.
+//! - [`secret`]: where secrets come from, and keeping them out of every text that leaves the process.
 //! - [`config`]: text in; a valid configuration, or all of its mistakes, out.
 //! - [`state`]: what is remembered across a restart, on disk.
 //! - [`daemon`]: the one loop, and what it needs of the system: clock, signals, socket, systemd.
@@ -20,10 +19,7 @@ pub mod config;
 pub mod daemon;
 pub mod detect;
 pub mod engine;
-#[cfg(feature = "sandbox")]
 pub mod http;
-pub mod mask;
-pub mod outbound;
 pub mod process;
 pub mod report;
 #[cfg(feature = "sandbox")]
@@ -31,4 +27,5 @@ pub mod sandbox;
 #[cfg(test)]
 #[path = "../tests/support/scripted.rs"]
 mod scripted;
+pub mod secret;
 pub mod state;

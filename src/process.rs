@@ -18,8 +18,6 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
-use crate::outbound::excerpt;
-
 /// What is for this process alone: the usual place of the secret, and the lines to a service manager.
 const NOT_INHERITED: [&str; 8] = [
     "CLOUDFLARE_API_TOKEN",
@@ -65,8 +63,8 @@ pub enum Failed {
     Ended {
         /// How, in words that follow its name.
         how: String,
-        /// The last line of its standard error, without known secrets; may be empty.
-        complaint: String,
+        /// The last line of its standard error; may be empty, and hold a secret.
+        complaint: Zeroizing<Vec<u8>>,
     },
 }
 
@@ -85,7 +83,7 @@ pub async fn run<W: AsRef<str>>(words: &[W], limits: Limits) -> Result<Zeroizing
     if status.success() {
         return Ok(output.answer);
     }
-    Err(Failed::Ended { how: how(status), complaint: output.complaint.text() })
+    Err(Failed::Ended { how: how(status), complaint: output.complaint.0 })
 }
 
 /// Why a program could not be started, and what helps where a system's sandbox forbids it.
@@ -247,10 +245,6 @@ impl LastLine {
             }
         }
     }
-
-    fn text(&self) -> String {
-        excerpt(&self.0, 200)
-    }
 }
 
 #[cfg(test)]
@@ -310,15 +304,15 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_told_with_the_last_line_of_the_standard_error() {
         let failed = async |script: &str| match answer(&shell(script)).await {
-            Err(Failed::Ended { how, complaint }) => (how, complaint),
+            Err(Failed::Ended { how, complaint }) => (how, complaint.to_vec()),
             other => panic!("{other:?}"),
         };
         let script = "echo 91.7.1.2; echo first >&2; printf 'the router\\033 says no\\n\\n' >&2; exit 3";
-        let expected = ("ended with exit status 3".to_owned(), "the router says no".to_owned());
+        let expected = ("ended with exit status 3".to_owned(), b"the router\x1b says no\n\n".to_vec());
         assert_eq!(failed(script).await, expected);
-        assert_eq!(failed("kill -9 $$").await, ("was ended by signal 9".to_owned(), String::new()));
+        assert_eq!(failed("kill -9 $$").await, ("was ended by signal 9".to_owned(), Vec::new()));
         let line = failed("head -c 20000000 /dev/zero | tr '\\0' x >&2; exit 1").await.1;
-        assert_eq!(line, "x".repeat(200));
+        assert_eq!(line, b"x".repeat(4096));
     }
 
     #[tokio::test]
@@ -369,7 +363,7 @@ mod tests {
         }
         let failing = shell("sleep 3 & echo no router >&2; exit 1");
         let Err(Failed::Ended { complaint, .. }) = answer(&failing).await else { panic!("no failure") };
-        assert_eq!(complaint, "no router");
+        assert_eq!(*complaint, b"no router\n");
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use serde_json::Value as Json;
-use stayput::cloudflare::credential::{Login, Origin};
+use stayput::cloudflare::credential::Login;
 use stayput::config::keys::{self, Key, Kind, Place, Preset};
 use stayput::config::{
     Config, Environment, Ink, Location, Mistakes, SCHEMA, from_environment, from_toml, read_file, unquoted,
@@ -25,6 +25,7 @@ use stayput::config::{
 use stayput::detect::Source;
 use stayput::engine::names::{Family, Line, Name, Ttl};
 use stayput::engine::settings::{AccountName, Beside, OnExit, Tunnel, ZoneHint};
+use stayput::secret::Origin;
 use toml::de::{DeTable, DeValue};
 
 fn repository(path: &str) -> PathBuf {

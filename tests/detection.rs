@@ -15,7 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use stayput::detect::{Detector, Source};
 use stayput::engine::names::Family;
 use stayput::engine::watch::LookError;
-use stayput::outbound::Authorities;
+use stayput::http::Authorities;
 
 use scripted::{Reply, Server, http};
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use stayput::detect::{BuiltIn, Detector, Source};
 use stayput::engine::names::Family;
 use stayput::engine::watch::LookError;
-use stayput::outbound::{Authorities, Client, Pool, Sent, Spelling, Trouble, Way};
+use stayput::http::{Authorities, Client, Pool, Sent, Spelling, Trouble, Way};
 
 /// Names the folder whose files stand in /etc, to a test that is in its own network.
 const INSIDE: &str = "STAYPUT_TEST_INSIDE";

@@ -15,11 +15,11 @@ use std::sync::{Mutex, MutexGuard, Once};
 
 use scripted::{Reply, Server, http};
 use stayput::cloudflare::client::Client;
-use stayput::cloudflare::credential::{Credential, Login, Origin};
-use stayput::cloudflare::secret::{Kind, Secret};
+use stayput::cloudflare::credential::{Credential, Login};
 use stayput::engine::api::{Answer, Batch, Request};
 use stayput::engine::names::{AccountId, RecordId, ZoneId};
-use stayput::outbound::Authorities;
+use stayput::http::Authorities;
+use stayput::secret::{Kind, Origin, Secret};
 use support::{Cloud, HERE, Home, Running, Systemd, finish, stderr, stdout};
 
 const TOKEN: &str = "Qm3xW8_pL2kT9-vR5sY1nB7cD4fG6hJ0aZEuXiOw";

@@ -8,7 +8,6 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use stayput::cloudflare::secret::{Kind, Secret};
 use stayput::cloudflare::wire::{self, HttpAnswer};
 use stayput::config::{self, Ink};
 use stayput::detect::answer;
@@ -19,6 +18,7 @@ use stayput::engine::names::{AccountId, Content, Family, Line, Moment, Name, Rec
 use stayput::engine::settings::Budget;
 use stayput::engine::time::ClockPair;
 use stayput::engine::{Engine, Mode, Start};
+use stayput::secret::{Kind, Secret};
 use stayput::state::json;
 
 /// A function that takes one input.

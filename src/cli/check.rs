@@ -24,7 +24,7 @@ use crate::engine::settings::{AccountName, Source, Wanted};
 use crate::engine::watch::{self, LookError};
 use crate::engine::zone::Reason;
 use crate::engine::{Engine, Mode};
-use crate::outbound::BUILT_AT;
+use crate::http::BUILT_AT;
 use crate::report::reporter::Output;
 use report::{Mark, Report};
 

@@ -214,10 +214,9 @@ impl Ink {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloudflare::credential::{Fault, Origin, SecretError};
-    use crate::cloudflare::secret::Kind;
     use crate::daemon::accounts::Locked;
     use crate::engine::settings::AccountName;
+    use crate::secret::{Fault, Kind, Origin, SecretError};
 
     #[test]
     fn a_part_that_panicked_ends_the_program_with_1_and_not_as_if_it_had_been_stopped() {

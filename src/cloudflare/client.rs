@@ -21,8 +21,8 @@ use super::headers;
 use super::wire::{self, HttpAnswer, HttpRequest};
 use crate::engine::api::{Answer, Request};
 use crate::engine::failure::{Class, Failure};
-use crate::mask::Mask;
-use crate::outbound::{self, Authorities, Pool, Sent, Spelling, Trouble, Unread, Way};
+use crate::http::{self, Authorities, Pool, Sent, Spelling, Trouble, Unread, Way};
+use crate::secret::redact::{Mask, excerpt};
 
 /// Where Cloudflare's API is.
 const HOST: &str = "api.cloudflare.com";
@@ -49,7 +49,7 @@ pub struct Client {
     way: Way,
     authorities: Authorities,
     spelling: Spelling,
-    http: Mutex<outbound::Client>,
+    http: Mutex<http::Client>,
     dated: OnceLock<SystemTime>,
     /// A write was left without an answer: something on the way may drop what is sent over a kept
     /// connection, and it is not known what.
@@ -104,14 +104,14 @@ impl Client {
         let host = url.host_str().filter(|_| bare).ok_or(BadApi::NotABase)?;
         match url.scheme() {
             "https" => {}
-            "http" if outbound::is_loopback(host) => {}
+            "http" if http::is_loopback(host) => {}
             _ => return Err(BadApi::Insecure),
         }
         let spelling = if host == HOST { Spelling::Public } else { Spelling::Local };
         Ok(Client {
             spelling,
             base: api.trim_end_matches('/').to_owned(),
-            http: outbound::Client::new(&way, authorities).map_err(BadApi::Setup)?.into(),
+            http: http::Client::new(&way, authorities).map_err(BadApi::Setup)?.into(),
             way,
             dated: OnceLock::new(),
             authorities: authorities.clone(),
@@ -127,7 +127,7 @@ impl Client {
     /// Drops the connections that are kept, after an address change for instance: they were made
     /// from an address that may be gone. A request that is under way goes on.
     pub fn forget_connections(&self) {
-        match outbound::Client::new(&self.way, &self.authorities) {
+        match http::Client::new(&self.way, &self.authorities) {
             Ok(http) => *self.http.lock().unwrap_or_else(PoisonError::into_inner) = http,
             // The old connections end by themselves within seconds.
             Err(trouble) => debug!(target: "stayput::api", %trouble, "connections are kept"),
@@ -195,7 +195,7 @@ impl Client {
             true => MOST_BYTES,
             false => MOST_ERROR_BYTES,
         };
-        let body = outbound::read_capped(response, cap).await;
+        let body = http::read_capped(response, cap).await;
         let received = Received { status, headers, body };
         log_answer(&received, mask);
         Ok(received)
@@ -344,7 +344,7 @@ fn listed(headers: &[(String, String)], mask: &Mask) -> String {
 
 /// The beginning of a text, on one line, without the secret.
 fn loggable(text: &[u8], mask: &Mask) -> String {
-    outbound::excerpt(&mask.apply(text), MOST_LOGGED)
+    excerpt(&mask.apply(text), MOST_LOGGED)
 }
 
 #[cfg(test)]

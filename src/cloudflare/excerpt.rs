@@ -3,7 +3,7 @@
 //! An answer that is not the API's is shown to the operator as a sentence or an excerpt. Nothing
 //! here concludes anything from it but what to say. Deliberately unknown: requests, classes.
 
-use crate::outbound;
+use crate::secret::redact;
 
 /// Characters of an excerpt.
 const MOST_CHARACTERS: usize = 200;
@@ -89,7 +89,7 @@ pub fn readable(body: &[u8]) -> String {
 
 /// A text on one line: printable characters only, blanks folded, cut to a length.
 pub fn clean(text: &str, most_characters: usize) -> String {
-    outbound::excerpt(text.as_bytes(), most_characters)
+    redact::excerpt(text.as_bytes(), most_characters)
 }
 
 #[cfg(test)]

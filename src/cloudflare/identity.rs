@@ -59,7 +59,7 @@ impl Credential {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloudflare::secret::{Kind, Secret};
+    use crate::secret::{Kind, Secret};
 
     const TOKEN: &[u8] = b"tests-token-0123456789abcdefghijklmnopqr";
 

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`client`] sends, [`wire`] turns requests into HTTP and answers back (pure),
 //! with `shapes` and `lists` (the JSON), `classify` (what a failure means), `headers` and `excerpt` below it;
-//! [`credential`] fetches the [`secret`], and [`identity`] tells it apart from others.
+//! [`credential`] says how an account is reached, and [`identity`] tells credentials apart.
 
 mod classify;
 pub mod client;
@@ -11,6 +11,5 @@ mod excerpt;
 mod headers;
 pub mod identity;
 mod lists;
-pub mod secret;
 mod shapes;
 pub mod wire;

@@ -13,8 +13,9 @@ use super::conceal::looks_secret;
 use super::keys::{self, Key, Place};
 use super::mistake::{Findings, Grade, Span, Surroundings, quote};
 use super::section::{self, Section, Text, Value};
-use crate::cloudflare::credential::{Access, Login, Origin};
+use crate::cloudflare::credential::{Access, Login};
 use crate::engine::settings::{Account, AccountName, Budget, CredentialId};
+use crate::secret::Origin;
 
 /// An account of the file.
 pub(super) struct Found {

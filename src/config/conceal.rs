@@ -4,7 +4,7 @@
 //! misspelt and in lines that are commented out. It hides too much rather than too little.
 
 use super::keys::{self, Kind, Place};
-use crate::mask::Mask;
+use crate::secret::redact::Mask;
 
 /// Whether each line of `text` may hold a secret: by its words, because it stands in a table of secrets, or
 /// because it may belong to the value of a line that does.

@@ -11,11 +11,12 @@ use super::keys::{self, Key, Place};
 use super::mistake::{Findings, Grade, Mistake, Mistakes, Span, Surroundings, quote};
 use super::section::{self, Section, Text, Value};
 use super::{account, address, file, record, syntax};
-use crate::cloudflare::credential::{Access, Login, Origin};
+use crate::cloudflare::credential::{Access, Login};
 use crate::detect::Source;
 use crate::engine::names::Line;
 use crate::engine::settings::{self, AccountName, OnExit, Settings};
-use crate::outbound::Authorities;
+use crate::http::Authorities;
+use crate::secret::Origin;
 
 /// A configuration that can be run.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::document::{Config, from_text};
 use super::form::{self, RECORDS};
 use super::keys;
 use super::mistake::{Mistake, Mistakes, Surroundings};
-use crate::cloudflare::credential::{self, Origin};
+use crate::secret::{self, Origin};
 
 /// Where the configuration is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,7 +225,7 @@ pub fn from_environment(environment: &Environment) -> Result<Config, Mistakes> {
 
 /// The value without quotation marks around it.
 pub fn unquoted(value: OsString) -> OsString {
-    let inner = credential::unquoted(value.as_bytes());
+    let inner = secret::unquoted(value.as_bytes());
     if inner.len() == value.len() { value } else { OsString::from_vec(inner.to_vec()) }
 }
 

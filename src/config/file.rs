@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::mistake::Mistakes;
-use crate::outbound::{Authorities, BadPem};
+use crate::http::{Authorities, BadPem};
 
 /// No configuration is longer than this.
 const MOST_BYTES: u64 = 1 << 20;

@@ -11,8 +11,9 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::document::{self, Config};
 use super::keys::{self, Key, Place};
 use super::mistake::{Findings, Mistake};
-use crate::cloudflare::credential::{Login, Origin};
+use crate::cloudflare::credential::Login;
 use crate::engine::settings::AccountName;
+use crate::secret::Origin;
 
 pub(super) const RECORDS: &str = "STAYPUT_RECORDS";
 const HOW_TO_NAME: &str = "write names, separated by commas, such as home.example.com,*.home.example.com";

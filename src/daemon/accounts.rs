@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::cloudflare::client::{BadApi, Client};
-use crate::cloudflare::credential::{Access, Credential, Fault, Login, Origin, Reading, SecretError};
+use crate::cloudflare::credential::{Access, Credential, Login, Reading};
 use crate::cloudflare::identity::HashKey;
-use crate::cloudflare::secret::{Kind, Secret};
 use crate::engine::names::Moment;
 use crate::engine::settings::{AccountName, CredentialId};
-use crate::outbound::Authorities;
+use crate::http::Authorities;
+use crate::secret::{Fault, Kind, Origin, Secret, SecretError};
 
 /// The accounts by name.
 #[derive(Debug, Default)]

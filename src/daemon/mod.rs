@@ -29,7 +29,7 @@ use std::time::{Duration, SystemTime};
 use tokio::net::UnixStream;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::cloudflare::credential::{Reading, SecretError};
+use crate::cloudflare::credential::Reading;
 use crate::cloudflare::identity::HashKey;
 use crate::config::Config;
 use crate::detect::Detector;
@@ -42,6 +42,7 @@ use crate::engine::settings::{AccountName, CredentialId, OnExit, Settings};
 use crate::engine::watch::LookError;
 use crate::engine::{Command, Engine, Event, Mode, Start};
 use crate::report::reporter::{Output, Reporter};
+use crate::secret::SecretError;
 use crate::state::file;
 use crate::state::json::Kept;
 use crate::state::saving::{Saved, Saver};

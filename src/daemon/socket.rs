@@ -17,7 +17,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::mask;
+use crate::secret::redact;
 use crate::state::file;
 
 /// How many are served at a time; the others find the connection closed.
@@ -139,7 +139,7 @@ impl Socket {
         let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() else {
             return;
         };
-        let text = mask::hide_in_text(&text()).into_owned();
+        let text = redact::hide_in_text(&text()).into_owned();
         tokio::spawn(async move {
             let _gone = timeout(PATIENCE, async {
                 stream.write_all(text.as_bytes()).await?;

@@ -17,7 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::engine::names::Moment;
 use crate::engine::time::ClockPair;
 use crate::engine::{RecordState, Status};
-use crate::mask;
+use crate::secret::redact;
 
 /// How long to wait before what was not taken is offered again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -153,7 +153,7 @@ fn send(socket: &OsStr, text: &str) -> io::Result<()> {
     };
     let sender = UnixDatagram::unbound()?;
     sender.set_nonblocking(true)?;
-    sender.send_to_addr(&mask::hide(text.as_bytes()), &address)?;
+    sender.send_to_addr(&redact::hide(text.as_bytes()), &address)?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use super::EXCERPT;
 use crate::engine::names::Family;
 use crate::engine::watch::LookError;
-use crate::outbound::excerpt;
+use crate::secret::redact::excerpt;
 
 /// What some editors put before a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

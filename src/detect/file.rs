@@ -45,7 +45,7 @@ mod tests {
 
     async fn ask(path: &Path) -> Result<std::net::IpAddr, LookError> {
         let source = Source::File(path.to_owned());
-        Detector::new(&crate::outbound::Authorities::default()).ask(&source, Family::V4).await
+        Detector::new(&crate::http::Authorities::default()).ask(&source, Family::V4).await
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 //! address.
 //!
 //! Deliberately unknown: what a body may look like (`answer`), and how clients are made
-//! (`outbound`).
+//! (`http`).
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -12,7 +12,7 @@ use reqwest::{StatusCode, Url};
 use super::{BuiltIn, LONGEST_ANSWER, Limits, answer, local};
 use crate::engine::names::Family;
 use crate::engine::watch::LookError;
-use crate::outbound::{self, Authorities, Client, Pool, Spelling, Trouble, Unread, Way};
+use crate::http::{self, Authorities, Client, Pool, Spelling, Trouble, Unread, Way};
 
 /// What the URL says to this client.
 pub(super) async fn ask(client: &Client, url: &str, family: Family) -> Result<IpAddr, LookError> {
@@ -31,7 +31,7 @@ pub(super) async fn ask(client: &Client, url: &str, family: Family) -> Result<Ip
         status if status.is_redirection() => return Err(LookError::Redirect(status.as_u16())),
         status => return Err(LookError::Status(status.as_u16())),
     }
-    let body = outbound::read_capped(response, LONGEST_ANSWER).await;
+    let body = http::read_capped(response, LONGEST_ANSWER).await;
     let body = body.map_err(|unread| match unread {
         Unread::TooLong => LookError::TooLong,
         Unread::Trouble(trouble) => unheard(trouble),

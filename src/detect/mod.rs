@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use crate::engine::names::Family;
 use crate::engine::watch::LookError;
-use crate::outbound::{self, Authorities, excerpt};
+use crate::http::{self, Authorities};
+use crate::secret::redact::excerpt;
 
 /// A source of addresses of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +121,7 @@ impl Source {
         let Source::Url { url, .. } = self else { return true };
         let url = reqwest::Url::parse(url).ok();
         let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
-        outbound::is_loopback(host)
+        http::is_loopback(host)
     }
 
     /// Who runs it. What is said on this host stands for itself.

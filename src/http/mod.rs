@@ -1,3 +1,16 @@
-//! HTTP, for whoever asks or answers over it. Deliberately unknown: what is said.
+//! HTTP: the one way to the network, and one small server.
+//!
+//! In reading order: [`client`] sends requests, [`error`] says what went wrong, [`authorities`] whom TLS
+//! trusts, [`look_up`] finds the addresses of a name; `server` answers requests of others.
 
+mod authorities;
+mod client;
+mod error;
+mod look_up;
+#[cfg(feature = "sandbox")]
 pub mod server;
+
+pub use authorities::{Authorities, BadPem};
+pub use client::{Client, Pool, USER_AGENT, Unread, Way, is_loopback, read_capped};
+pub use error::{BUILT_AT, Sent, Trouble};
+pub use look_up::Spelling;

@@ -24,7 +24,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::engine::notice::{Notice, Severity};
-use crate::mask;
+use crate::secret::redact;
 
 /// How long a reader may keep the program waiting, in nanoseconds, before a line is dropped.
 const PATIENCE_NANOS: i64 = 100_000_000;
@@ -276,7 +276,7 @@ static LOST: AtomicU64 = AtomicU64::new(0);
 
 impl Write for Unfailing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let text = mask::hide(bytes);
+        let text = redact::hide(bytes);
         let mut to = io::stderr().lock();
         let lost = LOST.load(Ordering::Relaxed);
         let patience = if lost == 0 { PATIENCE_NANOS } else { 0 };

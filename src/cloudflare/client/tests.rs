@@ -5,10 +5,10 @@ use std::io::Write as _;
 use std::net::TcpListener;
 
 use super::*;
-use crate::cloudflare::secret::{Kind, Secret};
 use crate::engine::api::{Batch, Found};
 use crate::engine::names::{Name, RecordId, ZoneId};
 use crate::scripted::{Reply, Server, http};
+use crate::secret::{Kind, Secret};
 
 const TOKEN: &str = "Qm3xW8_pL2kT9-vR5sY1nB7cD4fG6hJ0aZEuXiOw";
 const KEY: &str = "0123456789abcdef0123456789abcdef01234";
@@ -376,7 +376,7 @@ fn a_word_that_is_also_the_secret_does_not_spoil_an_answer() {
 
 #[test]
 fn a_wrong_clock_is_told_from_other_troubles_and_has_its_remedy() {
-    // `outbound` has the certificates and the clocks that bring this about.
+    // `http` has the certificates and the clocks that bring this about.
     let mask = Mask::of([TOKEN]);
     let judge = |trouble, sent| Unanswered { trouble, sent }.judge(&read(), &mask);
     let clock = judge(Trouble::Clock("here it is 1970".into()), Sent::Never);

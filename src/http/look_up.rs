@@ -17,8 +17,9 @@ use dns_lookup::{AddrFamily, AddrInfoHints, LookupErrorKind, SockType, getaddrin
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{CAUSE_CHARACTERS, excerpt};
+use super::error::CAUSE_CHARACTERS;
 use crate::engine::names::Family;
+use crate::secret::redact::excerpt;
 
 /// The limit for one look-up. glibc waits 5 s for each name server, so the third has its turn.
 const LIMIT: Duration = Duration::from_secs(12);

@@ -40,6 +40,40 @@ pub fn hide_in_text(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A secret that begins within an excerpt is read to its end, in any of its forms, to be recognized.
+const LONGEST_SECRET: usize = 1024;
+
+/// The beginning of a foreign text on one line: at most `most` printable characters, runs of
+/// everything else shown as one blank, known secrets as `***`.
+pub fn excerpt(text: &[u8], most: usize) -> String {
+    // Four bytes a character; a little more, because blanks are merged and secrets are replaced.
+    let text = &text[..text.len().min(most.saturating_mul(8).saturating_add(LONGEST_SECRET))];
+    let text = hide(text);
+    let text = String::from_utf8_lossy(&text);
+    let printable = |c: &char| !c.is_whitespace() && (c.is_ascii_graphic() || is_printable(*c));
+    let mut out = String::new();
+    let mut room = most;
+    for word in text.split(|c| !printable(&c)).filter(|word| !word.is_empty()) {
+        if !out.is_empty() && room > 0 {
+            out.push(' ');
+            room -= 1;
+        }
+        out.extend(word.chars().take(room));
+        room = room.saturating_sub(word.chars().count());
+        if room == 0 {
+            break;
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+/// Beyond ASCII: what the standard library would show as it is, which excludes control characters,
+/// invisible ones and those that turn the direction of writing.
+fn is_printable(c: char) -> bool {
+    !c.is_ascii() && c.escape_debug().count() == 1
+}
+
 struct Known {
     secrets: VecDeque<Zeroizing<String>>,
     mask: Mask,
@@ -282,6 +316,20 @@ mod tests {
             let mask = Mask::of([secret.as_str()]);
             let left = mask.apply(&text);
             prop_assert!(left.len() <= text.len() * 3);
+        }
+
+        #[test]
+        fn an_excerpt_is_one_short_printable_line(text in proptest::collection::vec(any::<u8>(), 0..400), most in 0..100_usize) {
+            let excerpt = excerpt(&text, most);
+            prop_assert!(excerpt.chars().count() <= most);
+            prop_assert!(!excerpt.chars().any(|c| c.is_control() || c.is_whitespace() && c != ' '));
+            prop_assert_eq!(excerpt.trim(), &excerpt);
+        }
+
+        #[test]
+        fn an_excerpt_of_plain_words_is_the_words(words in "[!-~]{1,5}( [!-~]{1,5}){0,5}", most in 0..60_usize) {
+            let expected: String = words.chars().take(most).collect();
+            prop_assert_eq!(excerpt(words.as_bytes(), most), expected.trim_end());
         }
     }
 }

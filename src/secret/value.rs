@@ -7,7 +7,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::mask;
+use super::redact;
 
 /// What the systemd unit passes as long as there is no file with a token.
 const NOT_YET: &str = "no-token-yet";
@@ -151,12 +151,12 @@ impl Secret {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let text = std::str::from_utf8(text.trim_ascii()).map_err(|_| BadSecret::Binary)?;
         judge(text, kind)?;
-        mask::learn(text);
+        redact::learn(text);
         Ok(Secret(Zeroizing::new(text.to_owned())))
     }
 
     /// The secret itself, for the one place that sends it.
-    pub(super) fn expose(&self) -> &str {
+    pub fn expose(&self) -> &str {
         &self.0
     }
 

@@ -5,13 +5,12 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread;
 
-use proptest::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
 
-use super::authorities::trusting;
 use super::*;
+use crate::http::authorities::trusting;
 use crate::scripted::{Reply, Server};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
@@ -323,26 +322,4 @@ async fn a_server_that_does_not_speak_tls_is_told_from_one_with_a_bad_certificat
     )
     .await;
     assert!(matches!(answer, Err((Trouble::Tls(_), Sent::Never))), "{answer:?}");
-}
-
-#[test]
-fn dates_beyond_the_calendar_are_words() {
-    assert_eq!(date(0), "1970-01-01T00:00:00Z");
-    assert_eq!(date(u64::MAX), "a date after the year 9999");
-}
-
-proptest! {
-    #[test]
-    fn an_excerpt_is_one_short_printable_line(text in prop::collection::vec(any::<u8>(), 0..400), most in 0..100_usize) {
-        let excerpt = excerpt(&text, most);
-        prop_assert!(excerpt.chars().count() <= most);
-        prop_assert!(!excerpt.chars().any(|c| c.is_control() || c.is_whitespace() && c != ' '));
-        prop_assert_eq!(excerpt.trim(), &excerpt);
-    }
-
-    #[test]
-    fn an_excerpt_of_plain_words_is_the_words(words in "[!-~]{1,5}( [!-~]{1,5}){0,5}", most in 0..60_usize) {
-        let expected: String = words.chars().take(most).collect();
-        prop_assert_eq!(excerpt(words.as_bytes(), most), expected.trim_end());
-    }
 }

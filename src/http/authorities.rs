@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
 
-use super::{Trouble, excerpt};
+use super::error::Trouble;
+use crate::secret::redact::excerpt;
 
 /// Characters of a reason that are shown.
 const MOST_CHARACTERS: usize = 120;
