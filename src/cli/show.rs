@@ -20,7 +20,7 @@ use crate::secret::redact;
 #[expect(clippy::disallowed_methods, reason = "the one way out")]
 pub fn result(text: &str) -> Result<(), Exit> {
     let mut out = io::stdout().lock();
-    out.write_all(&redact::hide(text.as_bytes())).and_then(|()| out.flush()).map_err(|_| Exit::Unexpected)
+    out.write_all(&redact::redact(text.as_bytes())).and_then(|()| out.flush()).map_err(|_| Exit::Unexpected)
 }
 
 /// Writes a JSON document as a result: indented for a person at a terminal, one line for a program.
@@ -54,7 +54,7 @@ impl Form {
 
 /// Says something beside the result, on standard error. Nobody there to read it is no error.
 pub fn aside(text: &str) {
-    let _unread = io::stderr().write_all(&redact::hide(text.as_bytes()));
+    let _unread = io::stderr().write_all(&redact::redact(text.as_bytes()));
 }
 
 /// A colour, by what it means.

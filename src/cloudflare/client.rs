@@ -21,8 +21,8 @@ use super::headers;
 use super::wire::{self, HttpAnswer, HttpRequest};
 use crate::engine::api::{Answer, Request};
 use crate::engine::failure::{Class, Failure};
-use crate::http::{self, Authorities, Pool, Sent, Spelling, Trouble, Unread, Way};
-use crate::secret::redact::{Mask, excerpt};
+use crate::http::{self, Authorities, ClientOptions, HttpError, Pool, Sent, Spelling, Unread};
+use crate::secret::redact::{Mask, quote};
 
 /// Where Cloudflare's API is.
 const HOST: &str = "api.cloudflare.com";
@@ -46,7 +46,7 @@ const AUTH_KEY: HeaderName = HeaderName::from_static("x-auth-key");
 #[derive(Debug)]
 pub struct Client {
     base: String,
-    way: Way,
+    options: ClientOptions,
     authorities: Authorities,
     spelling: Spelling,
     http: Mutex<http::Client>,
@@ -64,7 +64,7 @@ pub enum BadApi {
     /// Neither https, nor http on a loopback host: the secret would be readable on the way.
     Insecure,
     /// HTTP or TLS could not be set up.
-    Setup(Trouble),
+    Setup(HttpError),
 }
 
 impl fmt::Display for BadApi {
@@ -76,7 +76,7 @@ impl fmt::Display for BadApi {
             BadApi::Insecure => f.write_str(
                 "api must begin with https:// (http:// is accepted for loopback hosts only), or the secret could be read on the way",
             ),
-            BadApi::Setup(trouble) => trouble.fmt(f),
+            BadApi::Setup(error) => error.fmt(f),
         }
     }
 }
@@ -90,12 +90,16 @@ impl Client {
     /// # Errors
     /// [`BadApi`], for a base that no request could or should be sent to.
     pub fn new(api: &str, authorities: &Authorities) -> Result<Client, BadApi> {
-        let way =
-            Way { family: None, pool: Pool::Idle(IDLE_LIMIT), connect: CONNECT_LIMIT, total: TOTAL_LIMIT };
-        Client::by(way, api, authorities)
+        let options = ClientOptions {
+            family: None,
+            pool: Pool::Idle(IDLE_LIMIT),
+            connect: CONNECT_LIMIT,
+            total: TOTAL_LIMIT,
+        };
+        Client::by(options, api, authorities)
     }
 
-    fn by(way: Way, api: &str, authorities: &Authorities) -> Result<Client, BadApi> {
+    fn by(options: ClientOptions, api: &str, authorities: &Authorities) -> Result<Client, BadApi> {
         let url = Url::parse(api).map_err(|_| BadApi::NotABase)?;
         let bare = url.query().is_none()
             && url.fragment().is_none()
@@ -111,8 +115,8 @@ impl Client {
         Ok(Client {
             spelling,
             base: api.trim_end_matches('/').to_owned(),
-            http: http::Client::new(&way, authorities).map_err(BadApi::Setup)?.into(),
-            way,
+            http: http::Client::new(&options, authorities).map_err(BadApi::Setup)?.into(),
+            options,
             dated: OnceLock::new(),
             authorities: authorities.clone(),
             lost_a_write: AtomicBool::new(false),
@@ -127,10 +131,10 @@ impl Client {
     /// Drops the connections that are kept, after an address change for instance: they were made
     /// from an address that may be gone. A request that is under way goes on.
     pub fn forget_connections(&self) {
-        match http::Client::new(&self.way, &self.authorities) {
+        match http::Client::new(&self.options, &self.authorities) {
             Ok(http) => *self.http.lock().unwrap_or_else(PoisonError::into_inner) = http,
             // The old connections end by themselves within seconds.
-            Err(trouble) => debug!(target: "stayput::api", %trouble, "connections are kept"),
+            Err(error) => debug!(target: "stayput::api", %error, "connections are kept"),
         }
     }
 
@@ -171,7 +175,7 @@ impl Client {
         mask: &Mask,
     ) -> Result<Received, Unanswered> {
         let headers = headers_for(credential, request)
-            .map_err(|why| Unanswered { trouble: Trouble::Setup(why.to_owned()), sent: Sent::Never })?;
+            .map_err(|why| Unanswered { error: HttpError::Setup(why.to_owned()), sent: Sent::Never })?;
         log_request(request, &headers, mask);
         let url = format!("{}{}", self.base, request.path);
         let http = self.http.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -185,7 +189,7 @@ impl Client {
             None => built,
         };
         let response = http.send(built, self.spelling).await;
-        let response = response.map_err(|(trouble, sent)| Unanswered { trouble, sent })?;
+        let response = response.map_err(|(error, sent)| Unanswered { error, sent })?;
         let status = response.status().as_u16();
         let headers = pairs(response.headers());
         if let Some(date) = headers::first(&headers, "date").and_then(headers::http_date) {
@@ -204,20 +208,20 @@ impl Client {
 
 /// No answer came.
 struct Unanswered {
-    trouble: Trouble,
+    error: HttpError,
     sent: Sent,
 }
 
 impl Unanswered {
     fn judge(&self, request: &Request, mask: &Mask) -> Failure {
-        let class = match (self.sent, &self.trouble) {
-            (Sent::Never, Trouble::Clock(_)) => Class::Clock,
+        let class = match (self.sent, &self.error) {
+            (Sent::Never, HttpError::Clock(_)) => Class::Clock,
             (Sent::Never, _) => Class::NotSent,
             (Sent::Maybe, _) => classify::uncertain(request),
         };
-        let detail = mask.apply_to_text(&self.trouble.to_string());
+        let detail = mask.apply_to_text(&self.error.to_string());
         let failure = Refusal { detail, ..Refusal::default() }.failure(class);
-        Failure { incomplete: matches!(self.trouble, Trouble::TimedOut), ..failure }
+        Failure { incomplete: matches!(self.error, HttpError::TimedOut), ..failure }
     }
 }
 
@@ -260,7 +264,7 @@ fn unread(why: &Unread, status: u16) -> String {
             format!("the answer is longer than {} MiB", MOST_BYTES >> 20)
         }
         Unread::TooLong => format!("the answer is longer than {} KiB", MOST_ERROR_BYTES >> 10),
-        Unread::Trouble(trouble) => trouble.to_string(),
+        Unread::Http(error) => error.to_string(),
     }
 }
 
@@ -310,8 +314,8 @@ fn log_outcome(request: &HttpRequest, outcome: &Result<Received, Unanswered>, to
             let ray = headers::ray(&received.headers).unwrap_or_else(|| "none".to_owned());
             debug!(target: "stayput::api", method, path, status, ms, ray, "answered");
         }
-        Err(Unanswered { trouble, .. }) => {
-            debug!(target: "stayput::api", method, path, ms, error = %trouble, "not answered");
+        Err(Unanswered { error, .. }) => {
+            debug!(target: "stayput::api", method, path, ms, %error, "not answered");
         }
     }
 }
@@ -344,7 +348,7 @@ fn listed(headers: &[(String, String)], mask: &Mask) -> String {
 
 /// The beginning of a text, on one line, without the secret.
 fn loggable(text: &[u8], mask: &Mask) -> String {
-    excerpt(&mask.apply(text), MOST_LOGGED)
+    quote(&mask.apply(text), MOST_LOGGED)
 }
 
 #[cfg(test)]

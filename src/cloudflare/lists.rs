@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde::Deserialize;
 
-use super::shapes::{Envelope, Lenient};
+use super::json::{Envelope, Lenient};
 use crate::engine::api::Page;
 
 /// The identifier of an entry, and what it is; `None` for one that does not matter here.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::classify::{self, Refusal};
-use super::shapes::{Envelope, Lenient, NoEnvelope, RawRecord, RawToken, RawWritten, RawZone};
-use super::{excerpt, headers, lists, shapes};
+use super::json::{Envelope, Lenient, NoEnvelope, RawRecord, RawToken, RawWritten, RawZone};
+use super::{foreign, headers, json, lists};
 use crate::engine::api::{Answer, Batch, Found, Patch, Post, Request, Written, ZONES_PER_PAGE};
 use crate::engine::failure::{Class, Failure};
 use crate::engine::names::{Content, Name, RecordId, Ttl};
@@ -74,7 +74,7 @@ pub fn encode(request: &Request) -> HttpRequest {
 ///
 /// Answers that mean nothing are failures like others; no answer whatever makes this panic.
 pub fn decode(request: &Request, answer: &HttpAnswer<'_>) -> Answer {
-    judge(request, answer, shapes::envelope(answer.body))
+    judge(request, answer, json::envelope(answer.body))
 }
 
 /// An answer of which the body cannot be read, for this reason.
@@ -137,11 +137,11 @@ fn outcome(
 fn foreign(request: &Request, answer: &HttpAnswer<'_>, why: NoEnvelope) -> (Class, String) {
     if (300..400).contains(&answer.status) {
         let location = headers::first(&answer.headers, "location");
-        return (classify::uncertain(request), excerpt::redirect(location));
+        return (classify::uncertain(request), foreign::redirect(location));
     }
     let code = match &why {
         NoEnvelope::Problem(problem) => problem.code,
-        _ => excerpt::edge_code(&excerpt::readable(answer.body)),
+        _ => foreign::edge_code(&foreign::readable(answer.body)),
     };
     let class = match code {
         Some(1015) => Class::Throttled,
@@ -149,12 +149,12 @@ fn foreign(request: &Request, answer: &HttpAnswer<'_>, why: NoEnvelope) -> (Clas
     };
     let detail = match why {
         NoEnvelope::CutOff => format!("the answer is cut off after {} bytes", answer.body.len()),
-        NoEnvelope::Problem(problem) => excerpt::problem(&problem.title, problem.code),
+        NoEnvelope::Problem(problem) => foreign::problem(&problem.title, problem.code),
         NoEnvelope::Unread(why) => why,
         NoEnvelope::OtherJson(words) if !words.is_empty() => {
             format!("the answer is not the API's: {words}")
         }
-        NoEnvelope::OtherJson(_) | NoEnvelope::NoJson => excerpt::sentence(answer.body),
+        NoEnvelope::OtherJson(_) | NoEnvelope::NoJson => foreign::sentence(answer.body),
     };
     (class, detail)
 }

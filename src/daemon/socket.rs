@@ -139,7 +139,7 @@ impl Socket {
         let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() else {
             return;
         };
-        let text = redact::hide_in_text(&text()).into_owned();
+        let text = redact::redact_text(&text()).into_owned();
         tokio::spawn(async move {
             let _gone = timeout(PATIENCE, async {
                 stream.write_all(text.as_bytes()).await?;

@@ -153,7 +153,7 @@ fn send(socket: &OsStr, text: &str) -> io::Result<()> {
     };
     let sender = UnixDatagram::unbound()?;
     sender.set_nonblocking(true)?;
-    sender.send_to_addr(&redact::hide(text.as_bytes()), &address)?;
+    sender.send_to_addr(&redact::redact(text.as_bytes()), &address)?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use super::EXCERPT;
 use crate::engine::names::Family;
 use crate::engine::watch::LookError;
-use crate::secret::redact::excerpt;
+use crate::secret::redact::quote;
 
 /// What some editors put before a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -60,7 +60,7 @@ pub fn parse_trace(body: &[u8], host: &str, family: Family) -> Result<IpAddr, Lo
     let values = |key| pairs.iter().filter(move |pair| pair.0 == key).map(|pair| pair.1);
 
     if let Some(other) = values("h").find(|h| !without_port(h).eq_ignore_ascii_case(host)) {
-        return Err(LookError::WrongHost(excerpt(other.as_bytes(), EXCERPT)));
+        return Err(LookError::WrongHost(quote(&other, EXCERPT)));
     }
     let mut addresses = values("ip");
     let address = match (addresses.next().map(str::parse), addresses.next()) {
@@ -106,7 +106,7 @@ fn without_port(host: &str) -> &str {
 }
 
 fn not_an_address(body: &[u8]) -> LookError {
-    let excerpt = excerpt(body, EXCERPT);
+    let excerpt = quote(body, EXCERPT);
     LookError::NotAnAddress(if excerpt.is_empty() {
         "(nothing that can be shown)".to_owned()
     } else {

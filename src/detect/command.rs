@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::LONGEST_ANSWER;
 use crate::engine::watch::LookError;
 use crate::process::{self, Failed, Limits};
-use crate::secret::redact::excerpt;
+use crate::secret::redact::quote;
 
 /// What the program prints.
 ///
@@ -23,7 +23,7 @@ pub(super) async fn run(words: &[Box<str>], limit: Duration) -> Result<Zeroizing
         Failed::TooSlow => LookError::TimedOut,
         Failed::TooLong => LookError::TooLong,
         Failed::Ended { how, complaint } => {
-            let complaint = excerpt(&complaint, 200);
+            let complaint = quote(&complaint, 200);
             let join = if complaint.is_empty() { "" } else { ": " };
             LookError::Local(format!("{how}{join}{complaint}"))
         }

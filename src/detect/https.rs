@@ -12,7 +12,7 @@ use reqwest::{StatusCode, Url};
 use super::{BuiltIn, LONGEST_ANSWER, Limits, answer, local};
 use crate::engine::names::Family;
 use crate::engine::watch::LookError;
-use crate::http::{self, Authorities, Client, Pool, Spelling, Trouble, Unread, Way};
+use crate::http::{self, Authorities, Client, ClientOptions, HttpError, Pool, Spelling, Unread};
 
 /// What the URL says to this client.
 pub(super) async fn ask(client: &Client, url: &str, family: Family) -> Result<IpAddr, LookError> {
@@ -20,7 +20,7 @@ pub(super) async fn ask(client: &Client, url: &str, family: Family) -> Result<Ip
     let host = url.host_str().unwrap_or_default().to_owned();
     let spelling = if BuiltIn::is_at(&host) { Spelling::Public } else { Spelling::Local };
     let response = client.send(client.get(url), spelling).await;
-    let response = response.map_err(|(trouble, _)| unheard(trouble))?;
+    let response = response.map_err(|(error, _)| unheard(error))?;
     // An IPv6 socket that was given an IPv4-mapped address speaks IPv4.
     let over = response.remote_addr().map(|peer| answer::of_family(peer.ip(), family));
     if over.is_some_and(|over| over.is_err()) {
@@ -34,23 +34,23 @@ pub(super) async fn ask(client: &Client, url: &str, family: Family) -> Result<Ip
     let body = http::read_capped(response, LONGEST_ANSWER).await;
     let body = body.map_err(|unread| match unread {
         Unread::TooLong => LookError::TooLong,
-        Unread::Trouble(trouble) => unheard(trouble),
+        Unread::Http(error) => unheard(error),
     })?;
     answer::parse(&body, &host, family)
 }
 
-fn unheard(trouble: Trouble) -> LookError {
-    match trouble {
-        Trouble::NoRoute => LookError::NoRoute,
-        Trouble::TimedOut => LookError::TimedOut,
-        Trouble::Certificate(why) => LookError::Certificate(why),
-        Trouble::Clock(why) => LookError::Clock(why),
-        Trouble::Setup(_) => LookError::Local(trouble.to_string()),
-        Trouble::Dns(_)
-        | Trouble::Misled(_)
-        | Trouble::Connect(_)
-        | Trouble::Tls(_)
-        | Trouble::Transfer(_) => LookError::Unreachable(trouble.to_string()),
+fn unheard(error: HttpError) -> LookError {
+    match error {
+        HttpError::NoRoute => LookError::NoRoute,
+        HttpError::TimedOut => LookError::TimedOut,
+        HttpError::Certificate(why) => LookError::Certificate(why),
+        HttpError::Clock(why) => LookError::Clock(why),
+        HttpError::Setup(_) => LookError::Local(error.to_string()),
+        HttpError::Dns(_)
+        | HttpError::Misled(_)
+        | HttpError::Connect(_)
+        | HttpError::Tls(_)
+        | HttpError::Transfer(_) => LookError::Unreachable(error.to_string()),
     }
 }
 
@@ -76,9 +76,13 @@ impl Clients {
         if let Some(client) = slot.get() {
             return Ok(client.clone());
         }
-        let way =
-            Way { family: Some(family), pool: Pool::Never, connect: limits.connect, total: limits.total };
-        let client = Client::new(&way, &self.authorities).map_err(unheard)?;
+        let options = ClientOptions {
+            family: Some(family),
+            pool: Pool::Never,
+            connect: limits.connect,
+            total: limits.total,
+        };
+        let client = Client::new(&options, &self.authorities).map_err(unheard)?;
         Ok(slot.get_or_init(|| client).clone())
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::engine::names::Family;
 use crate::engine::watch::LookError;
 use crate::http::{self, Authorities};
-use crate::secret::redact::excerpt;
+use crate::secret::redact::quote;
 
 /// A source of addresses of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,7 +191,7 @@ const EXCERPT: usize = 80;
 
 /// The failure of a source on this host.
 fn local(what: &str, why: &dyn std::fmt::Display) -> LookError {
-    let why = excerpt(why.to_string().as_bytes(), 200);
+    let why = quote(&why.to_string(), 200);
     LookError::Local(format!("{what}: {why}"))
 }
 

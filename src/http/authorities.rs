@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
 
-use super::error::Trouble;
-use crate::secret::redact::excerpt;
+use super::error::HttpError;
+use crate::secret::redact::quote;
 
 /// Characters of a reason that are shown.
 const MOST_CHARACTERS: usize = 120;
@@ -19,7 +19,7 @@ const MOST_CHARACTERS: usize = 120;
 pub struct Authorities {
     added: Arc<[CertificateDer<'static>]>,
     /// Made when it is first needed: a process that speaks no TLS never pays for it.
-    tls: Arc<OnceLock<Result<rustls::ClientConfig, Trouble>>>,
+    tls: Arc<OnceLock<Result<rustls::ClientConfig, HttpError>>>,
 }
 
 impl fmt::Debug for Authorities {
@@ -79,7 +79,7 @@ impl Authorities {
         let mut added = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let at = added.len() + 1;
-            let bad = |why: String| BadPem::Certificate(at, excerpt(why.as_bytes(), MOST_CHARACTERS));
+            let bad = |why: String| BadPem::Certificate(at, quote(&why, MOST_CHARACTERS));
             let certificate = certificate.map_err(|error| bad(fault(&error)))?;
             roots.add(certificate.clone()).map_err(|error| bad(error.to_string()))?;
             added.push(certificate);
@@ -95,12 +95,12 @@ impl Authorities {
         self.added.len()
     }
 
-    pub(super) fn tls(&self) -> Result<rustls::ClientConfig, Trouble> {
+    pub(super) fn tls(&self) -> Result<rustls::ClientConfig, HttpError> {
         let make = || {
             let mut roots = rustls::RootCertStore::empty();
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
             for certificate in self.added.iter().cloned() {
-                roots.add(certificate).map_err(|error| Trouble::Setup(error.to_string()))?;
+                roots.add(certificate).map_err(|error| HttpError::Setup(error.to_string()))?;
             }
             trusting(roots)
         };
@@ -118,11 +118,11 @@ fn fault(error: &pem::Error) -> String {
     }
 }
 
-pub(super) fn trusting(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, Trouble> {
+pub(super) fn trusting(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, HttpError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| Trouble::Setup(error.to_string()))?
+        .map_err(|error| HttpError::Setup(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -13,7 +13,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{IntoUrl, RequestBuilder, Response};
 
 use super::authorities::Authorities;
-use super::error::{Sent, Trouble, root_cause, trouble};
+use super::error::{self, HttpError, Sent, root_cause};
 use super::look_up::{self, Found, Missed, Spelling, Teller};
 use crate::engine::names::Family;
 
@@ -22,7 +22,7 @@ pub const USER_AGENT: &str = concat!("stayput/", env!("CARGO_PKG_VERSION"));
 
 /// How a client is to reach the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Way {
+pub struct ClientOptions {
     /// The only address family that its sockets may use; `None`: whichever connects first.
     pub family: Option<Family>,
     /// What becomes of a connection after an answer.
@@ -48,7 +48,7 @@ pub enum Pool {
     Idle(Duration),
 }
 
-/// Sends requests by one [`Way`]. Copies share their connections.
+/// Sends requests by one [`ClientOptions`]. Copies share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -62,18 +62,18 @@ impl Client {
     /// Makes a client. It holds no socket until it is used.
     ///
     /// # Errors
-    /// [`Trouble::Setup`] if TLS cannot be set up, which no network can cause.
-    pub fn new(way: &Way, authorities: &Authorities) -> Result<Client, Trouble> {
-        Client::with(way, authorities.tls()?)
+    /// [`HttpError::Setup`] if TLS cannot be set up, which no network can cause.
+    pub fn new(options: &ClientOptions, authorities: &Authorities) -> Result<Client, HttpError> {
+        Client::with(options, authorities.tls()?)
     }
 
-    fn with(way: &Way, tls: rustls::ClientConfig) -> Result<Client, Trouble> {
+    fn with(options: &ClientOptions, tls: rustls::ClientConfig) -> Result<Client, HttpError> {
         let names = Names::default();
-        let names_last = match way.pool {
+        let names_last = match options.pool {
             Pool::Never => Duration::ZERO,
             Pool::Idle(time) => time,
         };
-        Ok(Client { http: build(way, tls, names.clone())?, family: way.family, names, names_last })
+        Ok(Client { http: build(options, tls, names.clone())?, family: options.family, names, names_last })
     }
 
     /// The beginning of a GET.
@@ -94,29 +94,29 @@ impl Client {
         &self,
         request: RequestBuilder,
         spelling: Spelling,
-    ) -> Result<Response, (Trouble, Sent)> {
-        let request = request.build().map_err(|error| trouble(&error))?;
+    ) -> Result<Response, (HttpError, Sent)> {
+        let request = request.build().map_err(|error| error::of(&error))?;
         let name = request.url().domain().map(str::to_owned);
         if let Some(name) = &name {
-            self.look_up(name, spelling).await.map_err(|trouble| (trouble, Sent::Never))?;
+            self.look_up(name, spelling).await.map_err(|error| (error, Sent::Never))?;
         }
         self.http.execute(request).await.map_err(|error| {
-            let (trouble, sent) = trouble(&error);
-            let misled = name.filter(|_| sent == Sent::Never && !matches!(trouble, Trouble::Clock(_)));
+            let (error, sent) = error::of(&error);
+            let misled = name.filter(|_| sent == Sent::Never && !matches!(error, HttpError::Clock(_)));
             let misled = misled.and_then(|name| self.names.misled(&name));
-            (misled.map_or(trouble, Trouble::Misled), sent)
+            (misled.map_or(error, HttpError::Misled), sent)
         })
     }
 
-    async fn look_up(&self, name: &str, spelling: Spelling) -> Result<(), Trouble> {
+    async fn look_up(&self, name: &str, spelling: Spelling) -> Result<(), HttpError> {
         let known = self.names.lock().get(name).map(|(at, _)| at.elapsed());
         if known.is_some_and(|age| age < self.names_last) {
             return Ok(());
         }
         let found = look_up::look_up(name, self.family, spelling).await;
         let found = found.map_err(|missed| match missed {
-            Missed::NoAddress if self.family.is_some() => Trouble::NoRoute,
-            missed => Trouble::Dns(missed.to_string()),
+            Missed::NoAddress if self.family.is_some() => HttpError::NoRoute,
+            missed => HttpError::Dns(missed.to_string()),
         })?;
         self.names.lock().insert(name.to_owned(), (Instant::now(), found));
         Ok(())
@@ -160,10 +160,14 @@ impl Resolve for Names {
     }
 }
 
-fn build(way: &Way, tls: rustls::ClientConfig, names: Names) -> Result<reqwest::Client, Trouble> {
+fn build(
+    options: &ClientOptions,
+    tls: rustls::ClientConfig,
+    names: Names,
+) -> Result<reqwest::Client, HttpError> {
     // A socket bound to the unspecified address of a family can reach that family alone; the
     // addresses of the other one are not even tried.
-    let local: Option<IpAddr> = way.family.map(|family| match family {
+    let local: Option<IpAddr> = options.family.map(|family| match family {
         Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
         Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
     });
@@ -177,13 +181,13 @@ fn build(way: &Way, tls: rustls::ClientConfig, names: Names) -> Result<reqwest::
         .retry(reqwest::retry::never())
         .local_address(local)
         .dns_resolver(Arc::new(names))
-        .connect_timeout(way.connect)
-        .timeout(way.total);
-    let client = match way.pool {
+        .connect_timeout(options.connect)
+        .timeout(options.total);
+    let client = match options.pool {
         Pool::Never => client.pool_max_idle_per_host(0),
         Pool::Idle(time) => client.pool_max_idle_per_host(1).pool_idle_timeout(time),
     };
-    client.build().map_err(|error| Trouble::Setup(root_cause(&error)))
+    client.build().map_err(|error| HttpError::Setup(root_cause(&error)))
 }
 
 /// Why an answer could not be read.
@@ -192,13 +196,13 @@ pub enum Unread {
     /// It is longer than the cap.
     TooLong,
     /// It broke off, or a limit passed.
-    Trouble(Trouble),
+    Http(HttpError),
 }
 
 /// Reads the body of an answer, which may be at most `cap` bytes long.
 ///
 /// # Errors
-/// [`Unread::TooLong`] as soon as it is clear; the rest is not read. [`Unread::Trouble`] if the
+/// [`Unread::TooLong`] as soon as it is clear; the rest is not read. [`Unread::Http`] if the
 /// connection fails before the end.
 pub async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, Unread> {
     let fits = |length: u64| usize::try_from(length).is_ok_and(|length| length <= cap);
@@ -211,7 +215,7 @@ pub async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, 
             Ok(Some(chunk)) if body.len() + chunk.len() > cap => return Err(Unread::TooLong),
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => return Ok(body),
-            Err(error) => return Err(Unread::Trouble(trouble(&error).0)),
+            Err(error) => return Err(Unread::Http(error::of(&error).0)),
         }
     }
 }

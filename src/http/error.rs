@@ -10,14 +10,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::io::Errno;
 use rustls::CertificateError;
 
-use crate::secret::redact::excerpt;
+use crate::secret::redact::quote;
 
 /// Characters of a reason that are shown.
 pub(super) const CAUSE_CHARACTERS: usize = 200;
 
 /// What went wrong on the way to an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum HttpError {
     /// This host has no route for the family, or the other side has no address of it.
     NoRoute,
     /// The name could not be looked up.
@@ -26,7 +26,7 @@ pub enum Trouble {
     Misled(String),
     /// No connection came about.
     Connect(String),
-    /// A limit of the [`Way`] has passed.
+    /// A limit of the [`ClientOptions`] has passed.
     TimedOut,
     /// The server's certificate was not accepted.
     Certificate(String),
@@ -40,29 +40,29 @@ pub enum Trouble {
     Setup(String),
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::NoRoute => f.write_str("no route to the internet"),
-            Trouble::Dns(why) => write!(f, "the name could not be looked up: {why}"),
-            Trouble::Misled(why) => f.write_str(why),
-            Trouble::Connect(why) => write!(f, "could not connect: {why}"),
-            Trouble::TimedOut => f.write_str("no answer in time"),
-            Trouble::Certificate(why) => {
+            HttpError::NoRoute => f.write_str("no route to the internet"),
+            HttpError::Dns(why) => write!(f, "the name could not be looked up: {why}"),
+            HttpError::Misled(why) => f.write_str(why),
+            HttpError::Connect(why) => write!(f, "could not connect: {why}"),
+            HttpError::TimedOut => f.write_str("no answer in time"),
+            HttpError::Certificate(why) => {
                 write!(f, "the server's certificate is not accepted: {why}")
             }
-            Trouble::Clock(why) => write!(
+            HttpError::Clock(why) => write!(
                 f,
                 "the server's certificate is not valid at this host's time; is the clock right? ({why})"
             ),
-            Trouble::Tls(why) => write!(f, "no secure connection: {why}"),
-            Trouble::Transfer(why) => write!(f, "the connection broke: {why}"),
-            Trouble::Setup(why) => write!(f, "the request could not be made: {why}"),
+            HttpError::Tls(why) => write!(f, "no secure connection: {why}"),
+            HttpError::Transfer(why) => write!(f, "the connection broke: {why}"),
+            HttpError::Setup(why) => write!(f, "the request could not be made: {why}"),
         }
     }
 }
 
-impl std::error::Error for Trouble {}
+impl std::error::Error for HttpError {}
 
 /// Whether the other side may have seen the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,9 +74,9 @@ pub enum Sent {
 }
 
 /// What an error of a client means.
-pub(super) fn trouble(error: &reqwest::Error) -> (Trouble, Sent) {
+pub(super) fn of(error: &reqwest::Error) -> (HttpError, Sent) {
     if error.is_builder() {
-        return (Trouble::Setup(root_cause(error)), Sent::Never);
+        return (HttpError::Setup(root_cause(error)), Sent::Never);
     }
     let sent = if error.is_connect() { Sent::Never } else { Sent::Maybe };
     let mut cause = error.source();
@@ -86,16 +86,16 @@ pub(super) fn trouble(error: &reqwest::Error) -> (Trouble, Sent) {
         }
         cause = this.source();
     }
-    let trouble = match sent {
-        _ if error.is_timeout() => Trouble::TimedOut,
-        Sent::Never => Trouble::Connect(root_cause(error)),
-        Sent::Maybe => Trouble::Transfer(root_cause(error)),
+    let error = match sent {
+        _ if error.is_timeout() => HttpError::TimedOut,
+        Sent::Never => HttpError::Connect(root_cause(error)),
+        Sent::Maybe => HttpError::Transfer(root_cause(error)),
     };
-    (trouble, sent)
+    (error, sent)
 }
 
 /// One link of an error's chain, if it alone says what happened.
-fn recognise(cause: &(dyn std::error::Error + 'static), sent: Sent) -> Option<Trouble> {
+fn recognise(cause: &(dyn std::error::Error + 'static), sent: Sent) -> Option<HttpError> {
     if let Some(error) = cause.downcast_ref::<rustls::Error>() {
         return Some(of_tls(error));
     }
@@ -110,15 +110,17 @@ fn recognise(cause: &(dyn std::error::Error + 'static), sent: Sent) -> Option<Tr
         Some(Errno::NETUNREACH | Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT)
     );
     // The connector's word for "none of the addresses is of the pinned family".
-    (no_route || error.kind() == io::ErrorKind::NotConnected).then_some(Trouble::NoRoute)
+    (no_route || error.kind() == io::ErrorKind::NotConnected).then_some(HttpError::NoRoute)
 }
 
 #[expect(clippy::disallowed_methods, reason = "certificates are dated by the wall clock")]
-fn of_tls(error: &rustls::Error) -> Trouble {
+fn of_tls(error: &rustls::Error) -> HttpError {
     match error {
         rustls::Error::InvalidCertificate(why) => of_certificate(why, SystemTime::now()),
-        rustls::Error::NoCertificatesPresented => Trouble::Certificate("the server presents none".to_owned()),
-        other => Trouble::Tls(excerpt(other.to_string().as_bytes(), CAUSE_CHARACTERS)),
+        rustls::Error::NoCertificatesPresented => {
+            HttpError::Certificate("the server presents none".to_owned())
+        }
+        other => HttpError::Tls(quote(&other.to_string(), CAUSE_CHARACTERS)),
     }
 }
 
@@ -129,7 +131,7 @@ const TWENTY_YEARS: u64 = 20 * 365 * 86_400;
 /// A server that shows a certificate which expired longer ago is rarer than a clock that is ahead. Seconds.
 const HALF_A_YEAR: u64 = 180 * 86_400;
 
-fn of_certificate(error: &CertificateError, now: SystemTime) -> Trouble {
+fn of_certificate(error: &CertificateError, now: SystemTime) -> HttpError {
     let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (early, now, limit) = match error {
         CertificateError::NotValidYet => (true, now, None),
@@ -140,16 +142,16 @@ fn of_certificate(error: &CertificateError, now: SystemTime) -> Trouble {
         CertificateError::ExpiredContext { time, not_after } => {
             (false, time.as_secs(), Some(not_after.as_secs()))
         }
-        other => return Trouble::Certificate(fault_of_certificate(other)),
+        other => return HttpError::Certificate(fault_of_certificate(other)),
     };
     let words = if early { "it is not valid before" } else { "it expired on" };
     let long_ago = limit.is_some_and(|limit| now.saturating_sub(limit) > HALF_A_YEAR);
     let limit = limit.map_or_else(|| "another date".to_owned(), date);
     let why = format!("{words} {limit}, and here it is {}", date(now));
     if early || long_ago || !(BUILT_AT..BUILT_AT + TWENTY_YEARS).contains(&now) {
-        Trouble::Clock(why)
+        HttpError::Clock(why)
     } else {
-        Trouble::Certificate(format!("{why}; is the clock right?"))
+        HttpError::Certificate(format!("{why}; is the clock right?"))
     }
 }
 
@@ -160,7 +162,7 @@ fn fault_of_certificate(error: &CertificateError) -> String {
         }
         CertificateError::NotValidForName => "it is for another name".to_owned(),
         CertificateError::NotValidForNameContext { expected, presented } => {
-            let presented = excerpt(presented.join(", ").as_bytes(), CAUSE_CHARACTERS);
+            let presented = quote(&presented.join(", "), CAUSE_CHARACTERS);
             format!("it is not for {} but for {presented}", expected.to_str())
         }
         CertificateError::BadSignature => {
@@ -171,7 +173,7 @@ fn fault_of_certificate(error: &CertificateError) -> String {
         other if other.to_string().contains("CaUsedAsEndEntity") => {
             "it is an authority's own and not a server's (it may have signed itself)".to_owned()
         }
-        other => excerpt(other.to_string().as_bytes(), CAUSE_CHARACTERS),
+        other => quote(&other.to_string(), CAUSE_CHARACTERS),
     }
 }
 
@@ -191,10 +193,7 @@ pub(super) fn root_cause(error: &reqwest::Error) -> String {
         last = Some(this);
         cause = this.source();
     }
-    last.map_or_else(
-        || "no reason was given".to_owned(),
-        |cause| excerpt(cause.to_string().as_bytes(), CAUSE_CHARACTERS),
-    )
+    last.map_or_else(|| "no reason was given".to_owned(), |cause| quote(&cause.to_string(), CAUSE_CHARACTERS))
 }
 
 #[cfg(test)]

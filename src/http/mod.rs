@@ -11,6 +11,6 @@ mod look_up;
 pub mod server;
 
 pub use authorities::{Authorities, BadPem};
-pub use client::{Client, Pool, USER_AGENT, Unread, Way, is_loopback, read_capped};
-pub use error::{BUILT_AT, Sent, Trouble};
+pub use client::{Client, ClientOptions, Pool, USER_AGENT, Unread, is_loopback, read_capped};
+pub use error::{BUILT_AT, HttpError, Sent};
 pub use look_up::Spelling;

@@ -276,7 +276,7 @@ static LOST: AtomicU64 = AtomicU64::new(0);
 
 impl Write for Unfailing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let text = redact::hide(bytes);
+        let text = redact::redact(bytes);
         let mut to = io::stderr().lock();
         let lost = LOST.load(Ordering::Relaxed);
         let patience = if lost == 0 { PATIENCE_NANOS } else { 0 };

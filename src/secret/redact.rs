@@ -1,7 +1,7 @@
 //! Takes secrets out of texts before they leave the process.
 //!
 //! A server, a proxy on the way or a program can echo what it was given. So every text that goes outside
-//! (log, results, status) passes [`hide`], which knows each secret that was read. Known forms of a secret:
+//! (log, results, status) passes [`redact`], which knows each secret that was read. Known forms of a secret:
 //! itself, percent-encoded and hexadecimal, all in any case of the letters; base64 at each of its three
 //! alignments. Deliberately unknown: where texts and secrets come from.
 
@@ -28,27 +28,28 @@ pub fn learn(secret: &str) {
 }
 
 /// The bytes without any secret that is known; borrowed if there is none.
-pub fn hide(text: &[u8]) -> Cow<'_, [u8]> {
+pub fn redact(text: &[u8]) -> Cow<'_, [u8]> {
     KNOWN.read().unwrap_or_else(PoisonError::into_inner).mask.apply(text)
 }
 
-/// [`hide`] for a text.
-pub fn hide_in_text(text: &str) -> Cow<'_, str> {
-    match hide(text.as_bytes()) {
+/// [`redact`] for a text.
+pub fn redact_text(text: &str) -> Cow<'_, str> {
+    match redact(text.as_bytes()) {
         Cow::Borrowed(_) => Cow::Borrowed(text),
         Cow::Owned(hidden) => Cow::Owned(String::from_utf8_lossy(&hidden).into_owned()),
     }
 }
 
-/// A secret that begins within an excerpt is read to its end, in any of its forms, to be recognized.
+/// A secret that begins within a quotation is read to its end, in any of its forms, to be recognized.
 const LONGEST_SECRET: usize = 1024;
 
 /// The beginning of a foreign text on one line: at most `most` printable characters, runs of
 /// everything else shown as one blank, known secrets as `***`.
-pub fn excerpt(text: &[u8], most: usize) -> String {
+pub fn quote(text: impl AsRef<[u8]>, most: usize) -> String {
+    let text = text.as_ref();
     // Four bytes a character; a little more, because blanks are merged and secrets are replaced.
     let text = &text[..text.len().min(most.saturating_mul(8).saturating_add(LONGEST_SECRET))];
-    let text = hide(text);
+    let text = redact(text);
     let text = String::from_utf8_lossy(&text);
     let printable = |c: &char| !c.is_whitespace() && (c.is_ascii_graphic() || is_printable(*c));
     let mut out = String::new();
@@ -264,10 +265,10 @@ mod tests {
         // The other tests learn so much that it may be forgotten again.
         let hidden = (0..100).any(|_| {
             learn("learnt-by-the-process");
-            *hide(b"a LEARNT-by-the-process!") == *b"a ***!"
+            *redact(b"a LEARNT-by-the-process!") == *b"a ***!"
         });
         assert!(hidden);
-        assert!(matches!(hide_in_text("nothing"), Cow::Borrowed("nothing")));
+        assert!(matches!(redact_text("nothing"), Cow::Borrowed("nothing")));
     }
 
     #[test]
@@ -320,7 +321,7 @@ mod tests {
 
         #[test]
         fn an_excerpt_is_one_short_printable_line(text in proptest::collection::vec(any::<u8>(), 0..400), most in 0..100_usize) {
-            let excerpt = excerpt(&text, most);
+            let excerpt = quote(&text, most);
             prop_assert!(excerpt.chars().count() <= most);
             prop_assert!(!excerpt.chars().any(|c| c.is_control() || c.is_whitespace() && c != ' '));
             prop_assert_eq!(excerpt.trim(), &excerpt);
@@ -329,7 +330,7 @@ mod tests {
         #[test]
         fn an_excerpt_of_plain_words_is_the_words(words in "[!-~]{1,5}( [!-~]{1,5}){0,5}", most in 0..60_usize) {
             let expected: String = words.chars().take(most).collect();
-            prop_assert_eq!(excerpt(words.as_bytes(), most), expected.trim_end());
+            prop_assert_eq!(quote(&words, most), expected.trim_end());
         }
     }
 }

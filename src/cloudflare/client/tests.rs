@@ -45,8 +45,8 @@ fn client(base: &str) -> Client {
 }
 
 fn client_within(total: Duration, base: &str) -> Client {
-    let way = Way { family: None, pool: Pool::Idle(IDLE_LIMIT), connect: total / 2, total };
-    Client::by(way, base, &Authorities::default()).unwrap()
+    let options = ClientOptions { family: None, pool: Pool::Idle(IDLE_LIMIT), connect: total / 2, total };
+    Client::by(options, base, &Authorities::default()).unwrap()
 }
 
 fn read() -> Request {
@@ -378,12 +378,12 @@ fn a_word_that_is_also_the_secret_does_not_spoil_an_answer() {
 fn a_wrong_clock_is_told_from_other_troubles_and_has_its_remedy() {
     // `http` has the certificates and the clocks that bring this about.
     let mask = Mask::of([TOKEN]);
-    let judge = |trouble, sent| Unanswered { trouble, sent }.judge(&read(), &mask);
-    let clock = judge(Trouble::Clock("here it is 1970".into()), Sent::Never);
+    let judge = |error, sent| Unanswered { error, sent }.judge(&read(), &mask);
+    let clock = judge(HttpError::Clock("here it is 1970".into()), Sent::Never);
     assert_eq!((clock.class, clock.answered), (Class::Clock, false));
     assert!(clock.to_string().contains("is the clock right? (here it is 1970)"), "{clock}");
     assert!(clock.remedy.unwrap().contains("set the clock"));
-    let other = judge(Trouble::Certificate("it is for another clock".into()), Sent::Never);
+    let other = judge(HttpError::Certificate("it is for another clock".into()), Sent::Never);
     assert_eq!((other.class, other.remedy), (Class::NotSent, None));
 }
 

@@ -276,6 +276,6 @@ async fn what_is_no_url_is_a_local_failure() {
 #[test]
 fn a_bad_certificate_and_a_wrong_clock_keep_their_names() {
     let why = || "why".to_owned();
-    assert_eq!(unheard(Trouble::Certificate(why())), LookError::Certificate(why()));
-    assert_eq!(unheard(Trouble::Clock(why())), LookError::Clock(why()));
+    assert_eq!(unheard(HttpError::Certificate(why())), LookError::Certificate(why()));
+    assert_eq!(unheard(HttpError::Clock(why())), LookError::Clock(why()));
 }

@@ -15,8 +15,8 @@ use crate::scripted::{Reply, Server};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 
-fn way() -> Way {
-    Way {
+fn options() -> ClientOptions {
+    ClientOptions {
         family: Some(Family::V4),
         pool: Pool::Never,
         connect: Duration::from_millis(1500),
@@ -33,16 +33,16 @@ fn url(server: &Server) -> String {
     format!("http://{}", server.address)
 }
 
-async fn get(client: &Client, url: String) -> Result<Vec<u8>, (Trouble, Sent)> {
+async fn get(client: &Client, url: String) -> Result<Vec<u8>, (HttpError, Sent)> {
     let response = client.send(client.get(url), Spelling::Local).await?;
     read_capped(response, 4096).await.map_err(|unread| match unread {
         Unread::TooLong => panic!("too long"),
-        Unread::Trouble(trouble) => (trouble, Sent::Maybe),
+        Unread::Http(error) => (error, Sent::Maybe),
     })
 }
 
-async fn plain(server: &Server) -> Result<Vec<u8>, (Trouble, Sent)> {
-    let client = Client::new(&way(), &Authorities::default()).unwrap();
+async fn plain(server: &Server) -> Result<Vec<u8>, (HttpError, Sent)> {
+    let client = Client::new(&options(), &Authorities::default()).unwrap();
     get(&client, url(server) + "/p?key=hidden").await
 }
 
@@ -62,49 +62,50 @@ async fn what_never_left_is_told_from_what_may_have_arrived() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
     };
-    let client = Client::new(&way(), &Authorities::default()).unwrap();
+    let client = Client::new(&options(), &Authorities::default()).unwrap();
     let refused = get(&client, format!("http://127.0.0.1:{nobody}")).await.unwrap_err();
     assert!(
-        matches!(&refused, (Trouble::Connect(why), Sent::Never) if why.contains("refused")),
+        matches!(&refused, (HttpError::Connect(why), Sent::Never) if why.contains("refused")),
         "{refused:?}"
     );
 
     for answer in ["", "HTTP/1.1 200 OK\r\ncontent-le", "SSH-2.0-OpenSSH_9.2\r\n"] {
         let broken = plain(&saying(answer)).await.unwrap_err();
-        assert!(matches!(broken, (Trouble::Transfer(_), Sent::Maybe)), "{broken:?}");
+        assert!(matches!(broken, (HttpError::Transfer(_), Sent::Maybe)), "{broken:?}");
     }
 
     let cut = saying("HTTP/1.1 200 OK\r\ncontent-length: 3000\r\n\r\n91.7.1.2");
     let cut = plain(&cut).await.unwrap_err();
-    assert!(matches!(cut, (Trouble::Transfer(_), Sent::Maybe)), "{cut:?}");
+    assert!(matches!(cut, (HttpError::Transfer(_), Sent::Maybe)), "{cut:?}");
 }
 
 #[tokio::test]
 async fn silence_ends_at_the_limit_and_counts_as_unsent_only_while_connecting() {
     let server = Server::repeating(Reply::Hang(Vec::new()));
-    let short = Way { connect: Duration::from_millis(150), total: Duration::from_millis(300), ..way() };
+    let short = ClientOptions { connect: Duration::from_millis(150), total: Duration::from_millis(300), ..options() };
     let client = Client::new(&short, &Authorities::default()).unwrap();
     let plain = get(&client, url(&server)).await;
-    assert_eq!(plain, Err((Trouble::TimedOut, Sent::Maybe)));
+    assert_eq!(plain, Err((HttpError::TimedOut, Sent::Maybe)));
     let tls = get(&client, url(&server).replace("http:", "https:")).await;
-    assert_eq!(tls, Err((Trouble::TimedOut, Sent::Never)));
+    assert_eq!(tls, Err((HttpError::TimedOut, Sent::Never)));
 }
 
 #[tokio::test]
 async fn a_name_that_cannot_be_looked_up_is_said_and_asks_nobody() {
     // Longer than DNS allows for a label: the resolver refuses by itself.
     let url = format!("http://{}.invalid/?key=hidden", "a".repeat(70));
-    let (trouble, sent) = get(&Client::new(&way(), &Authorities::default()).unwrap(), url).await.unwrap_err();
+    let (error, sent) =
+        get(&Client::new(&options(), &Authorities::default()).unwrap(), url).await.unwrap_err();
     assert_eq!(sent, Sent::Never);
-    assert!(matches!(trouble, Trouble::Dns(_)), "{trouble:?}");
-    assert!(!trouble.to_string().contains("hidden"));
+    assert!(matches!(error, HttpError::Dns(_)), "{error:?}");
+    assert!(!error.to_string().contains("hidden"));
 }
 
 #[tokio::test]
 async fn many_look_ups_at_once_are_answered_or_refused_and_leave_nothing_behind() {
     let server = saying(OK);
     let port = server.address.port();
-    let client = Client::new(&way(), &Authorities::default()).unwrap();
+    let client = Client::new(&options(), &Authorities::default()).unwrap();
     let mut all = tokio::task::JoinSet::new();
     for _ in 0..60 {
         let client = client.clone();
@@ -118,7 +119,7 @@ async fn many_look_ups_at_once_are_answered_or_refused_and_leave_nothing_behind(
                 answered += 1;
             }
             Err(why) => {
-                assert_eq!(why, (Trouble::Dns("too many look-ups are under way".to_owned()), Sent::Never))
+                assert_eq!(why, (HttpError::Dns("too many look-ups are under way".to_owned()), Sent::Never))
             }
         }
     }
@@ -130,22 +131,23 @@ async fn many_look_ups_at_once_are_answered_or_refused_and_leave_nothing_behind(
 #[tokio::test]
 async fn a_url_that_is_none_fails_before_anything_is_sent() {
     let answer =
-        get(&Client::new(&way(), &Authorities::default()).unwrap(), "http://?key=hidden".to_owned()).await;
-    let (Trouble::Setup(why), Sent::Never) = answer.unwrap_err() else { panic!("it was sent") };
+        get(&Client::new(&options(), &Authorities::default()).unwrap(), "http://?key=hidden".to_owned())
+            .await;
+    let (HttpError::Setup(why), Sent::Never) = answer.unwrap_err() else { panic!("it was sent") };
     assert!(!why.contains("hidden"), "{why}");
 }
 
 #[tokio::test]
 async fn a_redirect_is_shown_and_not_followed() {
     let server = saying("HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n");
-    let client = Client::new(&way(), &Authorities::default()).unwrap();
+    let client = Client::new(&options(), &Authorities::default()).unwrap();
     let response = client.send(client.get(url(&server)), Spelling::Local).await.unwrap();
     assert_eq!(response.status().as_u16(), 302);
 }
 
 #[tokio::test]
 async fn a_cap_holds_whether_the_length_is_announced_or_not() {
-    let client = Client::new(&way(), &Authorities::default()).unwrap();
+    let client = Client::new(&options(), &Authorities::default()).unwrap();
     let announced = saying("HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\nx");
     let until_the_end = saying("HTTP/1.1 200 OK\r\n\r\n0123456789");
     let in_chunks =
@@ -166,7 +168,7 @@ async fn a_cap_holds_whether_the_length_is_announced_or_not() {
 async fn a_kept_connection_serves_the_next_request_and_an_unkept_one_does_not() {
     for (pool, connections) in [(Pool::Idle(Duration::from_secs(60)), 1), (Pool::Never, 3)] {
         let server = Server::repeating(Reply::Keep(OK.into()));
-        let client = Client::new(&Way { pool, ..way() }, &Authorities::default()).unwrap();
+        let client = Client::new(&ClientOptions { pool, ..options() }, &Authorities::default()).unwrap();
         for _ in 0..3 {
             let answer = get(&client, url(&server)).await;
             assert_eq!(answer, Ok(b"hi".to_vec()));
@@ -239,13 +241,13 @@ fn serve_tls(server: rustls::ServerConfig) -> u16 {
 }
 
 /// Asks a server with this certificate, whose authority is trusted.
-async fn over_tls(case: Case) -> Result<Vec<u8>, (Trouble, Sent)> {
+async fn over_tls(case: Case) -> Result<Vec<u8>, (HttpError, Sent)> {
     let (root, server) = issue(&case);
     let mut roots = RootCertStore::empty();
     roots.add(root).unwrap();
     let mut tls = trusting(roots).unwrap();
     tls.time_provider = Arc::new(Year(case.now));
-    let client = Client::with(&way(), tls).unwrap();
+    let client = Client::with(&options(), tls).unwrap();
     get(&client, format!("https://127.0.0.1:{}", serve_tls(server))).await
 }
 
@@ -258,9 +260,9 @@ async fn a_good_certificate_is_accepted() {
 #[tokio::test]
 async fn a_certificate_for_another_name_is_refused_and_both_names_are_said() {
     let case = Case { host: "other.example", valid: (2026, 2028), now: 2027 };
-    let (trouble, sent) = over_tls(case).await.unwrap_err();
+    let (error, sent) = over_tls(case).await.unwrap_err();
     assert_eq!(sent, Sent::Never);
-    let Trouble::Certificate(why) = trouble else { panic!("{trouble:?}") };
+    let HttpError::Certificate(why) = error else { panic!("{error:?}") };
     assert!(why.contains("127.0.0.1") && why.contains("other.example"), "{why}");
 }
 
@@ -269,11 +271,11 @@ async fn a_certificate_of_an_unknown_authority_is_refused() {
     let case = Case { host: "127.0.0.1", valid: (2000, 2100), now: 2027 };
     let port = serve_tls(issue(&case).1);
     let answer =
-        get(&Client::new(&way(), &Authorities::default()).unwrap(), format!("https://127.0.0.1:{port}"))
+        get(&Client::new(&options(), &Authorities::default()).unwrap(), format!("https://127.0.0.1:{port}"))
             .await;
-    let (trouble, sent) = answer.unwrap_err();
+    let (error, sent) = answer.unwrap_err();
     assert_eq!(sent, Sent::Never);
-    assert!(matches!(&trouble, Trouble::Certificate(why) if why.contains("signed by nobody")), "{trouble:?}");
+    assert!(matches!(&error, HttpError::Certificate(why) if why.contains("signed by nobody")), "{error:?}");
 }
 
 #[tokio::test]
@@ -283,11 +285,11 @@ async fn a_certificate_that_signed_itself_is_refused_in_plain_words() {
     let key = KeyPair::generate().unwrap();
     let port = serve_tls(showing(own.self_signed(&key).unwrap().der(), &key));
     let answer =
-        get(&Client::new(&way(), &Authorities::default()).unwrap(), format!("https://127.0.0.1:{port}"))
+        get(&Client::new(&options(), &Authorities::default()).unwrap(), format!("https://127.0.0.1:{port}"))
             .await;
-    let (trouble, sent) = answer.unwrap_err();
+    let (error, sent) = answer.unwrap_err();
     assert_eq!(sent, Sent::Never);
-    assert!(matches!(&trouble, Trouble::Certificate(why) if why.contains("signed itself")), "{trouble:?}");
+    assert!(matches!(&error, HttpError::Certificate(why) if why.contains("signed itself")), "{error:?}");
 }
 
 #[tokio::test]
@@ -295,12 +297,12 @@ async fn an_expired_certificate_is_the_servers_fault_unless_it_expired_long_ago_
     let expired =
         |now| over_tls(Case { host: "127.0.0.1", valid: (2001, if now < 2027 { 2003 } else { 2027 }), now });
     let why = "it expired on 2027-01-01T00:00:00Z, and here it is 2027-06-01T00:00:00Z; is the clock right?";
-    assert_eq!(expired(2027).await, Err((Trouble::Certificate(why.to_owned()), Sent::Never)));
+    assert_eq!(expired(2027).await, Err((HttpError::Certificate(why.to_owned()), Sent::Never)));
     for now in [2010, 2028, 2031, 2090] {
-        let (trouble, sent) = expired(now).await.unwrap_err();
+        let (error, sent) = expired(now).await.unwrap_err();
         assert_eq!(sent, Sent::Never);
-        assert!(matches!(&trouble, Trouble::Clock(_)), "{trouble:?}");
-        assert!(trouble.to_string().contains("clock"), "{trouble}");
+        assert!(matches!(&error, HttpError::Clock(_)), "{error:?}");
+        assert!(error.to_string().contains("clock"), "{error}");
     }
 }
 
@@ -310,16 +312,16 @@ async fn a_certificate_from_the_future_is_a_question_to_the_clock() {
         let case = Case { host: "127.0.0.1", valid: (2029, 2031), now };
         let why =
             format!("it is not valid before 2029-01-01T00:00:00Z, and here it is {now}-06-01T00:00:00Z");
-        assert_eq!(over_tls(case).await, Err((Trouble::Clock(why), Sent::Never)));
+        assert_eq!(over_tls(case).await, Err((HttpError::Clock(why), Sent::Never)));
     }
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_speak_tls_is_told_from_one_with_a_bad_certificate() {
     let answer = get(
-        &Client::new(&way(), &Authorities::default()).unwrap(),
+        &Client::new(&options(), &Authorities::default()).unwrap(),
         url(&saying(OK)).replace("http:", "https:"),
     )
     .await;
-    assert!(matches!(answer, Err((Trouble::Tls(_), Sent::Never))), "{answer:?}");
+    assert!(matches!(answer, Err((HttpError::Tls(_), Sent::Never))), "{answer:?}");
 }

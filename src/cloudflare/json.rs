@@ -13,9 +13,9 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::classify::ApiError;
-use super::excerpt;
 use crate::engine::api::{Listed, TokenStatus, Written, ZoneInfo};
 use crate::engine::names::{AccountId, Content, Name, Record, RecordId, RecordType, Ttl, ZoneId};
+use crate::secret::redact::quote;
 
 /// Errors of one answer that are kept.
 const MOST_ERRORS: usize = 20;
@@ -150,7 +150,7 @@ pub fn envelope(body: &[u8]) -> Result<Envelope<'_>, NoEnvelope> {
         _ if !errors.is_empty() => false,
         (_, Some(title)) => {
             return Err(NoEnvelope::Problem(Problem {
-                title: excerpt::clean(&title, MOST_MESSAGE),
+                title: quote(&title, MOST_MESSAGE),
                 code: raw.error_code.number(),
                 retry_after: raw.retry_after.number(),
             }));
@@ -211,7 +211,7 @@ impl RawRecord<'_> {
             return Some(Listed::Other(name, text.to_ascii_uppercase().into()));
         }
         if delegates {
-            let server = self.content.text().map(|server| excerpt::clean(&server, MOST_MESSAGE));
+            let server = self.content.text().map(|server| quote(&server, MOST_MESSAGE));
             let server = server.filter(|server| !server.is_empty());
             return Some(Listed::Delegation(name, server.map_or("another server".into(), Into::into)));
         }
@@ -255,7 +255,7 @@ impl Meta<'_> {
     /// The Cloudflare product that manages the record, as far as it says so.
     fn manager(&self) -> Option<Box<str>> {
         let named = [self.product, self.managed_by].into_iter().find_map(Lenient::text);
-        let named = named.map(|name| excerpt::clean(&name, 40)).filter(|name| !name.is_empty());
+        let named = named.map(|name| quote(&name, 40)).filter(|name| !name.is_empty());
         let says = |field: Lenient<'_>| {
             field.flag() == Some(true) || field.text().is_some_and(|text| !text.is_empty())
         };
@@ -301,7 +301,7 @@ struct Inside<'a> {
 impl RawZone<'_> {
     /// The zone, if it has a proper identifier and name.
     pub fn zone(&self) -> Option<ZoneInfo> {
-        let word = |raw: Lenient<'_>| raw.text().map(|text| excerpt::clean(&text, 40).into());
+        let word = |raw: Lenient<'_>| raw.text().map(|text| quote(&text, 40).into());
         let or_unknown = |raw| word(raw).unwrap_or_else(|| "unknown".into());
         let account: Inside<'_> = self.account.object();
         let plan: Inside<'_> = self.plan.object();
@@ -363,7 +363,7 @@ impl RawToken<'_> {
     /// # Errors
     /// The answer has no status.
     pub fn read(&self) -> Result<TokenStatus, &'static str> {
-        let short = |raw: Lenient<'_>| raw.text().map(|text| excerpt::clean(&text, 40).into());
+        let short = |raw: Lenient<'_>| raw.text().map(|text| quote(&text, 40).into());
         Ok(TokenStatus {
             status: short(self.status).ok_or("the token has no status")?,
             expires_on: short(self.expires_on),
@@ -411,7 +411,7 @@ impl Errors {
                 let code = error.code.number().map_or(0, i64::from);
                 self.push(code, message.as_deref().unwrap_or("no message"));
                 let link = error.documentation_url.text().filter(|link| link.starts_with("https://"));
-                let link = link.map(|link| excerpt::clean(&link, MOST_MESSAGE));
+                let link = link.map(|link| quote(&link, MOST_MESSAGE));
                 self.link = self.link.take().or(link);
                 self.add(error.error_chain);
             }
@@ -419,12 +419,12 @@ impl Errors {
     }
 
     fn push(&mut self, code: i64, message: &str) {
-        self.all.push(ApiError { code, message: excerpt::clean(message, MOST_MESSAGE) });
+        self.all.push(ApiError { code, message: quote(message, MOST_MESSAGE) });
     }
 
     /// All messages, without codes.
     fn words(&self) -> String {
         let words: Vec<_> = self.all.iter().map(|error| error.message.trim_end_matches('.')).collect();
-        excerpt::clean(&words.join("; "), MOST_MESSAGE)
+        quote(&words.join("; "), MOST_MESSAGE)
     }
 }

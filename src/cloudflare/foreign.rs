@@ -1,9 +1,9 @@
-//! Readable, short, harmless text out of bodies and headers that somebody else wrote.
+//! What an answer says that is not the API's: Cloudflare's edge, a proxy, a log-in page.
 //!
 //! An answer that is not the API's is shown to the operator as a sentence or an excerpt. Nothing
 //! here concludes anything from it but what to say. Deliberately unknown: requests, classes.
 
-use crate::secret::redact;
+use crate::secret::redact::quote;
 
 /// Characters of an excerpt.
 const MOST_CHARACTERS: usize = 200;
@@ -42,7 +42,7 @@ pub fn redirect(location: Option<&str>) -> String {
         .map(|(_, rest)| rest.split(['/', '?', '#', '\\']).next().unwrap_or(rest))
         // What stands before an @ can be a password.
         .map(|host| host.rsplit('@').next().unwrap_or(host))
-        .map(|host| clean(host, 100))
+        .map(|host| quote(host, 100))
         .filter(|host| !host.is_empty());
     match host {
         Some(host) => format!("the answer is a redirect to {host}, which is not followed"),
@@ -80,16 +80,11 @@ pub fn readable(body: &[u8]) -> String {
         return String::new();
     }
     if !text.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
-        return clean(&text, MOST_CHARACTERS);
+        return quote(&*text, MOST_CHARACTERS);
     }
     let behind_tags = text.split('<').filter_map(|piece| piece.split_once('>'));
-    let mut words = behind_tags.map(|(_, words)| clean(words, MOST_CHARACTERS));
+    let mut words = behind_tags.map(|(_, words)| quote(words, MOST_CHARACTERS));
     words.find(|words| !words.is_empty()).unwrap_or_default()
-}
-
-/// A text on one line: printable characters only, blanks folded, cut to a length.
-pub fn clean(text: &str, most_characters: usize) -> String {
-    redact::excerpt(text.as_bytes(), most_characters)
 }
 
 #[cfg(test)]
@@ -130,7 +125,7 @@ mod tests {
         let utf16: Vec<u8> = "{\"success\":true}".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert!(sentence(&utf16).contains("no text"));
         assert_eq!(readable(b"red\x1b[31m alert\r\nforged line"), "red [31m alert forged line");
-        assert_eq!(clean("a\u{202e}b", 9), "a b");
+        assert_eq!(quote("a\u{202e}b", 9), "a b");
     }
 
     #[test]
