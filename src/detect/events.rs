@@ -17,13 +17,13 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::routes::{GROUPS, Gathering, List, Picture, Progress, Way, matters};
+use super::routes::{Dump, GROUPS, List, Picture, Progress, Way, matters};
 use crate::engine::names::Family;
 
-/// Changes come in bursts: news waits for so long a silence,
-const SILENCE: Duration = Duration::from_millis(100);
-/// but for no longer than this.
-const LONGEST_BURST: Duration = Duration::from_millis(300);
+/// Wait after the last netlink message of a burst.
+const QUIET_PERIOD: Duration = Duration::from_millis(100);
+/// Longest wait after the first message of a burst.
+const LONGEST_WAIT: Duration = Duration::from_millis(300);
 /// The least time between two hints.
 const LEAST_BETWEEN: Duration = Duration::from_secs(5);
 /// How long to wait before the socket is opened again; doubled each time, up to the longest.
@@ -149,7 +149,7 @@ impl Events {
     /// When the burst is looked at; `None`: there is none.
     fn due(&self) -> Option<Instant> {
         let (first, last) = self.burst?;
-        let over = (last + SILENCE).min(first + LONGEST_BURST);
+        let over = (last + QUIET_PERIOD).min(first + LONGEST_WAIT);
         Some(self.hinted_at.map_or(over, |hinted| over.max(hinted + LEAST_BETWEEN)))
     }
 
@@ -260,20 +260,20 @@ fn picture() -> io::Result<Picture> {
 
 fn read() -> io::Result<Picture> {
     let mut buffer = vec![0; 32 * 1024];
-    let mut gathering = Gathering::default();
+    let mut dump = Dump::default();
     for list in [List::Addresses, List::Routes] {
         // A socket for each: the rest of an answer that is given up goes with it.
         let socket = netlink()?;
         rustix::net::send(&socket, &list.request(), SendFlags::empty())?;
-        gather(&socket, &mut gathering, &mut buffer)?;
+        read_list(&socket, &mut dump, &mut buffer)?;
     }
-    Ok(gathering.picture())
+    Ok(dump.picture())
 }
 
-fn gather(socket: &OwnedFd, gathering: &mut Gathering, buffer: &mut [u8]) -> io::Result<()> {
+fn read_list(socket: &OwnedFd, dump: &mut Dump, buffer: &mut [u8]) -> io::Result<()> {
     for _ in 0..LONGEST_LIST {
         let length = receive(socket, buffer)?;
-        match gathering.take(buffer.get(..length).unwrap_or_default()) {
+        match dump.take(buffer.get(..length).unwrap_or_default()) {
             Progress::More => {}
             Progress::Done => return Ok(()),
             Progress::Failed => break,

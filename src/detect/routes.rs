@@ -113,9 +113,9 @@ impl Picture {
     }
 }
 
-/// Gathers the answers to both lists.
+/// The answers to both lists.
 #[derive(Debug, Default)]
-pub(super) struct Gathering {
+pub(super) struct Dump {
     addresses: BTreeSet<Address>,
     addressed: BTreeSet<Family>,
     routes: BTreeSet<Route>,
@@ -130,7 +130,7 @@ pub(super) enum Progress {
     Failed,
 }
 
-impl Gathering {
+impl Dump {
     /// Takes in a datagram of the answer.
     pub(super) fn take(&mut self, datagram: &[u8]) -> Progress {
         const CHANGED_MEANWHILE: u16 = 0x10;
@@ -368,12 +368,12 @@ mod tests {
     }
 
     fn picture(datagrams: &[Vec<u8>]) -> Picture {
-        let mut gathering = Gathering::default();
+        let mut dump = Dump::default();
         for datagram in datagrams {
-            assert_eq!(gathering.take(datagram), Progress::More);
+            assert_eq!(dump.take(datagram), Progress::More);
         }
-        assert_eq!(gathering.take(&message(DONE, &[0; 4])), Progress::Done);
-        gathering.picture()
+        assert_eq!(dump.take(&message(DONE, &[0; 4])), Progress::Done);
+        dump.picture()
     }
 
     fn v4() -> IpAddr {
@@ -504,8 +504,8 @@ mod tests {
     fn a_list_that_changed_while_it_was_read_is_not_believed() {
         let mut interrupted = route_message(2, 0, 0);
         interrupted[6] = 0x10;
-        assert_eq!(Gathering::default().take(&interrupted), Progress::Failed);
-        assert_eq!(Gathering::default().take(&message(ERROR, &[0xff; 20])), Progress::Failed);
+        assert_eq!(Dump::default().take(&interrupted), Progress::Failed);
+        assert_eq!(Dump::default().take(&message(ERROR, &[0xff; 20])), Progress::Failed);
     }
 
     proptest! {
@@ -520,9 +520,9 @@ mod tests {
                 bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
             }
             let _ = matters(&bytes);
-            let mut gathering = Gathering::default();
-            let _ = gathering.take(&bytes);
-            let _ = gathering.picture();
+            let mut dump = Dump::default();
+            let _ = dump.take(&bytes);
+            let _ = dump.picture();
         }
     }
 }
