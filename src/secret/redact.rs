@@ -6,6 +6,7 @@
 //! alignments. Deliberately unknown: where texts and secrets come from.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::{PoisonError, RwLock};
 
@@ -81,7 +82,7 @@ struct Known {
 }
 
 impl Known {
-    const NONE: Known = Known { secrets: VecDeque::new(), mask: Mask { forms: Vec::new() } };
+    const NONE: Known = Known { secrets: VecDeque::new(), mask: Mask { forms: [const { Vec::new() }; 256] } };
 
     fn learn(&mut self, secret: &str) {
         if secret.len() < LEAST_BYTES || self.secrets.iter().any(|old| **old == secret) {
@@ -95,9 +96,10 @@ impl Known {
     }
 }
 
-/// Secrets in all the forms that are looked for, the longest first.
+/// Secrets in all the forms that are looked for.
 pub struct Mask {
-    forms: Vec<Form>,
+    /// By their first byte, of which the case does not count; the longest first.
+    forms: [Vec<Form>; 256],
 }
 
 #[derive(PartialEq, Eq)]
@@ -128,26 +130,28 @@ impl Form {
 impl Mask {
     /// A mask for these secrets.
     pub fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Mask {
-        let mut forms: Vec<_> = secrets.into_iter().flat_map(forms_of).collect();
-        forms.retain(|form| !form.bytes().is_empty());
-        forms.sort_by(|a, b| b.bytes().len().cmp(&a.bytes().len()).then_with(|| a.bytes().cmp(b.bytes())));
-        forms.dedup();
-        Mask { forms }
+        let mut mask = Mask { forms: [const { Vec::new() }; 256] };
+        for form in secrets.into_iter().flat_map(forms_of) {
+            if let Some(first) = form.bytes().first() {
+                let forms = &mut mask.forms[usize::from(first.to_ascii_lowercase())];
+                if !forms.contains(&form) {
+                    forms.push(form);
+                }
+            }
+        }
+        for forms in &mut mask.forms {
+            forms.sort_by_key(|form| Reverse(form.bytes().len()));
+        }
+        mask
     }
 
     /// The text with every form of the secret replaced; borrowed if there is none.
     pub fn apply<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
-        let mut first = [false; 256];
-        for byte in self.forms.iter().filter_map(|form| form.bytes().first()) {
-            first[usize::from(byte.to_ascii_lowercase())] = true;
-            first[usize::from(byte.to_ascii_uppercase())] = true;
-        }
         let mut out = Vec::new();
         let (mut at, mut kept) = (0, 0);
         while at < text.len() {
-            let here = first[usize::from(text[at])];
-            let found = self.forms.iter().find(|form| here && form.begins(&text[at..]));
-            let Some(form) = found else {
+            let here = &self.forms[usize::from(text[at].to_ascii_lowercase())];
+            let Some(form) = here.iter().find(|form| form.begins(&text[at..])) else {
                 at += 1;
                 continue;
             };
