@@ -4,7 +4,8 @@
 //! - [`engine`]: the pure core. What is believed, what differs, when to send it.
 //! - [`detect`]: asking sources for the host's addresses.
 //! - [`cloudflare`]: asking Cloudflare.
-//! - [`http`]: the one way to the network that both of these take; [`process`]: the one way to run a program.
+//! - [`http`]: the one way to the network that both of these take; [`process`]: the one way to run a program;
+//!   [`small_file`]: to read a small file.
 //! - [`secret`]: where secrets come from, and keeping them out of every text that leaves the process.
 //! - [`config`]: text in; a valid configuration, or all of its mistakes, out.
 //! - [`state`]: what is remembered across a restart, on disk.
@@ -28,4 +29,5 @@ pub mod sandbox;
 #[path = "../tests/support/scripted.rs"]
 mod scripted;
 pub mod secret;
+pub mod small_file;
 pub mod state;

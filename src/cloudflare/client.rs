@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use reqwest::Url;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use tracing::{Level, debug, trace};
 
@@ -21,7 +20,7 @@ use super::headers;
 use super::wire::{self, HttpAnswer, HttpRequest};
 use crate::engine::api::{Answer, Request};
 use crate::engine::failure::{Class, Failure};
-use crate::http::{self, Authorities, ClientOptions, HttpError, Pool, Sent, Spelling, Unread};
+use crate::http::{self, Authorities, BadUrl, ClientOptions, HttpError, Pool, Sent, Spelling, Unread};
 use crate::secret::redact::{Mask, quote};
 
 /// Where Cloudflare's API is.
@@ -100,17 +99,11 @@ impl Client {
     }
 
     fn by(options: ClientOptions, api: &str, authorities: &Authorities) -> Result<Client, BadApi> {
-        let url = Url::parse(api).map_err(|_| BadApi::NotABase)?;
-        let bare = url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none();
-        let host = url.host_str().filter(|_| bare).ok_or(BadApi::NotABase)?;
-        match url.scheme() {
-            "https" => {}
-            "http" if http::is_loopback(host) => {}
-            _ => return Err(BadApi::Insecure),
-        }
+        let url = http::safe_url(api).map_err(|bad| match bad {
+            BadUrl::Insecure => BadApi::Insecure,
+            _ => BadApi::NotABase,
+        })?;
+        let host = url.host_str().filter(|_| url.query().is_none()).ok_or(BadApi::NotABase)?;
         let spelling = if host == HOST { Spelling::Public } else { Spelling::Local };
         Ok(Client {
             spelling,

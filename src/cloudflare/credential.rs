@@ -2,7 +2,7 @@
 //!
 //! Deliberately unknown: where secrets come from, and how they are sent.
 
-use crate::secret::{Fault, Kind, Origin, Secret, SecretError, Surroundings, Warning};
+use crate::secret::{Kind, Origin, Secret, SecretError, Surroundings, Warning};
 
 /// How an account is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Login {
     Token(Origin),
     /// The legacy pair.
     GlobalKey {
-        /// The account's e-mail address.
+        /// The account's e-mail address, which [`is_email`].
         email: String,
         /// The Global API Key.
         key: Origin,
@@ -89,21 +89,17 @@ impl Login {
         let (secret, warnings) = self.origin().read(kind, surroundings).await?;
         let credential = match self {
             Login::Token(_) => Credential::Token(secret),
-            Login::GlobalKey { email, .. } => Credential::GlobalKey {
-                email: address(email).ok_or_else(|| self.origin().lacks(kind, Fault::Email))?,
-                key: secret,
-            },
+            Login::GlobalKey { email, .. } => Credential::GlobalKey { email: email.clone(), key: secret },
         };
         Ok(Reading { credential, warnings })
     }
 }
 
-/// An e-mail address, as far as a header needs it to be one.
-fn address(email: &str) -> Option<String> {
-    let email = email.trim();
-    let (user, host) = email.rsplit_once('@')?;
-    let fits = !user.is_empty() && !host.is_empty() && email.bytes().all(|b| b.is_ascii_graphic());
-    fits.then(|| email.to_owned())
+/// Whether this is an e-mail address, as far as a header needs it to be one.
+pub fn is_email(text: &str) -> bool {
+    let parts = text.rsplit_once('@');
+    parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]

@@ -9,13 +9,13 @@ use std::time::Duration;
 use reqwest::Url;
 use toml::de::{DeTable, DeValue};
 
-use super::conceal::looks_secret;
 use super::keys::{self, Key, Place};
 use super::mistake::{Findings, Grade, Span, Surroundings, quote};
 use super::section::{self, Section, Text, Value};
-use crate::cloudflare::credential::{Access, Login};
+use crate::cloudflare::credential::{self, Access, Login};
 use crate::engine::settings::{Account, AccountName, Budget, CredentialId};
-use crate::secret::Origin;
+use crate::http::{BadUrl, is_loopback, safe_url};
+use crate::secret::{Origin, looks_secret};
 
 /// An account of the file.
 pub(super) struct Found {
@@ -128,9 +128,7 @@ fn login(findings: &mut Findings<'_>, section: &Section<'_>) -> Login {
 
 fn email(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<String> {
     let Text { text, at } = section::text(findings, key, value)?;
-    let parts = text.trim().split_once('@');
-    let fits = parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
-    if !fits || text.trim().contains(char::is_whitespace) {
+    if !credential::is_email(text.trim()) {
         let what = format!("{} is not an e-mail address", quote(&text));
         let remedy = "write the address that you log in to Cloudflare with";
         return findings.reject(at, what, remedy);
@@ -241,7 +239,7 @@ fn api(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Stri
         let what = "this is not the base of Cloudflare's API";
         return findings.reject(at, what, format!("write api = {}, or leave it out", key.example()));
     }
-    if host != "api.cloudflare.com" && !host.ends_with(".cloudflare.com") && !is_loopback(&url) {
+    if host != "api.cloudflare.com" && !host.ends_with(".cloudflare.com") && !is_loopback(host) {
         let what = format!("the secret is sent to {host}, which is not Cloudflare");
         findings.warn(at, what, "leave api out unless that is meant");
     }
@@ -250,33 +248,23 @@ fn api(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<Stri
 
 /// A URL that a request can go to: https, or http on a loopback host; nothing secret in it.
 pub(super) fn url(findings: &mut Findings<'_>, text: &str, at: Span) -> Option<Url> {
-    let url = match Url::parse(text.trim()) {
-        Ok(url) => url,
-        Err(error) => {
+    let (what, remedy) = match safe_url(text.trim()) {
+        Ok(url) => return Some(url),
+        Err(BadUrl::Malformed(error)) => {
             let remedy = "write it whole, with https:// in front, such as \"https://ip.example.org/\"";
             return findings.reject(at, format!("this is not a URL: {error}"), remedy);
         }
-    };
-    let wrong = if !url.username().is_empty() || url.password().is_some() {
-        (
+        Err(BadUrl::Credentials) => (
             "a URL must not hold a user name or a password: it is shown in messages",
             "take what stands before the @ out",
-        )
-    } else if url.fragment().is_some() {
-        ("a # in a URL is for browsers; it is never sent", "take the # and what follows it out")
-    } else if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
-        (
+        ),
+        Err(BadUrl::Fragment) => {
+            ("a # in a URL is for browsers; it is never sent", "take the # and what follows it out")
+        }
+        Err(BadUrl::Insecure) => (
             "a URL begins with https://; http is for loopback hosts only, where nobody can read or change it",
             "write https://",
-        )
-    } else {
-        return Some(url);
+        ),
     };
-    findings.reject(at, wrong.0, wrong.1)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    findings.reject(at, what, remedy)
 }

@@ -4,6 +4,7 @@
 //! misspelt and in lines that are commented out. It hides too much rather than too little.
 
 use super::keys::{self, Kind, Place};
+use crate::secret::looks_secret;
 use crate::secret::redact::Mask;
 
 /// Whether each line of `text` may hold a secret: by its words, because it stands in a table of secrets, or
@@ -67,18 +68,6 @@ pub(super) fn masked(message: &str) -> String {
         masked.push_str(after);
     }
     masked
-}
-
-/// Whether a word has the shape of a Cloudflare secret: a token of 40 characters, a global key of
-/// 37 hexadecimal digits, or one of the newer prefixes. None has a slash, so a path is none.
-pub(super) fn looks_secret(word: &str) -> bool {
-    let prefixed = ["cfk_", "cfut_", "cfat_", "v1.0-"]
-        .iter()
-        .any(|prefix| word.len() > prefix.len() + 8 && word.starts_with(prefix));
-    let has = |class: fn(&u8) -> bool| word.as_bytes().iter().any(class);
-    let mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
-    let hex = has(u8::is_ascii_digit) && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    !word.contains('/') && (prefixed || word.len() >= 36 && (mixed || hex))
 }
 
 /// Whether a key is one that secrets are written under, correctly spelt or not.

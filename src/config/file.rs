@@ -8,9 +8,10 @@ use std::path::Path;
 
 use super::mistake::Mistakes;
 use crate::http::{Authorities, BadPem};
+use crate::small_file::{self, FileError};
 
 /// No configuration is longer than this.
-const MOST_BYTES: u64 = 1 << 20;
+const MOST_BYTES: usize = 1 << 20;
 
 /// Reads a configuration file: UTF-8 text of at most 1 MiB.
 ///
@@ -18,7 +19,10 @@ const MOST_BYTES: u64 = 1 << 20;
 /// It is missing, a folder, unreadable, too long or not text; with its path and the system's words.
 pub fn read_file(path: &Path) -> Result<String, Mistakes> {
     let name = path.display().to_string();
-    let bytes = bytes(path).map_err(|error| {
+    // A pipe is waited for.
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes));
+    read.map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::NotFound => "create it, or name another with --config".to_owned(),
             io::ErrorKind::PermissionDenied => {
@@ -29,7 +33,7 @@ pub fn read_file(path: &Path) -> Result<String, Mistakes> {
         };
         Mistakes::about(&name, &format!("the configuration cannot be read: {error}"), &remedy)
     })?;
-    if bytes.len() as u64 > MOST_BYTES {
+    if bytes.len() > MOST_BYTES {
         let what = "the file is longer than 1 MiB, so it is not a configuration";
         return Err(Mistakes::about(&name, what, "name the right file with --config"));
     }
@@ -70,26 +74,30 @@ pub fn reread_file(path: &Path) -> Result<String, Mistakes> {
 /// # Errors
 /// What is wrong with it, and what to do about it.
 pub(super) fn authorities(path: &Path) -> Result<Authorities, (String, String)> {
-    // A pipe or a device could hold up the program for ever.
-    let there = std::fs::metadata(path).and_then(|there| match there.is_file() {
-        true => bytes(path),
-        false => Err(io::Error::other("it is no file")),
-    });
-    let bytes = there.map_err(|error| {
+    const OTHER: &str = "name a PEM file with the authorities' certificates";
+    let bytes = small_file::read(path, MOST_BYTES).map_err(|error| {
         let name = path.display();
-        let remedy = match error.kind() {
-            io::ErrorKind::NotFound => "name the file that has them, or take ca-file out".to_owned(),
-            io::ErrorKind::PermissionDenied => {
-                format!("let the user that stayput runs as read it: chmod a+r {name} (it holds no secret)")
+        let (why, remedy) = match error {
+            FileError::TooLong => {
+                let remedy = "leave only the certificates in it that are needed".to_owned();
+                return (format!("{name} is longer than 1 MiB"), remedy);
             }
-            _ => "name a PEM file with the authorities' certificates".to_owned(),
+            FileError::NotAFile => ("it is no file".to_owned(), OTHER.to_owned()),
+            FileError::System(error) => (
+                error.to_string(),
+                match error.kind() {
+                    io::ErrorKind::NotFound => "name the file that has them, or take ca-file out".to_owned(),
+                    io::ErrorKind::PermissionDenied => {
+                        format!(
+                            "let the user that stayput runs as read it: chmod a+r {name} (it holds no secret)"
+                        )
+                    }
+                    _ => OTHER.to_owned(),
+                },
+            ),
         };
-        (format!("{name} cannot be read: {error}"), remedy)
+        (format!("{name} cannot be read: {why}"), remedy)
     })?;
-    if bytes.len() as u64 > MOST_BYTES {
-        let what = format!("{} is longer than 1 MiB", path.display());
-        return Err((what, "leave only the certificates in it that are needed".to_owned()));
-    }
     Authorities::with(&bytes).map_err(|bad| {
         let remedy = match bad {
             BadPem::Binary => format!("turn it into PEM: openssl x509 -inform der -in {} -out FILE", path.display()),
@@ -97,12 +105,6 @@ pub(super) fn authorities(path: &Path) -> Result<Authorities, (String, String)> 
         };
         (bad.to_string(), remedy)
     })
-}
-
-fn bytes(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::de::DeTable;
 
-use super::conceal::looks_secret;
 use super::keys::{self, Key, Place};
 use super::mistake::{Findings, Grade, Span, quote};
 use super::section::{self, Section, Text, Value};
 use crate::engine::names::{BadName, Family, Key as RecordKey, Name, RecordType, Ttl, ZoneId};
 use crate::engine::settings::{AccountName, Beside, Options, Wanted, ZoneHint};
+use crate::secret::looks_secret;
 
 /// What the rest of the file says that concerns records.
 pub(super) struct Context<'a> {

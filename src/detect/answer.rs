@@ -5,11 +5,14 @@
 
 use std::net::IpAddr;
 
-use super::EXCERPT;
 use crate::engine::names::Family;
 use crate::engine::watch::LookError;
 use crate::secret::redact::quote;
 
+/// The longest answer that is read, in bytes. A trace has about 300.
+pub(super) const LONGEST_ANSWER: usize = 4096;
+/// So much of a foreign text is shown in a message, in characters.
+const EXCERPT: usize = 80;
 /// What some editors put before a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -112,6 +115,12 @@ fn not_an_address(body: &[u8]) -> LookError {
     } else {
         excerpt
     })
+}
+
+/// The failure of a source on this host.
+pub(super) fn local(what: &str, why: &dyn std::fmt::Display) -> LookError {
+    let why = quote(&why.to_string(), 200);
+    LookError::Local(format!("{what}: {why}"))
 }
 
 #[cfg(test)]

@@ -6,13 +6,30 @@
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use reqwest::{StatusCode, Url};
 
-use super::{BuiltIn, LONGEST_ANSWER, Limits, answer, local};
+use super::answer::{self, LONGEST_ANSWER, local};
+use super::source::BuiltIn;
 use crate::engine::names::Family;
 use crate::engine::watch::LookError;
 use crate::http::{self, Authorities, Client, ClientOptions, HttpError, Pool, Spelling, Unread};
+
+/// How long one question may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Connection and TLS.
+    pub(super) connect: Duration,
+    /// Everything after the name look-up, which has a limit of 12 s, to the last byte.
+    pub(super) total: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { connect: Duration::from_secs(5), total: Duration::from_secs(10) }
+    }
+}
 
 /// What the URL says to this client.
 pub(super) async fn ask(client: &Client, url: &str, family: Family) -> Result<IpAddr, LookError> {

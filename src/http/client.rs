@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{IntoUrl, RequestBuilder, Response};
+use reqwest::{IntoUrl, RequestBuilder, Response, Url};
 
 use super::authorities::Authorities;
 use super::error::{self, HttpError, Sent, root_cause};
@@ -37,6 +37,41 @@ pub struct ClientOptions {
 pub fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Why nothing is sent to a URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadUrl {
+    /// It is none, for this reason.
+    Malformed(String),
+    /// It holds a user name or a password.
+    Credentials,
+    /// It holds a `#`, which is never sent.
+    Fragment,
+    /// Neither https, nor http on a loopback host.
+    Insecure,
+}
+
+/// A URL that a request can go to: https, or http on a loopback host; nothing secret in it.
+///
+/// # Errors
+/// [`BadUrl`] says why not.
+pub fn safe_url(text: &str) -> Result<Url, BadUrl> {
+    let url = Url::parse(text).map_err(|error| BadUrl::Malformed(error.to_string()))?;
+    let is_safe = match url.scheme() {
+        "https" => true,
+        "http" => url.host_str().is_some_and(is_loopback),
+        _ => false,
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        Err(BadUrl::Credentials)
+    } else if url.fragment().is_some() {
+        Err(BadUrl::Fragment)
+    } else if is_safe {
+        Ok(url)
+    } else {
+        Err(BadUrl::Insecure)
+    }
 }
 
 /// What becomes of a connection after an answer.

@@ -8,4 +8,4 @@ pub mod redact;
 mod value;
 
 pub use origin::{Fault, Origin, SecretError, Surroundings, Warning, unquoted};
-pub use value::{BadSecret, Kind, Odd, Secret};
+pub use value::{BadSecret, Kind, Odd, Secret, looks_secret};

@@ -5,19 +5,19 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::OFlags;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use zeroize::Zeroizing;
 
 use super::value::{BadSecret, Kind, Odd, Secret};
 use crate::process::{self, Failed, Limits};
+use crate::small_file;
 
 /// The most that is read of a file, a pipe or a program's output.
 const MOST_BYTES: usize = 65_536;
@@ -120,8 +120,6 @@ pub enum Fault {
     Failed(String),
     /// The program, or whoever was to write into the pipe, took longer than ten seconds.
     TooSlow,
-    /// The e-mail address beside a Global API Key is none.
-    Email,
     /// The text is no secret of the kind.
     Bad(BadSecret),
 }
@@ -129,11 +127,6 @@ pub enum Fault {
 impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let SecretError { kind, origin, fault } = self;
-        if *fault == Fault::Email {
-            return f.write_str(
-                "email is not an e-mail address: put in the one that you log in to Cloudflare with",
-            );
-        }
         write!(f, "the {kind} from {origin} ")?;
         match (fault, origin) {
             (Fault::Unset, Origin::Env(name)) => {
@@ -184,7 +177,6 @@ impl fmt::Display for SecretError {
                 "did not come within {} s: it is a pipe, and what writes the secret into it must be started, too",
                 PATIENCE.as_secs()
             ),
-            (Fault::Email, _) => f.write_str("has no e-mail address"),
             (Fault::Bad(BadSecret::NotYet), Origin::Credential(name)) => write!(
                 f,
                 "is not there yet: create one in Cloudflare's dashboard and put it, alone and on one line, into the file that LoadCredential= in the unit has for {name} (/etc/stayput/token in the shipped one)"
@@ -240,17 +232,12 @@ impl Origin {
         kind: Kind,
         surroundings: Surroundings<'_>,
     ) -> Result<(Secret, Vec<Warning>), SecretError> {
-        let wrong = |fault| self.lacks(kind, fault);
+        let wrong = |fault| SecretError { kind, origin: self.clone(), fault };
         let (text, mut warnings) = self.fetch(surroundings).await.map_err(wrong)?;
         let secret = Secret::parse(&text, kind).map_err(|bad| wrong(Fault::Bad(bad)))?;
         let oddities = secret.oddities(kind).into_iter();
         warnings.extend(oddities.map(|odd| Warning::Odd(self.clone(), kind, odd)));
         Ok((secret, warnings))
-    }
-
-    /// Why there is no secret of this kind from here.
-    pub fn lacks(&self, kind: Kind, fault: Fault) -> SecretError {
-        SecretError { kind, origin: self.clone(), fault }
     }
 
     async fn fetch(&self, surroundings: Surroundings<'_>) -> Fetched {
@@ -313,11 +300,7 @@ fn unreadable(error: &io::Error) -> Fault {
 
 /// Reads a file, or a pipe as soon as somebody writes into it.
 async fn read_file(path: &Path, patience: Duration) -> Fetched {
-    // A pipe is opened before there is somebody who writes.
-    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or(0);
-    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let file = opened.map_err(|error| unreadable(&error))?;
-    let about = file.metadata().map_err(|error| unreadable(&error))?;
+    let (file, about) = small_file::open(path).map_err(|error| unreadable(&error))?;
     // Room for everything at once: a buffer that grows leaves copies behind.
     let mut text = Zeroizing::new(Vec::with_capacity(MOST_BYTES + 1));
     let kind = about.file_type();

@@ -228,6 +228,18 @@ fn is_placeholder(text: &str) -> bool {
             && BEGINNINGS.iter().any(|beginning| lower.starts_with(beginning))
 }
 
+/// Whether a word has the shape of a Cloudflare secret: a token of 40 characters, a global key of
+/// 37 hexadecimal digits, or one of the newer prefixes. None has a slash, so a path is none.
+pub fn looks_secret(word: &str) -> bool {
+    let prefixed = ["cfk_", "cfut_", "cfat_", "v1.0-"]
+        .iter()
+        .any(|prefix| word.len() > prefix.len() + 8 && word.starts_with(prefix));
+    let has = |class: fn(&u8) -> bool| word.as_bytes().iter().any(class);
+    let mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
+    let hex = has(u8::is_ascii_digit) && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    !word.contains('/') && (prefixed || word.len() >= 36 && (mixed || hex))
+}
+
 fn looks_like_key(text: &str) -> bool {
     text.starts_with("cfk_") || text.len() == OLD_KEY_DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit())
 }

@@ -82,7 +82,8 @@ async fn what_never_left_is_told_from_what_may_have_arrived() {
 #[tokio::test]
 async fn silence_ends_at_the_limit_and_counts_as_unsent_only_while_connecting() {
     let server = Server::repeating(Reply::Hang(Vec::new()));
-    let short = ClientOptions { connect: Duration::from_millis(150), total: Duration::from_millis(300), ..options() };
+    let short =
+        ClientOptions { connect: Duration::from_millis(150), total: Duration::from_millis(300), ..options() };
     let client = Client::new(&short, &Authorities::default()).unwrap();
     let plain = get(&client, url(&server)).await;
     assert_eq!(plain, Err((HttpError::TimedOut, Sent::Maybe)));
