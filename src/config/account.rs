@@ -63,8 +63,7 @@ fn check_name(findings: &mut Findings<'_>, name: &str, at: Span) {
     let fits = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if name.is_empty() || name.len() > 32 || !fits {
         let what = format!("{} cannot be an account's name", quote(name));
-        let remedy = "use 1 to 32 letters, digits, \"-\" and \"_\"";
-        findings.mistake(at, what, remedy);
+        findings.mistake(at, what, "use 1 to 32 letters, digits, \"-\" and \"_\"");
     } else if name == AccountName::default().label() {
         let what = format!("{} is what status and metrics call [cloudflare] itself", quote(name));
         findings.mistake(at, what, "give this account another name");

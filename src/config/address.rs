@@ -45,18 +45,13 @@ pub(super) fn read(findings: &mut Findings<'_>, table: (&DeTable<'_>, Span)) -> 
     for (family, key) in [(Family::V4, &keys::IPV4), (Family::V6, &keys::IPV6)] {
         let reading = Reading { family, allow: &allow, found: Vec::new() };
         let found = section.read(key, findings, |findings, key, value| reading.list(findings, key, value));
-        match found {
-            Some(found) if found.is_empty() => {}
-            Some(found) => {
-                let at =
-                    if section.has(key) { section.place_of(key) } else { section.place_of(&keys::AGREE) };
-                warn_about_agreement(findings, (family, &found), agree.unwrap_or(1), at);
-                sources.insert(family, found);
-            }
-            // The family is on, whatever it was to be asked.
-            None => {
-                sources.insert(family, Vec::new());
-            }
+        if let Some(found) = found.as_ref().filter(|found| !found.is_empty()) {
+            let at = section.place_of(if section.has(key) { key } else { &keys::AGREE });
+            warn_about_agreement(findings, (family, found), agree.unwrap_or(1), at);
+        }
+        // An empty list turns the family off; one that cannot be read leaves it on.
+        if found.as_ref().is_none_or(|found| !found.is_empty()) {
+            sources.insert(family, found.unwrap_or_default());
         }
     }
     if sources.is_empty() {

@@ -31,7 +31,6 @@ pub struct Config {
     pub socket: Option<PathBuf>,
     /// The file that adds certificate authorities, if there is one.
     pub ca_file: Option<PathBuf>,
-    /// Whose certificates are accepted.
     pub authorities: Authorities,
     /// The environment variables that hold secrets, those of unused accounts too.
     pub secret_variables: BTreeSet<String>,

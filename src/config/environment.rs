@@ -13,7 +13,6 @@ use super::keys;
 use super::mistake::{Mistake, Mistakes, Surroundings};
 use crate::secret::{self, Origin};
 
-/// Where the configuration is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// In this file; it may turn out to be missing.
@@ -144,30 +143,21 @@ impl Environment {
         }
         let what = "it has no effect, because there is a configuration file";
         let form = form::VARIABLES.iter().map(|(name, _)| *name).chain(LATER);
-        let mut warnings: Vec<Mistake> = form
-            .filter(|name| self.ours.contains_key(*name))
-            .map(|name| Mistake::about(name, what, "take it away; the file says what counts"))
-            .collect();
-        if self.token_file.is_some() {
+        let form = form.filter(|name| self.ours.contains_key(*name));
+        let about = |name| Mistake::about(name, what, "take it away; the file says what counts");
+        let token_file = self.token_file.iter().map(|_| {
             let remedy = "write token = { file = \"…\" } under [cloudflare], and take it away";
-            warnings.push(Mistake::about(TOKEN_FILE, what, remedy));
-        }
-        Ok(warnings)
-    }
-
-    /// The variables that a later version has.
-    fn later(&self) -> impl Iterator<Item = &'static str> + '_ {
-        LATER.into_iter().filter(|name| self.ours.contains_key(*name))
+            Mistake::about(TOKEN_FILE, what, remedy)
+        });
+        Ok(form.map(about).chain(token_file).collect())
     }
 
     /// The variables that there are no such things as.
     fn strays(&self) -> Vec<Mistake> {
         let form = form::VARIABLES.iter().map(|(name, _)| *name);
         let known: Vec<&str> = form.chain([CONFIG, STATE, SOCKET]).collect();
-        let strays = self
-            .ours
-            .keys()
-            .filter(|name| !known.contains(&name.as_str()) && !LATER.contains(&name.as_str()));
+        let is_known = |name: &&String| known.contains(&name.as_str()) || LATER.contains(&name.as_str());
+        let strays = self.ours.keys().filter(|name| !is_known(name));
         let mistake = |name: &String| {
             let short = name.trim_start_matches(PREFIX).to_uppercase();
             let near = keys::nearest(&short, known.iter().map(|known| known.trim_start_matches(PREFIX)));
@@ -179,20 +169,6 @@ impl Environment {
             Mistake::about(name, "there is no such variable", &remedy)
         };
         strays.map(mistake).collect()
-    }
-
-    /// The container form.
-    pub(super) fn config(&self) -> Result<Config, Mistakes> {
-        let mut mistakes = self.strays();
-        let later = "this version of stayput has no such variable yet";
-        mistakes.extend(self.later().map(|name| Mistake::about(name, later, "take it away")));
-        let token = self.token().map_err(|mistake| mistakes.push(mistake)).ok();
-        match form::read(&self.ours, token) {
-            Ok(config) if mistakes.is_empty() => return Ok(config),
-            Ok(_) => {}
-            Err(wrong) => mistakes.extend(wrong),
-        }
-        Err(Mistakes::gathered(SOURCE, mistakes))
     }
 
     fn token(&self) -> Result<Origin, Mistake> {
@@ -220,7 +196,17 @@ impl Environment {
 /// # Errors
 /// All of its mistakes.
 pub fn from_environment(environment: &Environment) -> Result<Config, Mistakes> {
-    environment.config()
+    let mut mistakes = environment.strays();
+    let what = "this version of stayput has no such variable yet";
+    let later = LATER.into_iter().filter(|name| environment.ours.contains_key(*name));
+    mistakes.extend(later.map(|name| Mistake::about(name, what, "take it away")));
+    let token = environment.token().map_err(|mistake| mistakes.push(mistake)).ok();
+    match form::read(&environment.ours, token) {
+        Ok(config) if mistakes.is_empty() => return Ok(config),
+        Ok(_) => {}
+        Err(wrong) => mistakes.extend(wrong),
+    }
+    Err(Mistakes::gathered(SOURCE, mistakes))
 }
 
 /// The value without quotation marks around it.

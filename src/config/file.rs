@@ -54,17 +54,11 @@ pub fn read_file(path: &Path) -> Result<String, Mistakes> {
 /// # Errors
 /// As [`read_file`]; or there is something that has no end, or has been read.
 pub fn reread_file(path: &Path) -> Result<String, Mistakes> {
-    let endless = std::fs::metadata(path).is_ok_and(|there| {
-        let kind = there.file_type();
-        kind.is_fifo() || kind.is_char_device() || kind.is_socket()
-    });
-    if endless {
+    let kind = std::fs::metadata(path).map(|there| there.file_type());
+    if kind.is_ok_and(|kind| kind.is_fifo() || kind.is_char_device() || kind.is_socket()) {
+        let name = path.display().to_string();
         let what = "the configuration cannot be read again: this is a pipe or a device";
-        return Err(Mistakes::about(
-            &path.display().to_string(),
-            what,
-            "name a file to be able to reload it",
-        ));
+        return Err(Mistakes::about(&name, what, "name a file to be able to reload it"));
     }
     read_file(path)
 }

@@ -77,47 +77,40 @@ fn lines(ours: &BTreeMap<String, OsString>, mistakes: &mut Vec<Mistake>) -> Vec<
     let mut start = 0;
     let mut lines = Vec::new();
     for (variable, key) in VARIABLES {
-        match ours.get(variable).map(|value| value.to_str()) {
-            Some(Some(value)) => {
-                let value = value.replace(['\n', '\r'], " ");
-                let next = start + value.len() + 1;
-                lines.push(Line { variable, key, value, start });
-                start = next;
-            }
-            Some(None) => {
-                mistakes.push(Mistake::about(variable, "it is not UTF-8", "write it in plain letters"));
-            }
-            None => {}
-        }
+        let Some(value) = ours.get(variable) else { continue };
+        let Some(value) = value.to_str() else {
+            mistakes.push(Mistake::about(variable, "it is not UTF-8", "write it in plain letters"));
+            continue;
+        };
+        let value = value.replace(['\n', '\r'], " ");
+        let next = start + value.len() + 1;
+        lines.push(Line { variable, key, value, start });
+        start = next;
     }
     lines
 }
 
 /// The tree of the file that says the same; `None` if it would keep no name.
 fn tree<'a>(lines: &'a [Line], mistakes: &mut Vec<Mistake>) -> Option<DeTable<'a>> {
-    let mut places: BTreeMap<Place, Vec<(&'static str, Spanned<DeValue<'a>>)>> = BTreeMap::new();
+    let (mut record, mut address) = (DeTable::new(), DeTable::new());
     for line in lines {
+        let at = line.start..line.start + line.value.len();
+        let table = if line.key.place == Place::Record { &mut record } else { &mut address };
         match value(line) {
-            Ok(value) => {
-                let at = line.start..line.start + line.value.len();
-                places.entry(line.key.place).or_default().push((line.key.name, Spanned::new(at, value)));
-            }
+            Ok(value) => _ = table.insert(nowhere(line.key.name.into()), Spanned::new(at, value)),
             Err((what, remedy)) => mistakes.push(Mistake::about(line.variable, what, remedy)),
         }
     }
-    let address = places.remove(&Place::Address).unwrap_or_default();
-    let record = places.remove(&Place::Record)?;
-    record.iter().find(|(name, _)| *name == keys::NAME.name)?;
-    let nowhere = |value| Spanned::new(0..0, value);
-    let records: DeArray<'a> = [nowhere(DeValue::Table(table(record)))].into_iter().collect();
-    Some(table(vec![
-        (keys::RECORD.name, nowhere(DeValue::Array(records))),
-        (keys::ADDRESS.name, nowhere(DeValue::Table(table(address)))),
-    ]))
+    record.get(keys::NAME.name)?;
+    let records: DeArray<'a> = [nowhere(DeValue::Table(record))].into_iter().collect();
+    let mut tree = DeTable::new();
+    tree.insert(nowhere(keys::RECORD.name.into()), nowhere(DeValue::Array(records)));
+    tree.insert(nowhere(keys::ADDRESS.name.into()), nowhere(DeValue::Table(address)));
+    Some(tree)
 }
 
-fn table<'a>(entries: Vec<(&'static str, Spanned<DeValue<'a>>)>) -> DeTable<'a> {
-    entries.into_iter().map(|(name, value)| (Spanned::new(0..0, name.into()), value)).collect()
+fn nowhere<T>(value: T) -> Spanned<T> {
+    Spanned::new(0..0, value)
 }
 
 /// What the variable says, as the file would; or what is wrong with it, and what to do.

@@ -11,13 +11,10 @@ use toml::de::DeValue;
 pub struct Key {
     /// The table that it stands in.
     pub place: Place,
-    /// How it is spelt.
     pub name: &'static str,
-    /// What it takes.
     pub kind: Kind,
     /// What it is when it is left out.
     pub preset: Preset,
-    /// A sentence about it.
     pub doc: &'static str,
 }
 
@@ -42,14 +39,10 @@ pub enum Place {
     Status,
 }
 
-/// What a key takes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Text.
     Text,
-    /// One of these words.
     Choice(&'static [&'static str]),
-    /// True or false.
     Switch,
     /// A whole number in these bounds.
     Count(u32, u32),
@@ -57,15 +50,12 @@ pub enum Kind {
     Span(u64, u64),
     /// `"auto"` or a duration.
     Ttl,
-    /// A list of texts.
     Texts,
     /// One text, or a list of them.
     OneOrMore,
     /// A program and its arguments.
     Command,
-    /// Record types.
     Types,
-    /// Sources of addresses.
     Sources,
     /// A table of [`Place::Secret`].
     Secret,

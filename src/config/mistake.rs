@@ -35,19 +35,11 @@ struct Spot {
 /// Everything that is wrong with one configuration: at least one mistake, in the order of their places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes {
-    source: Box<str>,
+    /// What their number is said of; `None` for the one that kept everything else from being read.
+    source: Option<Box<str>>,
     list: Vec<Mistake>,
     /// How many there are beyond those in `list`.
     more: usize,
-    tally: Tally,
-}
-
-/// Whether the number of mistakes is worth a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tally {
-    Said,
-    /// It is one that kept everything else from being read.
-    Unsaid,
 }
 
 /// So many are kept: nobody reads on, and a large file of nonsense must not cost more than it is worth.
@@ -65,20 +57,14 @@ pub enum Ink {
 impl Mistakes {
     /// A single mistake about a whole file, or about something that has no lines.
     pub(super) fn about(source: &str, what: &str, remedy: &str) -> Mistakes {
-        Mistakes {
-            source: source.into(),
-            list: vec![Mistake::about(source, what, remedy)],
-            more: 0,
-            tally: Tally::Unsaid,
-        }
+        Mistakes { source: None, list: vec![Mistake::about(source, what, remedy)], more: 0 }
     }
 
     /// Mistakes of several places under one name. The list is not to be empty.
     pub(super) fn gathered(source: &str, list: Vec<Mistake>) -> Mistakes {
-        Mistakes { source: source.into(), list, more: 0, tally: Tally::Said }
+        Mistakes { source: Some(source.into()), list, more: 0 }
     }
 
-    /// The kept mistakes.
     pub(super) fn into_list(self) -> Vec<Mistake> {
         self.list
     }
@@ -104,12 +90,13 @@ impl Mistakes {
         if self.more > 0 {
             text.push_str(&format!("… and {} more\n\n", self.more));
         }
-        if self.tally == Tally::Unsaid {
-            text.pop();
-            return text;
+        match &self.source {
+            Some(source) => {
+                let plural = if self.len() == 1 { "" } else { "s" };
+                text.push_str(&format!("{} mistake{plural} in {source}\n", self.len()));
+            }
+            None => _ = text.pop(),
         }
-        let plural = if self.len() == 1 { "" } else { "s" };
-        text.push_str(&format!("{} mistake{plural} in {}\n", self.len(), self.source));
         text
     }
 
@@ -118,7 +105,8 @@ impl Mistakes {
         let mut values: Vec<Value> = self.list.iter().map(Mistake::as_json).collect();
         if self.more > 0 {
             let more = format!("… and {} more", self.more);
-            values.push(Mistake::about(&self.source, &more, "").as_json());
+            let source = self.source.as_deref().unwrap_or_default();
+            values.push(Mistake::about(source, &more, "").as_json());
         }
         values
     }
@@ -164,7 +152,6 @@ impl Mistake {
         self.spot.as_ref().map(|spot| spot.caret.start + 1)
     }
 
-    /// What is wrong.
     pub fn what(&self) -> &str {
         &self.what
     }
@@ -330,11 +317,8 @@ impl<'a> Findings<'a> {
         if self.mistakes.iter().any(|draft| draft.grade == Grade::Unreadable) {
             self.mistakes.retain(|draft| draft.grade != Grade::Missing);
         }
-        let mut drafts = std::mem::take(&mut self.mistakes);
-        let is_good = drafts.is_empty();
-        if is_good {
-            drafts = std::mem::take(&mut self.warnings);
-        }
+        let is_good = self.mistakes.is_empty();
+        let mut drafts = std::mem::take(if is_good { &mut self.warnings } else { &mut self.mistakes });
         let place = |draft: &Draft| draft.at.as_ref().map_or(usize::MAX, |at| at.start);
         drafts.sort_by_key(place);
         drafts.dedup_by(|b, a| place(a) == place(b) && a.what == b.what);
@@ -351,7 +335,7 @@ impl<'a> Findings<'a> {
         if is_good {
             return Ok(list);
         }
-        Err(Mistakes { source: self.source.into(), list, more, tally: Tally::Said })
+        Err(Mistakes { more, ..Mistakes::gathered(self.source, list) })
     }
 
     fn spot(&self, at: Span, secret: &[bool]) -> Spot {

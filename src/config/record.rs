@@ -212,21 +212,18 @@ fn zone_id(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<
     let Text { text, at } = section::text(findings, key, value)?;
     let text = text.trim();
     let id = ZoneId::parse(text);
-    if id.is_none() {
-        let (what, remedy) = if looks_secret(text) {
-            (
-                "this looks like a secret, not like a zone's identifier",
-                "take it out; where the secret is, token says in [cloudflare]",
-            )
-        } else {
-            (
-                "a zone's identifier is 32 hexadecimal digits (0-9, a-f)",
-                "copy it from the zone's overview in the dashboard, or leave it out",
-            )
-        };
-        findings.mistake(at, what, remedy);
+    match id {
+        None if looks_secret(text) => {
+            let what = "this looks like a secret, not like a zone's identifier";
+            findings.reject(at, what, "take it out; where the secret is, token says in [cloudflare]")
+        }
+        None => {
+            let what = "a zone's identifier is 32 hexadecimal digits (0-9, a-f)";
+            let remedy = "copy it from the zone's overview in the dashboard, or leave it out";
+            findings.reject(at, what, remedy)
+        }
+        id => id,
     }
-    id
 }
 
 fn options(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<'_>) -> Options {
@@ -330,14 +327,12 @@ fn beside(findings: &mut Findings<'_>, section: &Section<'_>, context: &Context<
         let remedy = "add owner = \"…\" at the top of the file, a different one on each host";
         findings.note(Grade::Missing, Some(section.key_at(&keys::SHARED)), what, remedy);
     }
+    if exclusive == Some(true) && shared == Some(true) {
+        let what = "exclusive removes the records that shared is to stand beside";
+        findings.mistake(section.key_at(&keys::EXCLUSIVE), what, "keep one of exclusive and shared");
+    }
     match (exclusive.unwrap_or_default(), shared.unwrap_or_default()) {
-        (true, true) => {
-            let what = "exclusive removes the records that shared is to stand beside";
-            let at = section.key_at(&keys::EXCLUSIVE);
-            findings.mistake(at, what, "keep one of exclusive and shared");
-            Beside::Nobody
-        }
-        (true, false) => Beside::Nobody,
+        (true, _) => Beside::Nobody,
         (false, true) => Beside::Others,
         (false, false) => Beside::Tolerated,
     }

@@ -165,7 +165,6 @@ pub(super) fn path(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) ->
     Some(path)
 }
 
-/// True or false.
 pub(super) fn switch(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) -> Option<bool> {
     value.get_ref().as_bool().or_else(|| wrong_kind(findings, key, value))
 }
@@ -217,13 +216,8 @@ pub(super) fn span(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) ->
     if (least..=most).contains(&duration) {
         return Some(duration);
     }
-    let what = format!(
-        "{} takes {} to {}; this is {}",
-        key.name,
-        shown(least),
-        shown(most),
-        value.get_ref().as_str().unwrap_or_default().trim()
-    );
+    let said = value.get_ref().as_str().unwrap_or_default().trim();
+    let what = format!("{} takes {} to {}; this is {said}", key.name, shown(least), shown(most));
     let nearest = if duration < least { least } else { most };
     findings.reject(value.span(), what, format!("write {} = \"{}\"", key.name, shown(nearest)))
 }
@@ -233,14 +227,14 @@ pub(super) fn duration(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>
     let Some(text) = value.get_ref().as_str() else {
         return wrong_kind(findings, key, value);
     };
-    humantime::parse_duration(text.trim()).map_or_else(
-        |error| {
+    match humantime::parse_duration(text.trim()) {
+        Ok(duration) => Some(duration),
+        Err(error) => {
             let what = format!("{} is not a duration: {error}", quote(text.trim()));
             let remedy = "write a number and a unit, such as \"30s\", \"5m\", \"1h 30m\" or \"2d\"";
             findings.reject(value.span(), what, remedy)
-        },
-        Some,
-    )
+        }
+    }
 }
 
 /// A duration as people write it: whole days, hours and so on, never months, which have no length of their own.
