@@ -11,8 +11,9 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::cli::exit::Exit;
+use crate::cli::loading;
+use crate::cli::options::Everywhere;
 use crate::cli::show::Form;
-use crate::cli::{Everywhere, loading};
 use crate::cloudflare::client::Client;
 use crate::config::Config;
 use crate::daemon::{Job, Outcome, Secrets, Seen, accounts};
@@ -22,7 +23,6 @@ use crate::engine::names::{Key, Name, Ttl, ZoneId};
 use crate::engine::notice::{Notice, Problem, Severity, count};
 use crate::engine::settings::{AccountName, Source, Wanted};
 use crate::engine::watch::{self, LookError};
-use crate::engine::zone::Reason;
 use crate::engine::{Engine, Mode};
 use crate::http::BUILT_AT;
 use crate::report::reporter::Output;
@@ -84,7 +84,7 @@ async fn work(mut report: Report, job: Job) -> Result<Exit, Exit> {
     sources(&mut report, &config, &seen);
     believed(&mut report, &engine);
     zones(&mut report, &config, (&engine, &seen));
-    troubles(&mut report, &seen, &outdated);
+    problems(&mut report, &seen, &outdated);
     if origin == Secrets::Real {
         explain(&mut report, &config, &seen).await;
     }
@@ -175,19 +175,15 @@ fn clock(report: &mut Report, now: SystemTime, seen: &Seen) {
         None if is_out_of_date(seen) => Some("the certificates that servers show are of another time".into()),
         None => None,
     };
-    let about = ("clock", "this host");
-    match denied {
+    let (mark, words) = match denied {
         Some(why) => {
             let remedy = "set the clock (is NTP running?); stayput itself needs no restart";
-            let words = format!("it shows {shows}, but {why}\n{remedy}");
-            report.line(Mark::Fail(Exit::Partly), about, &words);
+            (Mark::Fail(Exit::Partly), format!("it shows {shows}, but {why}\n{remedy}"))
         }
-        None if seen.dated.is_some() => report.line(Mark::Ok, about, &shows.to_string()),
-        None => {
-            let words = format!("it shows {shows}; no answer came to compare it with");
-            report.line(Mark::Warn, about, &words);
-        }
-    }
+        None if seen.dated.is_some() => (Mark::Ok, shows.to_string()),
+        None => (Mark::Warn, format!("it shows {shows}; no answer came to compare it with")),
+    };
+    report.line(mark, ("clock", "this host"), &words);
 }
 
 /// Whether a certificate was refused for its time.
@@ -205,14 +201,12 @@ fn sources(report: &mut Report, config: &Config, seen: &Seen) {
         seen.heard.iter().map(|(line, label, heard)| ((*line, &**label), heard)).collect();
     for (line, sources) in &config.settings.sources {
         for label in sources.iter().map(|source| &*source.label) {
-            let about = ("source", label);
-            match last.get(&(*line, label)) {
-                Some(Ok(address)) => {
-                    report.line(Mark::Ok, about, &format!("{line}: {label} says {address}"));
-                }
-                Some(Err(why)) => report.line(Mark::Warn, about, &format!("{line}: {label}: {why}")),
-                None => {}
-            }
+            let (mark, words) = match last.get(&(*line, label)) {
+                Some(Ok(address)) => (Mark::Ok, format!("{line}: {label} says {address}")),
+                Some(Err(why)) => (Mark::Warn, format!("{line}: {label}: {why}")),
+                None => continue,
+            };
+            report.line(mark, ("source", label), &words);
         }
     }
 }
@@ -245,12 +239,8 @@ fn zones(report: &mut Report, config: &Config, (engine, seen): (&Engine, &Seen))
     }
     for (account, id, name) in engine.zones() {
         let label = name.map_or_else(|| id.to_string(), |name| name.to_string());
-        let spoken_of = |notice: &Notice| match notice {
-            Notice::Problem(Problem::OddZone(odd)) => odd.id == id,
-            Notice::Problem(Problem::ZoneRefused(zone, _) | Problem::Contradictory(zone, _)) => {
-                **zone == *label
-            }
-            _ => false,
+        let spoken_of = |notice: &Notice| {
+            matches!(notice, Notice::Problem(_)) && about(notice) == ("zone", label.clone())
         };
         if listed.get(&id) == Some(&true) && !seen.notices.iter().any(spoken_of) {
             permissions(report, &label, known.get(&id).and_then(|zone| zone.permissions.as_deref()));
@@ -268,16 +258,14 @@ fn zones(report: &mut Report, config: &Config, (engine, seen): (&Engine, &Seen))
 /// zone's list of permissions is the user's, who may have made the token with fewer.
 fn permissions(report: &mut Report, zone: &str, listed: Option<&[Box<str>]>) {
     let has = |what: &str| listed.is_some_and(|listed| listed.iter().any(|permission| **permission == *what));
-    if has("#dns_records:read") && !has("#dns_records:edit") {
-        let words = format!(
-            "{zone}: the credential may read its records, and not edit them\ngive it Zone · DNS · Edit for this zone (My Profile, API Tokens)"
-        );
-        report.line(Mark::Fail(Exit::Refused), ("zone", zone), &words);
+    let (mark, words) = if has("#dns_records:read") && !has("#dns_records:edit") {
+        let words = "the credential may read its records, and not edit them\n\
+                     give it Zone · DNS · Edit for this zone (My Profile, API Tokens)";
+        (Mark::Fail(Exit::Refused), words)
     } else {
-        let words =
-            format!("{zone}: its records were listed; the first change shows whether they may be edited");
-        report.line(Mark::Ok, ("zone", zone), &words);
-    }
+        (Mark::Ok, "its records were listed; the first change shows whether they may be edited")
+    };
+    report.line(mark, ("zone", zone), &format!("{zone}: {words}"));
 }
 
 /// What the plan of a zone has not, as far as records ask for it: Cloudflare will refuse it.
@@ -306,14 +294,14 @@ fn beyond_the_plan(report: &mut Report, zone: &ZoneInfo, records: &[(&Key, &Want
     }
 }
 
-/// What the engine had to say, but for what was well again before the end.
-fn troubles(report: &mut Report, seen: &Seen, outdated: &BTreeSet<AccountName>) {
+/// What the engine had to say, but for what was resolved before the end.
+fn problems(report: &mut Report, seen: &Seen, outdated: &BTreeSet<AccountName>) {
     let mut rest = seen.notices.as_slice();
     while let [notice, later @ ..] = rest {
         rest = later;
-        let well_again =
-            |later: &Notice| matches!(later, Notice::Well(..)) && subject(later) == subject(notice);
-        if later.iter().any(well_again) {
+        let about = about(notice);
+        let resolves = |later: &Notice| matches!(later, Notice::Well(..)) && self::about(later) == about;
+        if later.iter().any(resolves) {
             continue;
         }
         let mark = match notice.severity() {
@@ -322,52 +310,19 @@ fn troubles(report: &mut Report, seen: &Seen, outdated: &BTreeSet<AccountName>) 
             Severity::Warning => Mark::Warn,
             Severity::Error => Mark::Fail(exit_of(notice)),
         };
-        let (step, subject) = subject(notice);
         let words = match notice {
             Notice::Problem(Problem::Credential(account, failure, _)) if outdated.contains(account) => {
                 format!(
                     "the old credential of {account} is refused: {failure}\nsee above why a new one is not seen"
                 )
             }
-            _ => parted(notice),
+            _ => format!("{notice:#}"),
         };
-        report.line(mark, (step, &subject), &words);
+        report.line(mark, (about.0, &about.1), &words);
     }
 }
 
-/// The words of a notice, with what to do about it on a line of its own.
-fn parted(notice: &Notice) -> String {
-    let words = notice.to_string();
-    if matches!(notice, Notice::Missing(_)) {
-        return words.replacen("; ", "\n", 1);
-    }
-    let (Notice::Problem(trouble) | Notice::StillWrong(trouble, _)) = notice else {
-        return words;
-    };
-    let sign = match trouble {
-        Problem::ZoneRefused(_, failure)
-        | Problem::Credential(_, failure, _)
-        | Problem::Api(_, failure)
-        | Problem::SearchRefused(_, failure, _)
-        | Problem::Parked { why: Reason::Refused(failure), .. } => {
-            let remedy = failure.remedy.unwrap_or_default();
-            return match words.split_once(&format!(": {remedy}")) {
-                Some((what, rest)) if !remedy.is_empty() => format!("{what}{rest}\n{remedy}"),
-                _ => words,
-            };
-        }
-        Problem::NoZone(..) | Problem::Ambiguous(..) | Problem::Outside(..) => ": ",
-        Problem::Obstacle(..)
-        | Problem::Parked { .. }
-        | Problem::Fight(..)
-        | Problem::TooManyDeletes { .. }
-        | Problem::Spent(..) => "; ",
-        _ => return words,
-    };
-    words.replacen(sign, "\n", 1)
-}
-
-/// What a trouble that somebody must act on means for the exit code.
+/// What a problem that somebody must act on means for the exit code.
 fn exit_of(notice: &Notice) -> Exit {
     match notice {
         // A name whose zone is not to be seen: in all likelihood the token does not reach it.
@@ -378,36 +333,15 @@ fn exit_of(notice: &Notice) -> Exit {
     }
 }
 
-/// The step that a notice belongs to, and what it is about.
-fn subject(notice: &Notice) -> (&'static str, String) {
-    if let Notice::Missing(line) = notice {
-        return ("address", line.to_string());
-    }
-    let (Notice::Problem(trouble) | Notice::StillWrong(trouble, _) | Notice::Well(trouble, _)) = notice
-    else {
-        return ("source", String::new());
-    };
-    match trouble {
-        Problem::Silence { line, .. }
-        | Problem::Unconfirmed { line, .. }
-        | Problem::Flapping { line, .. }
-        | Problem::Tunnelled { line, .. }
-        | Problem::Lost { line, .. } => ("address", line.to_string()),
-        Problem::Obstacle(key, _) | Problem::Parked { key, .. } | Problem::Fight(key, _) => {
-            ("record", key.to_string())
+/// The step that a notice belongs to, and its subject.
+fn about(notice: &Notice) -> (&'static str, String) {
+    match (notice, notice.problem()) {
+        (Notice::Missing(line), _) => ("address", line.to_string()),
+        (_, Some(problem)) => {
+            let about = problem.about();
+            (about.kind, about.subject)
         }
-        Problem::TooManyDeletes { .. } => ("record", "max-deletes".into()),
-        Problem::NoZone(_, name) | Problem::Ambiguous(_, name, _) | Problem::Outside(name, _) => {
-            ("zone", name.to_string())
-        }
-        Problem::OddZone(zone) => ("zone", zone.name.to_string()),
-        Problem::ZoneRefused(zone, _) | Problem::Contradictory(zone, _) => ("zone", zone.to_string()),
-        Problem::SearchRefused(account, ..) => ("zone", account.label().to_owned()),
-        Problem::Credential(account, ..) => ("credential", account.label().to_owned()),
-        Problem::Api(account, _)
-        | Problem::Throttled(account, _)
-        | Problem::Waits(account, ..)
-        | Problem::Spent(account, ..) => ("network", account.label().to_owned()),
+        _ => ("source", String::new()),
     }
 }
 

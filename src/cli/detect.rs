@@ -6,16 +6,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-use tokio::task::JoinSet;
+use serde::{Serialize, Serializer};
 
 use crate::cli::exit::Exit;
+use crate::cli::loading;
+use crate::cli::options::Everywhere;
 use crate::cli::show::{self, Form, Ink, Tone};
-use crate::cli::{Everywhere, loading};
 use crate::config::Config;
 use crate::daemon::status::FORMAT;
 use crate::daemon::{Secrets, accounts};
-use crate::detect::{Detector, events};
+use crate::detect::{Detector, Source, events};
 #[cfg(feature = "sandbox")]
 use crate::engine::Mode;
 use crate::engine::names::{Family, Line};
@@ -36,14 +36,16 @@ pub struct Options {
     sandbox: bool,
 }
 
-/// What one source said.
-#[derive(Clone, Debug)]
+/// What one source said, as programs read it, too. The form is fixed.
+#[derive(Debug, Serialize)]
 struct Said {
-    label: Box<str>,
+    source: Box<str>,
     operator: Box<str>,
-    /// An address that may be published, or why there is none.
-    answer: Result<IpAddr, LookError>,
-    took: Duration,
+    /// An address that may be published.
+    says: Option<IpAddr>,
+    #[serde(serialize_with = "as_words")]
+    error: Option<LookError>,
+    ms: u64,
 }
 
 /// What was found out about one family.
@@ -55,6 +57,21 @@ struct Finding {
     said: Vec<Said>,
     /// Whether the kernel says that the host does not have the family.
     missing: bool,
+}
+
+/// The findings as programs read them. The form is fixed.
+#[derive(Serialize)]
+struct Document<'a> {
+    format: u32,
+    /// `None`: the family is off.
+    families: BTreeMap<&'static str, Option<Found<'a>>>,
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    believed: Option<IpAddr>,
+    why: String,
+    sources: &'a [Said],
 }
 
 /// Asks, and prints what came of it.
@@ -70,7 +87,7 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
     }
     let config = if loading::is_nowhere(everywhere) {
         show::aside("no configuration: asking the built-in sources\n");
-        loading::defaults()?
+        loading::built_in("[[record]]\nname = \"home.example.com\"\n")?
     } else {
         loading::load(everywhere, form)?
     };
@@ -84,7 +101,7 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
 async fn ask(everywhere: &Everywhere, options: Options, config: &Config) -> Result<Exit, Exit> {
     let findings = ask_all(config).await;
     if options.json {
-        show::json(&Document::of(&findings))?;
+        show::json(&document(&findings))?;
     } else {
         show::result(&text(&findings, everywhere.ink()))?;
     }
@@ -93,40 +110,32 @@ async fn ask(everywhere: &Everywhere, options: Options, config: &Config) -> Resu
 
 async fn ask_all(config: &Config) -> Vec<Finding> {
     let detector = Arc::new(Detector::new(&config.authorities));
-    let mut asking = JoinSet::new();
-    for (line, sources) in &config.sources {
-        for (index, source) in sources.iter().enumerate() {
-            let (detector, source, line) = (Arc::clone(&detector), source.clone(), *line);
-            asking.spawn(async move {
-                let started = Instant::now();
-                let answer = detector.ask(&source, line.family).await;
-                let said = Said {
-                    label: source.label(),
-                    operator: source.operator(),
-                    answer,
-                    took: started.elapsed(),
-                };
-                (line, index, said)
-            });
-        }
-    }
-    let mut said: BTreeMap<(Line, usize), Said> = BTreeMap::new();
-    while let Some(done) = asking.join_next().await {
-        if let Ok((line, index, mut answer)) = done {
-            answer.answer = judged(answer.answer, config);
-            said.insert((line, index), answer);
-        }
-    }
-    let missing = events::missing();
-    let lines = config.settings.sources.iter();
-    lines
-        .map(|(line, sources)| Finding {
-            family: line.family,
-            missing: missing.contains(&line.family),
-            needed: watch::needed(sources, config.settings.agree),
-            said: said.iter().filter(|((of, _), _)| of == line).map(|(_, said)| said.clone()).collect(),
+    let ask = |line: Line, source: &Source| {
+        let (detector, source) = (Arc::clone(&detector), source.clone());
+        tokio::spawn(async move {
+            let started = Instant::now();
+            let answer = detector.ask(&source, line.family).await;
+            (source, answer, started.elapsed())
         })
-        .collect()
+    };
+    let ask_line = |(line, sources): (&Line, &Vec<Source>)| {
+        (*line, sources.iter().map(|source| ask(*line, source)).collect::<Vec<_>>())
+    };
+    let asking: Vec<_> = config.sources.iter().map(ask_line).collect();
+    let missing = events::missing();
+    let mut findings = Vec::new();
+    for (line, asking) in asking {
+        let mut said = Vec::new();
+        for answer in asking {
+            said.extend(
+                answer.await.map(|(source, answer, took)| Said::of(&source, judged(answer, config), took)),
+            );
+        }
+        let sources = config.settings.sources.get(&line).map_or(&[][..], Vec::as_slice);
+        let needed = watch::needed(sources, config.settings.agree);
+        findings.push(Finding { family: line.family, needed, said, missing: missing.contains(&line.family) });
+    }
+    findings
 }
 
 fn judged(answer: Result<IpAddr, LookError>, config: &Config) -> Result<IpAddr, LookError> {
@@ -140,18 +149,34 @@ fn judged(answer: Result<IpAddr, LookError>, config: &Config) -> Result<IpAddr, 
     }
 }
 
+impl Said {
+    fn of(source: &Source, answer: Result<IpAddr, LookError>, took: Duration) -> Said {
+        Said {
+            source: source.label(),
+            operator: source.operator(),
+            says: answer.as_ref().ok().copied(),
+            error: answer.err(),
+            ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+fn as_words<S: Serializer>(error: &Option<LookError>, to: S) -> Result<S::Ok, S::Error> {
+    error.as_ref().map(ToString::to_string).serialize(to)
+}
+
 impl Finding {
     /// The first address that enough operators say, in the order of the sources.
     fn believed(&self) -> Option<IpAddr> {
         if self.is_tunnelled() {
             return None;
         }
-        let mut heard = self.said.iter().filter_map(|said| said.answer.clone().ok());
+        let mut heard = self.said.iter().filter_map(|said| said.says);
         heard.find(|address| self.operators_of(*address) >= self.needed)
     }
 
     fn operators_of(&self, address: IpAddr) -> usize {
-        let said = self.said.iter().filter(|said| said.answer == Ok(address));
+        let said = self.said.iter().filter(|said| said.says == Some(address));
         said.map(|said| &said.operator).collect::<BTreeSet<_>>().len()
     }
 
@@ -166,7 +191,7 @@ impl Finding {
         if self.is_tunnelled() {
             return "a trace says that the connection goes through a tunnel; tunnel = \"allow\" under [address] publishes its address".into();
         }
-        let heard: BTreeSet<IpAddr> = self.said.iter().filter_map(|said| said.answer.clone().ok()).collect();
+        let heard: BTreeSet<IpAddr> = self.said.iter().filter_map(|said| said.says).collect();
         match heard.len() {
             0 if self.is_missing() => format!("this host has no {}", self.family),
             0 => "no source gave an address that can be published".into(),
@@ -177,13 +202,13 @@ impl Finding {
 
     /// Whoever agrees: the address is a tunnel's.
     fn is_tunnelled(&self) -> bool {
-        self.said.iter().any(|said| matches!(said.answer, Err(LookError::Warp(_))))
+        self.said.iter().any(|said| matches!(said.error, Some(LookError::Warp(_))))
     }
 
     /// Whether this host does not have the family, so that nothing is wrong with its sources.
     fn is_missing(&self) -> bool {
-        let no_route = |said: &Said| said.answer == Err(LookError::NoRoute);
-        let nobody = self.said.iter().all(|said| said.answer.is_err());
+        let no_route = |said: &Said| said.error == Some(LookError::NoRoute);
+        let nobody = self.said.iter().all(|said| said.says.is_none());
         nobody && (self.missing || self.said.iter().all(no_route))
     }
 }
@@ -191,18 +216,20 @@ impl Finding {
 fn text(findings: &[Finding], ink: Ink) -> String {
     let mut text = String::new();
     let labels = findings.iter().flat_map(|finding| &finding.said);
-    let width = labels.map(|said| said.label.chars().count()).max().unwrap_or(0);
+    let width = labels.map(|said| said.source.chars().count()).max().unwrap_or(0);
     for finding in findings {
         let _infallible = writeln!(text, "{}", ink.paint(Tone::Strong, finding.family));
         for said in &finding.said {
-            let (sign, tone, words) = match &said.answer {
-                Ok(address) => ("ok  ", Tone::Good, address.to_string()),
-                Err(why) if finding.is_missing() => ("--  ", Tone::Faint, why.to_string()),
-                Err(why) => ("FAIL", Tone::Bad, why.to_string()),
+            let (sign, tone) = match said.says {
+                Some(_) => ("ok  ", Tone::Good),
+                None if finding.is_missing() => ("--  ", Tone::Faint),
+                None => ("FAIL", Tone::Bad),
             };
-            let took = ink.paint(Tone::Faint, format!("({} ms)", said.took.as_millis()));
+            let address = said.says.map(|address| address.to_string());
+            let words = address.or(said.error.as_ref().map(ToString::to_string)).unwrap_or_default();
+            let took = ink.paint(Tone::Faint, format!("({} ms)", said.ms));
             let sign = ink.paint(tone, sign);
-            let _infallible = writeln!(text, "  {sign}  {:<width$}  {words}  {took}", said.label);
+            let _infallible = writeln!(text, "  {sign}  {:<width$}  {words}  {took}", said.source);
         }
         let believed = finding.believed().map_or("nothing".into(), |address| address.to_string());
         let believed = ink.paint(Tone::Strong, believed);
@@ -214,58 +241,13 @@ fn text(findings: &[Finding], ink: Ink) -> String {
     text
 }
 
-/// The findings as programs read them. The form is fixed.
-#[derive(Serialize)]
-struct Document {
-    format: u32,
-    /// `None`: the family is off.
-    families: BTreeMap<&'static str, Option<Found>>,
-}
-
-#[derive(Serialize)]
-struct Found {
-    believed: Option<IpAddr>,
-    why: String,
-    sources: Vec<Answered>,
-}
-
-#[derive(Serialize)]
-struct Answered {
-    source: Box<str>,
-    operator: Box<str>,
-    says: Option<IpAddr>,
-    error: Option<String>,
-    ms: u64,
-}
-
-impl Document {
-    fn of(findings: &[Finding]) -> Document {
-        let found = |family| findings.iter().find(|finding| finding.family == family).map(Found::of);
-        let families = Family::ALL.map(|family| (family.key(), found(family)));
-        Document { format: FORMAT, families: families.into() }
-    }
-}
-
-impl Found {
-    fn of(finding: &Finding) -> Found {
-        Found {
-            believed: finding.believed(),
-            why: finding.why(),
-            sources: finding.said.iter().map(Answered::of).collect(),
-        }
-    }
-}
-
-impl Answered {
-    fn of(said: &Said) -> Answered {
-        Answered {
-            source: said.label.clone(),
-            operator: said.operator.clone(),
-            says: said.answer.as_ref().ok().copied(),
-            error: said.answer.as_ref().err().map(ToString::to_string),
-            ms: u64::try_from(said.took.as_millis()).unwrap_or(u64::MAX),
-        }
-    }
+fn document(findings: &[Finding]) -> Document<'_> {
+    let of_family = |family| {
+        let finding = findings.iter().find(|finding| finding.family == family)?;
+        Some(Found { believed: finding.believed(), why: finding.why(), sources: &finding.said })
+    };
+    let families = Family::ALL.map(|family| (family.key(), of_family(family)));
+    Document { format: FORMAT, families: families.into() }
 }
 
 /// A family that this host does not have is no failure, if it has the other.
@@ -284,12 +266,8 @@ mod tests {
     use super::*;
 
     fn said(operator: &str, answer: Result<[u8; 4], LookError>) -> Said {
-        Said {
-            label: operator.into(),
-            operator: operator.into(),
-            answer: answer.map(IpAddr::from),
-            took: Duration::from_millis(12),
-        }
+        let source = Source::Url { label: operator.into(), operator: operator.into(), url: "".into() };
+        Said::of(&source, answer.map(IpAddr::from), Duration::from_millis(12))
     }
 
     fn finding(said: Vec<Said>) -> Finding {
@@ -345,7 +323,7 @@ mod tests {
             r#"{"source":"ipify","operator":"ipify","says":null,"error":"no answer in time","ms":12}"#,
             r#"]},"ipv6":null}}"#,
         );
-        assert_eq!(serde_json::to_string(&Document::of(&[finding])).unwrap(), expected);
+        assert_eq!(serde_json::to_string(&document(&[finding])).unwrap(), expected);
     }
 
     #[test]

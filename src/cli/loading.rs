@@ -6,11 +6,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::cli::Everywhere;
 use crate::cli::exit::Exit;
+use crate::cli::options::Everywhere;
 use crate::cli::show::{self, Form};
 use crate::config::{self, Config, Environment, Ink, Location, Mistakes};
 use crate::daemon::status::FORMAT;
@@ -59,28 +58,21 @@ pub fn is_nowhere(everywhere: &Everywhere) -> bool {
     everywhere.config.is_none() && environment.is_silent() && environment.locate(None, may_be_there).is_err()
 }
 
-/// The configuration that has everything at its default, and a name that stands for none.
+/// A configuration that the program brings along.
 ///
 /// # Errors
 /// [`Exit::Unexpected`], which does not happen.
-pub fn defaults() -> Result<Config, Exit> {
-    let text = "[[record]]\nname = \"home.example.com\"\n";
-    config::from_toml(text, Path::new("the defaults")).map_err(|mistakes| {
+pub fn built_in(text: &str) -> Result<Config, Exit> {
+    config::from_toml(text, Path::new("the built-in configuration")).map_err(|mistakes| {
         show::aside(&mistakes.render(Ink::Plain));
         Exit::Unexpected
     })
 }
 
-/// What programs are told of a wrong configuration.
-#[derive(Serialize)]
-struct Wrong {
-    format: u32,
-    mistakes: Vec<Value>,
-}
-
 /// Tells programs what is wrong. The exit is [`Exit::Configuration`] if they take it.
-fn tell(mistakes: Vec<Value>) -> Exit {
-    show::json(&Wrong { format: FORMAT, mistakes }).err().unwrap_or(Exit::Configuration)
+fn tell(mistakes: &[Value]) -> Exit {
+    let document = json!({"format": FORMAT, "mistakes": mistakes});
+    show::json(&document).err().unwrap_or(Exit::Configuration)
 }
 
 /// As [`read`]; the mistakes are shown on standard error, or as JSON on standard output.
@@ -94,7 +86,7 @@ pub fn load(everywhere: &Everywhere, form: Form) -> Result<Config, Exit> {
             show::aside(&mistakes.render(ink));
             Exit::Configuration
         }
-        Form::Json => tell(mistakes.as_json()),
+        Form::Json => tell(&mistakes.as_json()),
     })
 }
 
@@ -124,8 +116,7 @@ pub fn job(everywhere: &Everywhere, mode: Mode, form: Form) -> Result<Job, Exit>
 /// The state file, if the environment names one.
 pub fn state_file() -> Option<PathBuf> {
     let directory = std::env::var_os("STATE_DIRECTORY");
-    let file = std::env::var_os("STAYPUT_STATE").map(config::unquoted);
-    file::place(directory.as_deref(), file.as_deref())
+    file::place(directory.as_deref(), variable("STAYPUT_STATE").as_deref())
 }
 
 /// The memory of a pass that changes something.
@@ -167,7 +158,7 @@ pub async fn run(job: Job, form: Form) -> Result<Outcome, Exit> {
         Exit::Configuration if form == Form::Json => {
             let words = broken.to_string();
             let (text, remedy) = parted(&words);
-            tell(vec![json!({"file": null, "line": null, "column": null, "text": text, "remedy": remedy})])
+            tell(&[json!({"file": null, "line": null, "column": null, "text": text, "remedy": remedy})])
         }
         Exit::Configuration if mode == Mode::Daemon => {
             tracing::error!("{broken}; then {}", how_to_start_again());

@@ -8,6 +8,7 @@ mod check;
 mod detect;
 mod loading;
 mod once;
+mod options;
 mod plan;
 mod run;
 #[cfg(feature = "sandbox")]
@@ -17,14 +18,14 @@ mod show;
 mod status;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::report::log;
 use exit::Exit;
+use options::Everywhere;
 
 /// Keeps DNS names pointed at the address of this host, through the Cloudflare API
 #[derive(Debug, Parser)]
@@ -35,26 +36,6 @@ struct CommandLine {
     everywhere: Everywhere,
     #[command(subcommand)]
     command: Command,
-}
-
-/// What every command takes.
-#[derive(Args, Clone, Debug)]
-struct Everywhere {
-    /// The configuration file [default: $STAYPUT_CONFIG, else /etc/stayput/stayput.toml]
-    #[arg(short, long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Log every request; twice: headers and bodies too
-    #[arg(short, long, global = true, action = ArgAction::Count)]
-    verbose: u8,
-    /// Log warnings and errors only
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
-    quiet: bool,
-    /// How the log is written
-    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
-    log_format: log::Format,
-    /// When colours are used
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
-    color: log::Color,
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,7 +65,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(line) => line,
         Err(error) => return refuse(&error).into(),
     };
-    log::start(line.everywhere.log_options());
+    let Everywhere { log_format, color, .. } = line.everywhere;
+    log::start(log_format, color, line.everywhere.level());
     let result = match runtime() {
         Ok(runtime) => {
             let result = runtime.block_on(obey(line));
@@ -137,25 +119,4 @@ fn refuse(error: &clap::Error) -> Exit {
         return Exit::Usage;
     }
     show::result(&text).err().unwrap_or(Exit::Done)
-}
-
-impl Everywhere {
-    fn log_options(&self) -> log::Options {
-        log::Options {
-            format: self.log_format,
-            color: self.color,
-            detail: match (self.quiet, self.verbose) {
-                (true, _) => log::Detail::Quiet,
-                (false, 0) => log::Detail::Normal,
-                (false, 1) => log::Detail::Requests,
-                (false, _) => log::Detail::Everything,
-            },
-        }
-    }
-
-    /// The ink for results on standard output.
-    #[expect(clippy::disallowed_methods, reason = "asked whether it is a terminal")]
-    fn ink(&self) -> show::Ink {
-        show::Ink::on(self.color, &std::io::stdout())
-    }
 }

@@ -1,8 +1,9 @@
 //! `stayput once`: one full pass, for cron and for scripts.
 
 use crate::cli::exit::Exit;
+use crate::cli::loading;
+use crate::cli::options::Everywhere;
 use crate::cli::show::Form;
-use crate::cli::{Everywhere, loading};
 use crate::daemon::Job;
 use crate::engine::Mode;
 

@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::cli::exit::Exit;
+use crate::cli::loading;
+use crate::cli::options::Everywhere;
 use crate::cli::show::{self, Form, Ink, Tone};
-use crate::cli::{Everywhere, loading};
 use crate::daemon::status::FORMAT;
 use crate::daemon::{Job, Outcome, StateMode};
 use crate::engine::names::Record;
@@ -57,7 +58,7 @@ async fn make(everywhere: &Everywhere, options: Options, job: Job) -> Result<Exi
     let reasons: BTreeSet<&str> = plan.blocked.iter().map(|record| &*record.why).collect();
     seen.notices.iter().filter(|notice| !tells(notice, &reasons)).for_each(log::tell);
     if options.json {
-        show::json(&Document::of(&plan))?;
+        show::json(&Document::from(&plan))?;
     } else {
         show::result(&text(&plan, everywhere.ink()))?;
     }
@@ -111,15 +112,13 @@ fn summary(plan: &Plan) -> String {
         (plan.leftovers.len(), "left over"),
     ];
     let mut summary = String::new();
+    if plan.changes.is_empty() && plan.blocked.is_empty() {
+        summary.push_str("nothing to do, ");
+    }
     for (number, what) in parts.into_iter().filter(|(number, _)| *number > 0) {
         let _infallible = write!(summary, "{number} {what}, ");
     }
-    if plan.changes.is_empty() && plan.blocked.is_empty() {
-        summary.insert_str(0, "nothing to do, ");
-    }
-    let requests = count(plan.requests, "request");
-    let _infallible = write!(summary, "{} unchanged; {requests}", plan.unchanged);
-    summary
+    summary + &format!("{} unchanged; {}", plan.unchanged, count(plan.requests, "request"))
 }
 
 /// Every name that is left alone, above the reason that it shares with others.
@@ -170,12 +169,9 @@ fn heading(text: &mut String, words: &str, ink: Ink) {
 }
 
 fn write_change(text: &mut String, change: &Change, ink: Ink) {
-    let (sign, tone) = match change.action {
-        Action::Create => ("+ create", Tone::Good),
-        Action::Update => ("~ update", Tone::Notable),
-        Action::Delete => ("- delete", Tone::Bad),
-    };
-    let _infallible = writeln!(text, "  {} {}", ink.paint(tone, sign), change.key);
+    let (sign, word, tone) = looks(change.action);
+    let action = ink.paint(tone, format!("{sign} {word}"));
+    let _infallible = writeln!(text, "  {action} {}", change.key);
     match (&change.before, &change.after) {
         (Some(before), Some(after)) => {
             for line in differences(before, after) {
@@ -187,7 +183,7 @@ fn write_change(text: &mut String, change: &Change, ink: Ink) {
         }
         (None, None) => {}
     }
-    indented(text, &change.why, ink);
+    indented(text, change.why, ink);
 }
 
 fn indented(text: &mut String, why: &str, ink: Ink) {
@@ -196,55 +192,36 @@ fn indented(text: &mut String, why: &str, ink: Ink) {
     }
 }
 
+/// The fields as people read them, each with what is not worth saying of a whole record.
+fn fields(shape: &Shape) -> [(&'static str, String, &'static str); 5] {
+    // Foreign text: quoted and escaped, so that it cannot command the terminal.
+    let comment = shape.comment.as_ref().map(|comment| format!("{comment:?}"));
+    let tags = Some(format!("{:?}", shape.tags)).filter(|_| !shape.tags.is_empty());
+    [
+        ("content", shape.content.to_string(), ""),
+        ("proxied", if shape.proxied { "yes" } else { "no" }.into(), "no"),
+        ("ttl", show::ttl(shape.ttl), "auto"),
+        ("comment", comment.unwrap_or("none".into()), "none"),
+        ("tags", tags.unwrap_or("none".into()), "none"),
+    ]
+}
+
 /// The fields that change, one line each.
 fn differences(before: &Shape, after: &Shape) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut differ = |field: &str, old: String, new: String| {
-        if old != new {
-            lines.push(format!("{field} {old} → {new}"));
-        }
-    };
-    differ("content", before.content.to_string(), after.content.to_string());
-    differ("proxied", yes(before).into(), yes(after).into());
-    differ("ttl", show::ttl(before.ttl), show::ttl(after.ttl));
-    differ("comment", comment(before), comment(after));
-    differ("tags", tags(before), tags(after));
-    lines
+    let pairs = fields(before).into_iter().zip(fields(after));
+    let differ = pairs.filter(|((_, old, _), (_, new, _))| old != new);
+    differ.map(|((field, old, _), (_, new, _))| format!("{field} {old} → {new}")).collect()
 }
 
 /// The whole record in one line, without what every record has.
 fn described(shape: &Shape) -> String {
-    let mut line = shape.content.to_string();
-    if shape.proxied {
-        line.push_str(", proxied");
-    }
-    if shape.ttl.to_api() != 1 {
-        let _infallible = write!(line, ", ttl {}", show::ttl(shape.ttl));
-    }
-    if shape.comment.is_some() {
-        let _infallible = write!(line, ", comment {}", comment(shape));
-    }
-    if !shape.tags.is_empty() {
-        let _infallible = write!(line, ", tags {}", tags(shape));
-    }
-    line
-}
-
-fn yes(shape: &Shape) -> &'static str {
-    if shape.proxied { "yes" } else { "no" }
-}
-
-fn comment(shape: &Shape) -> String {
-    // Foreign text: quoted and escaped, so that it cannot command the terminal.
-    let comment = shape.comment.as_deref();
-    comment.map_or("none".into(), |comment| format!("{comment:?}"))
-}
-
-fn tags(shape: &Shape) -> String {
-    if shape.tags.is_empty() {
-        return "none".into();
-    }
-    format!("{:?}", shape.tags)
+    let [(_, content, _), others @ ..] = fields(shape);
+    let others = others.into_iter().filter(|(_, value, usual)| value != usual);
+    let said = others.map(|(field, value, _)| match &*value {
+        "yes" => format!(", {field}"),
+        _ => format!(", {field} {value}"),
+    });
+    content + &said.collect::<String>()
 }
 
 /// The plan as programs read it. Its form is fixed.
@@ -286,51 +263,45 @@ struct Blocked<'a> {
     why: &'a str,
 }
 
-impl Document<'_> {
-    fn of(plan: &Plan) -> Document<'_> {
-        Document {
-            format: FORMAT,
-            changes: plan.changes.iter().map(Changed::of).collect(),
-            unchanged: plan.unchanged,
-            blocked: plan.blocked.iter().map(Blocked::of).collect(),
-            requests: plan.requests,
-        }
-    }
-}
-
-impl Changed<'_> {
-    fn of(change: &Change) -> Changed<'_> {
-        Changed {
-            zone: &change.zone,
-            name: change.key.name.as_str(),
-            kind: change.key.kind.as_str(),
-            action: match change.action {
-                Action::Create => "create",
-                Action::Update => "update",
-                Action::Delete => "delete",
-            },
-            before: change.before.as_ref().map(Shown::of),
-            after: change.after.as_ref().map(Shown::of),
-            why: &change.why,
-        }
-    }
-}
-
-impl Shown<'_> {
-    fn of(shape: &Shape) -> Shown<'_> {
-        Shown {
+impl<'a> From<&'a Plan> for Document<'a> {
+    fn from(plan: &'a Plan) -> Document<'a> {
+        let shown = |shape: &'a Shape| Shown {
             content: shape.content.to_string(),
             proxied: shape.proxied,
             ttl: shape.ttl.to_api(),
             comment: shape.comment.as_deref(),
             tags: &shape.tags,
+        };
+        let changed = |change: &'a Change| Changed {
+            zone: &change.zone,
+            name: change.key.name.as_str(),
+            kind: change.key.kind.as_str(),
+            action: looks(change.action).1,
+            before: change.before.as_ref().map(shown),
+            after: change.after.as_ref().map(shown),
+            why: change.why,
+        };
+        let blocked = |BlockedRecord { key, why }: &'a BlockedRecord| Blocked {
+            name: key.name.as_str(),
+            kind: key.kind.as_str(),
+            why,
+        };
+        Document {
+            format: FORMAT,
+            changes: plan.changes.iter().map(changed).collect(),
+            unchanged: plan.unchanged,
+            blocked: plan.blocked.iter().map(blocked).collect(),
+            requests: plan.requests,
         }
     }
 }
 
-impl Blocked<'_> {
-    fn of(record: &BlockedRecord) -> Blocked<'_> {
-        Blocked { name: record.key.name.as_str(), kind: record.key.kind.as_str(), why: &record.why }
+/// The sign, the word and the colour of an action.
+fn looks(action: Action) -> (char, &'static str, Tone) {
+    match action {
+        Action::Create => ('+', "create", Tone::Good),
+        Action::Update => ('~', "update", Tone::Notable),
+        Action::Delete => ('-', "delete", Tone::Bad),
     }
 }
 
@@ -359,7 +330,7 @@ mod tests {
             (_, None) => Action::Delete,
             _ => Action::Update,
         };
-        Change { zone: "example.com".into(), key: key(name), action, before, after, why: "because".into() }
+        Change { zone: "example.com".into(), key: key(name), action, before, after, why: "because" }
     }
 
     /// A name that shares its reason with others, and one that has its own.
@@ -465,7 +436,7 @@ left over
             r#""after":null,"why":"because"}],"unchanged":96,"#,
             r#""blocked":[{"name":"d.example.com","type":"A","why":"no zone for d.example.com\nadd it"}],"requests":2}"#,
         );
-        assert_eq!(serde_json::to_string(&Document::of(&plan)).unwrap(), expected);
+        assert_eq!(serde_json::to_string(&Document::from(&plan)).unwrap(), expected);
     }
 
     #[test]

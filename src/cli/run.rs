@@ -3,8 +3,9 @@
 use std::io::IsTerminal as _;
 
 use crate::cli::exit::Exit;
+use crate::cli::loading;
+use crate::cli::options::Everywhere;
 use crate::cli::show::Form;
-use crate::cli::{Everywhere, loading};
 use crate::daemon::Job;
 use crate::engine::Mode;
 use crate::report::reporter::Output;

@@ -4,14 +4,15 @@
 //! that nothing leaves this machine: the API and the sources are the simulation's, the secret is made
 //! up, and the state file is not touched.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::cli::exit::Exit;
+use crate::cli::options::Everywhere;
 use crate::cli::show::Form;
-use crate::cli::{Everywhere, loading, show};
+use crate::cli::{loading, show};
 use crate::config::{self, Config};
 use crate::daemon::{Job, Secrets, StateMode, signals::Signals};
 use crate::detect::Source;
@@ -73,10 +74,10 @@ pub async fn run(options: Options) -> Result<Exit, Exit> {
 /// # Errors
 /// The configuration is wrong, or there is no port.
 pub fn job(everywhere: &Everywhere, mode: Mode, form: Form, faults: &[Armed]) -> Result<(Job, Server), Exit> {
-    let (mut config, origin) = if loading::is_nowhere(everywhere) {
-        (example()?, "an example configuration")
-    } else {
-        (loading::load(everywhere, form)?, "your configuration")
+    let is_example = loading::is_nowhere(everywhere);
+    let (mut config, origin) = match is_example {
+        true => (loading::built_in(EXAMPLE)?, "an example configuration"),
+        false => (loading::load(everywhere, form)?, "your configuration"),
     };
     let options = WorldOptions { seed: crate::daemon::seed(), ..WorldOptions::default() };
     let mut world = World::for_settings(&config.settings, options);
@@ -88,15 +89,13 @@ pub fn job(everywhere: &Everywhere, mode: Mode, form: Form, faults: &[Armed]) ->
     let stage = Stage::of(&server);
     stage.set(&mut config);
     let reread = loading::reread(everywhere);
-    let is_example = origin.starts_with("an example");
     let job = Job {
         mode,
         output: Output::Demo,
         reread: Box::new(move || {
-            let mut config = if is_example {
-                example().map_err(|_| "the example is wrong".to_owned())?
-            } else {
-                reread()?
+            let mut config = match is_example {
+                true => loading::built_in(EXAMPLE).map_err(|_| "the example is wrong".to_owned())?,
+                false => reread()?,
             };
             stage.set(&mut config);
             Ok(config)
@@ -109,26 +108,20 @@ pub fn job(everywhere: &Everywhere, mode: Mode, form: Form, faults: &[Armed]) ->
     Ok((job, server))
 }
 
-/// Where the simulation is.
 struct Stage {
     api: String,
-    sources: Vec<(Family, Source)>,
+    sources: BTreeMap<Family, Vec<Source>>,
 }
 
 impl Stage {
     fn of(server: &Server) -> Stage {
-        let mut sources = Vec::new();
-        for family in Family::ALL {
-            for operator in OPERATORS {
-                let url = server.echo_url(operator, family);
-                sources.extend(url.map(|url| {
-                    let source =
-                        Source::Url { label: operator.into(), operator: operator.into(), url: url.into() };
-                    (family, source)
-                }));
-            }
-        }
-        Stage { api: server.base_url(), sources }
+        let source = |family, operator: &str| {
+            let url = server.echo_url(operator, family)?.into();
+            Some(Source::Url { label: operator.into(), operator: operator.into(), url })
+        };
+        let of_family = |family| OPERATORS.iter().filter_map(|operator| source(family, operator)).collect();
+        let sources = Family::ALL.map(|family| (family, of_family(family)));
+        Stage { api: server.base_url(), sources: sources.into() }
     }
 
     /// Bends a configuration so that it talks to the simulation and to nothing else.
@@ -137,7 +130,7 @@ impl Stage {
             access.api.clone_from(&self.api);
         }
         config.sources.retain(|line, sources| {
-            *sources = self.sources_of(line.family);
+            *sources = self.sources.get(&line.family).cloned().unwrap_or_default();
             !sources.is_empty()
         });
         let sources = config.sources.iter();
@@ -146,32 +139,17 @@ impl Stage {
         config.settings.every = config.settings.every.min(EVERY);
         config.settings.allow.extend(MADE_UP);
     }
-
-    fn sources_of(&self, family: Family) -> Vec<Source> {
-        let sources = self.sources.iter().filter(|(of, _)| *of == family);
-        sources.map(|(_, source)| source.clone()).collect()
-    }
-}
-
-fn example() -> Result<Config, Exit> {
-    config::from_toml(EXAMPLE, Path::new("the example")).map_err(|mistakes| {
-        show::aside(&format!("{mistakes}\n"));
-        Exit::Unexpected
-    })
 }
 
 fn world(options: &Options) -> World {
-    let mut world = if options.zones.is_empty() {
-        World::example(WorldOptions::default())
-    } else {
-        World::new(WorldOptions::default())
+    let mut world = match options.zones.is_empty() {
+        true => World::example(WorldOptions::default()),
+        false => World::new(WorldOptions::default()),
     };
     for zone in &options.zones {
         world.add_zone(NewZone::named(zone.as_str()));
     }
-    for fault in &options.faults {
-        world.faults.arm(fault.clone());
-    }
+    options.faults.iter().for_each(|fault| world.faults.arm(fault.clone()));
     for address in &options.addresses {
         world.addresses.change(Family::of(*address), Some(*address));
     }

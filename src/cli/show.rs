@@ -39,9 +39,7 @@ pub fn json(document: &impl Serialize) -> Result<(), Exit> {
 /// What a result is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// A person reads it.
     Text,
-    /// A program does.
     Json,
 }
 

@@ -12,10 +12,11 @@ use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
 use crate::cli::exit::Exit;
+use crate::cli::loading;
+use crate::cli::options::Everywhere;
 use crate::cli::show::{self, Ink, Tone};
-use crate::cli::{Everywhere, loading};
-use crate::daemon::status::{Account, Address, Document, FORMAT, HEALTHY, Record, Stamp, Trouble};
-use crate::engine::RecordState;
+use crate::daemon::status::{Account, Document, FORMAT, HEALTHY, Record, Stamp, Trouble};
+use crate::engine::names::Family;
 use crate::engine::notice::{count, rounded};
 
 /// Options of `status`.
@@ -43,8 +44,8 @@ pub async fn run(everywhere: &Everywhere, options: Options) -> Result<Exit, Exit
         show::aside(&unanswered(&silent));
         Exit::Nothing
     })?;
-    let answer = Answer::read(&text).map_err(|misfit| {
-        show::aside(&format!("stayput: {}\n", misfit.told(&place)));
+    let answer = Answer::read(&text, &place).map_err(|misfit| {
+        show::aside(&format!("stayput: {misfit}\n"));
         Exit::Unexpected
     })?;
     if options.healthy {
@@ -109,17 +110,6 @@ struct Answer<'a> {
     health: &'a str,
 }
 
-/// Why an answer cannot be read.
-#[derive(Debug, PartialEq, Eq)]
-enum Misfit {
-    /// It is no document of a stayput.
-    Foreign,
-    /// The form of a stayput of this version is an older one, or the same with something missing.
-    Older(String),
-    /// The form of a stayput of this version is a newer one.
-    Newer(String, u32),
-}
-
 /// What every document has had, and will have.
 #[derive(Deserialize)]
 struct Head {
@@ -128,33 +118,27 @@ struct Head {
 }
 
 impl Answer<'_> {
-    fn read(text: &str) -> Result<Answer<'_>, Misfit> {
+    /// # Errors
+    /// Why what answers at `place` cannot be understood.
+    fn read<'a>(text: &'a str, place: &Path) -> Result<Answer<'a>, String> {
+        let (place, here) = (place.display(), env!("CARGO_PKG_VERSION"));
         let (first, health) = text.split_once('\n').unwrap_or((text, ""));
-        let Head { version, format } = serde_json::from_str(first).map_err(|_| Misfit::Foreign)?;
+        let Ok(Head { version, format }) = serde_json::from_str(first) else {
+            return Err(format!(
+                "what answers at {place} is no stayput: correct [status] socket or $STAYPUT_SOCKET, whichever names this place"
+            ));
+        };
         if let Some(newer) = format.filter(|format| *format > FORMAT) {
-            return Err(Misfit::Newer(version, newer));
+            return Err(format!(
+                "the daemon at {place} is stayput {version} and answers in format {newer}; this is stayput {here}, which reads format {FORMAT}: ask with the newer program"
+            ));
         }
         let health = health.trim_end();
         match serde_json::from_str(first) {
             Ok(document) if !health.is_empty() => Ok(Answer { document, health }),
-            _ => Err(Misfit::Older(version)),
-        }
-    }
-}
-
-impl Misfit {
-    fn told(&self, place: &Path) -> String {
-        let (place, here) = (place.display(), env!("CARGO_PKG_VERSION"));
-        match self {
-            Misfit::Foreign => format!(
-                "what answers at {place} is no stayput: correct [status] socket or $STAYPUT_SOCKET, whichever names this place"
-            ),
-            Misfit::Older(version) => format!(
+            _ => Err(format!(
                 "the daemon at {place} is stayput {version}, and this is stayput {here}, which expects more of its answer: restart the daemon, so that both are of one version"
-            ),
-            Misfit::Newer(version, format) => format!(
-                "the daemon at {place} is stayput {version} and answers in format {format}; this is stayput {here}, which reads format {FORMAT}: ask with the newer program"
-            ),
+            )),
         }
     }
 }
@@ -180,8 +164,9 @@ fn page(document: &Document, look: Look) -> String {
     let mut text = String::new();
     let title = look.ink.paint(Tone::Strong, format!("stayput {}", document.version));
     let _infallible = writeln!(text, "{title}, running for {}", rounded(age(document.since, look.now)));
-    write_address(&mut text, ("IPv4", "A"), (document.addresses.ipv4.as_ref(), document), look);
-    write_address(&mut text, ("IPv6", "AAAA"), (document.addresses.ipv6.as_ref(), document), look);
+    for family in Family::ALL {
+        write_address(&mut text, family, document, look);
+    }
     text.push('\n');
     let widest = document.records.iter().map(|record| record.name.chars().count()).max().unwrap_or(0);
     for record in &document.records {
@@ -202,12 +187,8 @@ fn page(document: &Document, look: Look) -> String {
 }
 
 /// A family that no record is of is not asked for, and not told of.
-fn write_address(
-    text: &mut String,
-    (family, kind): (&str, &str),
-    (address, document): (Option<&Address>, &Document),
-    look: Look,
-) {
+fn write_address(text: &mut String, family: Family, document: &Document, look: Look) {
+    let address = document.addresses.get(family.key()).and_then(Option::as_ref);
     let _infallible = match address {
         Some(address) => {
             let by = address.sources.join(", ");
@@ -215,7 +196,7 @@ fn write_address(
             let confirmed = format!("confirmed {}{by}", ago(address.confirmed_at, look.now));
             writeln!(text, "{family}  {}  {}", address.value, look.ink.paint(Tone::Faint, confirmed))
         }
-        None if document.records.iter().any(|record| record.kind == kind) => {
+        None if document.records.iter().any(|record| record.kind == family.record_type().as_str()) => {
             writeln!(text, "{family}  {}", look.ink.paint(Tone::Notable, "not known"))
         }
         None => Ok(()),
@@ -223,18 +204,17 @@ fn write_address(
 }
 
 fn write_record(text: &mut String, record: &Record, (widest, look): (usize, Look)) {
-    let (word, tone) = match record.state {
-        RecordState::Current => ("current", Tone::Good),
-        RecordState::Behind => ("behind", Tone::Notable),
-        RecordState::Blocked => ("blocked", Tone::Bad),
-        RecordState::Unknown => ("unknown", Tone::Notable),
+    let tone = match &*record.state {
+        "current" => Tone::Good,
+        "blocked" => Tone::Bad,
+        _ => Tone::Notable,
     };
     let mut content = record.content.clone().unwrap_or_else(|| "-".to_owned());
     if let Some(wanted) = record.wanted.as_ref().filter(|wanted| Some(*wanted) != record.content.as_ref()) {
         let _infallible = write!(content, " → {wanted}");
     }
     // Painted after it is padded: the terminal does not count a colour's characters, the padding does.
-    let state = look.ink.paint(tone, format!("{word:7}"));
+    let state = look.ink.paint(tone, format!("{:7}", record.state));
     let since = record.since.map(|since| format!("  since {}", ago(since, look.now))).unwrap_or_default();
     let (name, kind) = (&record.name, &record.kind);
     let _infallible = writeln!(text, "{name:widest$}  {kind:4}  {state}  {content}{since}");
@@ -378,17 +358,25 @@ next look in 2 min 55 s
     fn an_answer_of_another_version_or_of_something_else_is_called_what_it_is() {
         let one_line = TEXT.replace('\n', " ");
         let well = format!("{one_line}\nhealthy\n");
-        assert_eq!(Answer::read(&well).map(|answer| answer.health.to_owned()), Ok("healthy".into()));
-        let misfit = |text: &str| Answer::read(text).map(|_| ()).unwrap_err();
-        assert_eq!(misfit("SSH-2.0-OpenSSH_9.2"), Misfit::Foreign);
-        assert_eq!(misfit("{\"status\":\"ok\"}"), Misfit::Foreign);
-        assert_eq!(misfit("{\"version\":\"0.1.0\",\"records\":[]}"), Misfit::Older("0.1.0".into()));
-        assert_eq!(misfit(&one_line), Misfit::Older("9.9.9".into()), "it does not say whether it is well");
-        let newer = well.replace("\"format\": 1", "\"format\": 2");
-        let told = misfit(&newer).told(Path::new("/run/s"));
-        assert_eq!(misfit(&newer), Misfit::Newer("9.9.9".into(), 2));
+        let read = |text: &str| {
+            let answer = Answer::read(text, Path::new("/run/s"));
+            answer.map(|answer| answer.health.to_owned()).unwrap_or_else(|misfit| misfit)
+        };
+        assert_eq!(read(&well), "healthy");
+        for foreign in ["SSH-2.0-OpenSSH_9.2", "{\"status\":\"ok\"}"] {
+            assert!(read(foreign).contains("at /run/s is no stayput"), "{foreign}");
+        }
+        let older = read("{\"version\":\"0.1.0\",\"records\":[]}");
+        assert!(older.contains("stayput 0.1.0") && older.contains("restart the daemon"), "{older}");
+        let mute = read(&one_line);
         assert!(
-            told.contains("stayput 9.9.9") && told.contains("format 2") && told.contains("newer program")
+            mute.contains("stayput 9.9.9") && mute.contains("expects more"),
+            "it does not say whether it is well"
+        );
+        let newer = read(&well.replace("\"format\": 1", "\"format\": 2"));
+        assert!(
+            newer.contains("stayput 9.9.9") && newer.contains("format 2") && newer.contains("newer program"),
+            "{newer}"
         );
     }
 

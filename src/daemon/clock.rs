@@ -37,8 +37,8 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// An alarm that is not set. Must be called within the runtime.
-    pub fn new() -> Alarm {
+    /// Must be called within the runtime.
+    pub fn unset() -> Alarm {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Boottime, flags)
             .ok()
@@ -65,12 +65,6 @@ impl Alarm {
                 tokio::time::sleep(left).await;
             }
         }
-    }
-}
-
-impl Default for Alarm {
-    fn default() -> Alarm {
-        Alarm::new()
     }
 }
 
@@ -105,7 +99,7 @@ mod tests {
     #[test]
     fn the_alarm_rings_at_its_instant_and_not_before() {
         in_a_runtime(async {
-            let mut alarm = Alarm::new();
+            let mut alarm = Alarm::unset();
             for span in [Duration::ZERO, Duration::from_millis(30)] {
                 let when = now() + span;
                 alarm.rings_at(Some(when)).await;
@@ -119,7 +113,7 @@ mod tests {
     fn the_alarm_and_the_clock_go_on_while_the_machine_sleeps() {
         use std::os::fd::AsRawFd;
         in_a_runtime(async {
-            let alarm = Alarm::new();
+            let alarm = Alarm::unset();
             let timer = alarm.timer.as_ref().unwrap().as_raw_fd();
             let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{timer}")).unwrap();
             // No test sends a machine to sleep; the kernel's number of CLOCK_BOOTTIME has to do.
@@ -134,7 +128,7 @@ mod tests {
     #[test]
     fn an_alarm_that_was_dropped_halfway_can_be_set_again() {
         in_a_runtime(async {
-            let mut alarm = Alarm::new();
+            let mut alarm = Alarm::unset();
             let far = now() + Duration::from_secs(3600);
             tokio::select! {
                 () = alarm.rings_at(Some(far)) => panic!("an hour went by"),

@@ -149,7 +149,7 @@ pub async fn run(job: Job) -> Result<Outcome, RunError> {
             "SIGHUP was ignored at the start, as nohup does it, and stays so: a new configuration needs a restart"
         );
     }
-    let mut alarm = Alarm::new();
+    let mut alarm = Alarm::unset();
     let readings = tokio::select! {
         readings = accounts::read(job.config.accounts.clone(), job.secrets) => readings,
         () = signals.stopped() => return Err(RunError::Stopped),

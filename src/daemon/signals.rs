@@ -37,7 +37,6 @@ pub struct Signals {
     hooks: Vec<signal_hook::SigId>,
 }
 
-/// What arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGHUP.
@@ -85,11 +84,12 @@ impl Signals {
 
     /// The next signal; a stop before all others.
     pub async fn next(&mut self) -> Signal {
+        let hangup = &mut self.hangup;
         tokio::select! {
             biased;
             Some(()) = self.terminate.recv() => Signal::Stop,
             Some(()) = self.interrupt.recv() => Signal::Stop,
-            () = received(&mut self.hangup) => match self.terminals == terminals() {
+            Some(()) = async { hangup.as_mut()?.recv().await } => match self.terminals == terminals() {
                 true => Signal::Reload,
                 false => Signal::Stop,
             },
@@ -103,16 +103,6 @@ impl Signals {
     pub async fn stopped(&mut self) {
         while self.next().await != Signal::Stop {}
     }
-}
-
-/// Returns when the signal arrives, or never.
-async fn received(signal: &mut Option<unix::Signal>) {
-    if let Some(signal) = signal {
-        if signal.recv().await.is_some() {
-            return;
-        }
-    }
-    std::future::pending().await
 }
 
 /// Which of the standard streams are terminals. One that has hung up is none any more.

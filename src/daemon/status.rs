@@ -3,7 +3,7 @@
 //! No secret can pass here, because nothing here knows one. Deliberately unknown: sockets, and how a
 //! person is shown it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::names::{Family, Line, Moment};
 use crate::engine::settings::AccountName;
 use crate::engine::time::ClockPair;
-use crate::engine::{AddressStatus, ProblemStatus, RecordState, RecordStatus, Status, Usage};
+use crate::engine::{AddressStatus, ProblemStatus, RecordStatus, Status, Usage};
 
 /// The number of the form of every JSON document: a change that would break a reader raises it.
 pub const FORMAT: u32 = 1;
@@ -22,12 +22,10 @@ pub const FORMAT: u32 = 1;
 pub struct Document {
     /// [`FORMAT`].
     pub format: u32,
-    /// The daemon's version.
     pub version: String,
-    /// When the daemon started.
     pub since: Stamp,
-    /// What is believed.
-    pub addresses: Addresses,
+    /// By `ipv4` and `ipv6`; `None`: not known, or not asked for.
+    pub addresses: BTreeMap<String, Option<Address>>,
     /// What is kept, sorted by name and type.
     pub records: Vec<Record>,
     /// What is wrong, each thing once.
@@ -41,37 +39,23 @@ pub struct Document {
     pub history: Vec<()>,
 }
 
-/// The addresses of this host; `None`: not known, or not asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Addresses {
-    /// The IPv4 address.
-    pub ipv4: Option<Address>,
-    /// The IPv6 address.
-    pub ipv6: Option<Address>,
-}
-
 /// An address that is believed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
-    /// The address.
     pub value: IpAddr,
     /// When a look last ended with it.
     pub confirmed_at: Stamp,
-    /// Who said so.
     pub sources: Vec<String>,
 }
 
-/// A name and type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The name.
     pub name: String,
     /// `A` or `AAAA`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// How it is.
-    #[serde(with = "State")]
-    pub state: RecordState,
+    /// `current`, `behind`, `blocked` or `unknown`.
+    pub state: String,
     /// What the zone holds, if it is known.
     pub content: Option<String>,
     /// What is wanted there, if it is known.
@@ -83,24 +67,8 @@ pub struct Record {
     pub why: Option<String>,
 }
 
-/// How a name and type is.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "RecordState", rename_all = "snake_case")]
-enum State {
-    /// As it should be.
-    Current,
-    /// What is wanted is known and not there yet.
-    Behind,
-    /// Left alone until somebody acts.
-    Blocked,
-    /// The zone or the address is not known yet.
-    Unknown,
-}
-
-/// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
-    /// What, with the remedy.
     pub text: String,
     /// Since when.
     pub since: Stamp,
@@ -110,34 +78,28 @@ pub struct Trouble {
     pub next_try_at: Option<Stamp>,
 }
 
-/// A credential.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// NAME of `[cloudflare.NAME]`; `cloudflare` for `[cloudflare]` itself.
     pub name: String,
     /// What is left to be spent.
     pub budget: Budget,
-    /// How requests fared.
     pub api: Api,
     /// When the token ends: not known yet.
     pub token_expires_at: Option<Stamp>,
 }
 
-/// Requests in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     /// How many there may be.
     pub limit: u32,
-    /// How many are left.
     pub left: u32,
     /// When there will be more.
     pub resets_at: Option<Stamp>,
 }
 
-/// Requests since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Api {
-    /// All of them.
     pub requests: u64,
     /// Those that were answered with 429.
     pub throttled: u64,
@@ -172,17 +134,51 @@ impl Document {
     pub fn of(status: Status, since: Moment, clocks: ClockPair) -> Document {
         let stamp = |moment| Stamp(clocks.to_wall(moment));
         let told = told(&status.troubles);
-        let record = |record| Record::of(record, &told, clocks);
+        let named = |why: String| if told.contains(&*why) { name_of(&why).to_owned() } else { why };
+        let address = |address: AddressStatus| Address {
+            value: address.value,
+            confirmed_at: stamp(address.confirmed_at),
+            sources: address.sources.into_iter().map(String::from).collect(),
+        };
+        let record = |record: RecordStatus| Record {
+            name: record.key.name.to_string(),
+            kind: record.key.kind.as_str().to_owned(),
+            state: record.state.word().to_owned(),
+            content: record.content.map(|content| content.to_string()),
+            wanted: record.wanted.map(|wanted| wanted.to_string()),
+            since: record.since.map(stamp),
+            why: record.why.map(named),
+        };
+        let trouble = |problem: &ProblemStatus| Trouble {
+            text: problem.text.clone(),
+            since: stamp(problem.since),
+            tries: problem.tries,
+            next_try_at: problem.next_try_at.map(stamp),
+        };
+        let account = |(name, spent): (AccountName, Usage)| Account {
+            name: name.label().to_owned(),
+            budget: Budget { limit: spent.limit, left: spent.left, resets_at: spent.resets_at.map(stamp) },
+            api: Api {
+                requests: spent.requests,
+                throttled: spent.throttled,
+                failed: spent.failed,
+                mean_ms: spent.mean_millis,
+            },
+            token_expires_at: None,
+        };
         let mut addresses = status.addresses;
-        let mut address = |family| Some(Address::of(addresses.remove(&Line::only(family))??, clocks));
+        let addresses = Family::ALL.map(|family| {
+            let known = addresses.remove(&Line::only(family)).flatten();
+            (family.key().to_owned(), known.map(address))
+        });
         Document {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             since: stamp(since),
-            addresses: Addresses { ipv4: address(Family::V4), ipv6: address(Family::V6) },
+            addresses: addresses.into(),
             records: status.records.into_iter().map(record).collect(),
-            troubles: status.troubles.iter().map(|trouble| Trouble::of(trouble, clocks)).collect(),
-            accounts: status.budgets.iter().map(|(name, spent)| Account::of(name, spent, clocks)).collect(),
+            troubles: status.troubles.iter().map(trouble).collect(),
+            accounts: status.budgets.into_iter().map(account).collect(),
             next_look_at: status.next_look_at.map(stamp),
             history: Vec::new(),
         }
@@ -213,68 +209,10 @@ fn name_of(text: &str) -> &str {
     &text[..ends.unwrap_or(text.len())]
 }
 
-impl Address {
-    fn of(address: AddressStatus, clocks: ClockPair) -> Address {
-        Address {
-            value: address.value,
-            confirmed_at: Stamp(clocks.to_wall(address.confirmed_at)),
-            sources: address.sources.into_iter().map(String::from).collect(),
-        }
-    }
-}
-
-impl Record {
-    fn of(record: RecordStatus, told: &BTreeSet<&str>, clocks: ClockPair) -> Record {
-        let named = |why: String| if told.contains(&*why) { name_of(&why).to_owned() } else { why };
-        Record {
-            name: record.key.name.to_string(),
-            kind: record.key.kind.as_str().to_owned(),
-            state: record.state,
-            content: record.content.map(|content| content.to_string()),
-            wanted: record.wanted.map(|wanted| wanted.to_string()),
-            since: record.since.map(|since| Stamp(clocks.to_wall(since))),
-            why: record.why.map(named),
-        }
-    }
-}
-
-impl Trouble {
-    fn of(trouble: &ProblemStatus, clocks: ClockPair) -> Trouble {
-        let stamp = |moment| Stamp(clocks.to_wall(moment));
-        Trouble {
-            text: trouble.text.clone(),
-            since: stamp(trouble.since),
-            tries: trouble.tries,
-            next_try_at: trouble.next_try_at.map(stamp),
-        }
-    }
-}
-
-impl Account {
-    fn of(name: &AccountName, spent: &Usage, clocks: ClockPair) -> Account {
-        Account {
-            name: name.label().to_owned(),
-            budget: Budget {
-                limit: spent.limit,
-                left: spent.left,
-                resets_at: spent.resets_at.map(|at| Stamp(clocks.to_wall(at))),
-            },
-            api: Api {
-                requests: spent.requests,
-                throttled: spent.throttled,
-                failed: spent.failed,
-                mean_ms: spent.mean_millis,
-            },
-            token_expires_at: None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
-
+    use crate::engine::RecordState;
     use crate::engine::names::{Content, Key, Name, RecordType};
 
     fn status() -> Status {

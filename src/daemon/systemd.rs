@@ -74,7 +74,6 @@ impl Supervisor {
         self.tell("STOPPING=1\n".to_owned(), now);
     }
 
-    /// Whether anybody listens.
     pub fn is_there(&self) -> bool {
         self.socket.is_some()
     }
@@ -159,28 +158,15 @@ fn send(socket: &OsStr, text: &str) -> io::Result<()> {
 
 /// What is published, how it is, and what comes next, in one line.
 pub fn line(status: &Status, clocks: ClockPair) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for (line, address) in &status.addresses {
-        parts.push(match address {
-            Some(address) => format!("{line} {}", address.value),
-            None => format!("{line} unknown"),
-        });
-    }
-    let states = [
-        (RecordState::Current, "current"),
-        (RecordState::Behind, "behind"),
-        (RecordState::Blocked, "blocked"),
-        (RecordState::Unknown, "unknown"),
-    ];
-    let counts: Vec<String> = states
-        .into_iter()
-        .map(|(state, word)| {
-            let number = status.records.iter().filter(|r| r.state == state).count();
-            (number, word)
-        })
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, word)| format!("{number} {word}"))
-        .collect();
+    let lines = status.addresses.iter().map(|(line, address)| match address {
+        Some(address) => format!("{line} {}", address.value),
+        None => format!("{line} unknown"),
+    });
+    let mut parts: Vec<String> = lines.collect();
+    let number = |state| status.records.iter().filter(|record| record.state == state).count();
+    let counts = RecordState::ALL.map(|state| (number(state), state.word()));
+    let counts = counts.iter().filter(|(number, _)| *number > 0);
+    let counts: Vec<String> = counts.map(|(number, word)| format!("{number} {word}")).collect();
     parts.push(format!("records: {}", counts.join(", ")));
     if let Some(next) = status.next_look_at {
         let wall = humantime::format_rfc3339_seconds(clocks.to_wall(next));

@@ -68,17 +68,6 @@ pub enum Location {
     Undecided,
 }
 
-/// A name that lies in another zone than before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moved {
-    /// The name.
-    pub name: Name,
-    /// The zone that it was in.
-    pub from: Box<str>,
-    /// The zone that it is in.
-    pub to: Box<str>,
-}
-
 /// The request that is on its way.
 #[derive(Clone, Debug)]
 pub struct InFlight {

@@ -14,10 +14,10 @@ use super::settings::AccountName;
 /// The first reminder of something that still is wrong comes after this time, the later ones daily.
 const FIRST_REMINDER: Duration = Duration::from_secs(6 * 3600);
 const LATER_REMINDERS: Duration = Duration::from_secs(24 * 3600);
-/// So many kinds of one trouble are told apart from those that have been said.
+/// So many kinds of one problem are told apart from those that have been said.
 const MOST_KINDS: usize = 8;
 
-/// What a trouble is about: there is one of each at a time.
+/// What a problem is about: there is one of each at a time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AlertKey {
     /// Learning an address.
@@ -26,7 +26,6 @@ pub enum AlertKey {
     Flaps(Line),
     /// A tunnel on the way to the sources.
     Tunnel(Line),
-    /// A record.
     Record(Key),
     /// Finding the zone of a name.
     Place(AccountName, Name),
@@ -38,19 +37,15 @@ pub enum AlertKey {
     Listing(AccountName, ZoneId),
     /// Somebody else who writes a record, too.
     Fight(Key),
-    /// A credential.
     Credential(AccountName),
     /// Reaching the API.
     Api(AccountName),
     /// Being refused the list of zones, by an API that answers all else.
     Search(AccountName),
-    /// Being throttled.
     Throttled(AccountName),
     /// A wait that Cloudflare asked for: with a zone, or with the list of zones (`None`).
     Wait(AccountName, Option<ZoneId>),
-    /// The budget of requests.
     Budget(AccountName),
-    /// The number of deletes.
     Deletes,
 }
 
@@ -59,7 +54,7 @@ pub enum AlertKey {
 pub struct Alerts {
     queue: Vec<Notice>,
     wrong: BTreeMap<AlertKey, Active>,
-    /// Troubles that come and go; what lasts for [`Recurrence::FIRST_SILENCE`] is said all the same.
+    /// Problems that come and go; what lasts for [`Recurrence::FIRST_SILENCE`] is said all the same.
     recurring: BTreeMap<AlertKey, Recurrence>,
     /// The same for each source that the others deny.
     dissents: BTreeMap<Box<str>, Recurrence>,
@@ -67,7 +62,7 @@ pub struct Alerts {
 
 #[derive(Clone, Debug)]
 struct Active {
-    trouble: Problem,
+    problem: Problem,
     /// One of each kind that it has been: a kind that comes back is no news.
     said: Vec<Problem>,
     since: Moment,
@@ -78,56 +73,55 @@ struct Active {
 }
 
 impl Alerts {
-    /// Says something.
     pub fn say(&mut self, notice: Notice) {
         self.queue.push(notice);
     }
 
     /// Something is wrong: said when it is new or of a kind that it has not been yet, and rarely again.
-    pub fn raise(&mut self, topic: AlertKey, trouble: Problem, now: Moment) {
-        let Some(ongoing) = self.wrong.get_mut(&topic) else {
-            self.begin(topic, trouble, now);
+    pub fn raise(&mut self, key: AlertKey, problem: Problem, now: Moment) {
+        let Some(active) = self.wrong.get_mut(&key) else {
+            self.begin(key, problem, now);
             return;
         };
-        ongoing.trouble = trouble.clone();
-        ongoing.tries = ongoing.tries.saturating_add(1);
-        let known = ongoing.said.iter().any(|said| said.is_like(&trouble));
+        active.problem = problem.clone();
+        active.tries = active.tries.saturating_add(1);
+        let known = active.said.iter().any(|said| said.is_like(&problem));
         if !known {
-            if ongoing.said.len() == MOST_KINDS {
-                ongoing.said.remove(0);
+            if active.said.len() == MOST_KINDS {
+                active.said.remove(0);
             }
-            ongoing.said.push(trouble.clone());
+            active.said.push(problem.clone());
         }
-        if !known && ongoing.told {
-            ongoing.remind_at = now + FIRST_REMINDER;
-            self.queue.push(Notice::Problem(trouble));
-        } else if ongoing.remind_at <= now {
-            ongoing.remind_at = now + if ongoing.told { LATER_REMINDERS } else { FIRST_REMINDER };
-            ongoing.told = true;
-            self.queue.push(Notice::StillWrong(trouble, now.since(ongoing.since)));
+        if !known && active.told {
+            active.remind_at = now + FIRST_REMINDER;
+            self.queue.push(Notice::Problem(problem));
+        } else if active.remind_at <= now {
+            active.remind_at = now + if active.told { LATER_REMINDERS } else { FIRST_REMINDER };
+            active.told = true;
+            self.queue.push(Notice::StillWrong(problem, now.since(active.since)));
         }
     }
 
-    fn begin(&mut self, topic: AlertKey, trouble: Problem, now: Moment) {
-        let times = match topic {
+    fn begin(&mut self, key: AlertKey, problem: Problem, now: Moment) {
+        let times = match key {
             AlertKey::Record(_) | AlertKey::Place(..) | AlertKey::Fight(_) | AlertKey::Deletes => Some(1),
-            _ => self.recurring.entry(topic.clone()).or_default().count(now),
+            _ => self.recurring.entry(key.clone()).or_default().count(now),
         };
         match times {
-            Some(1) => self.queue.push(Notice::Problem(trouble.clone())),
-            Some(times) => self.queue.push(Notice::Again(trouble.clone(), times)),
+            Some(1) => self.queue.push(Notice::Problem(problem.clone())),
+            Some(times) => self.queue.push(Notice::Again(problem.clone(), times)),
             None => {}
         }
         let told = times.is_some();
         let remind_at = now + if told { FIRST_REMINDER } else { Recurrence::FIRST_SILENCE };
-        let said = vec![trouble.clone()];
-        self.wrong.insert(topic, Active { trouble, said, since: now, remind_at, told, tries: 1 });
+        let said = vec![problem.clone()];
+        self.wrong.insert(key, Active { problem, said, since: now, remind_at, told, tries: 1 });
     }
 
     /// It is well; said if it was said that it was not.
-    pub fn clear(&mut self, topic: &AlertKey, now: Moment) {
-        if let Some(ongoing) = self.wrong.remove(topic).filter(|ongoing| ongoing.told) {
-            self.queue.push(Notice::Well(ongoing.trouble, now.since(ongoing.since)));
+    pub fn clear(&mut self, key: &AlertKey, now: Moment) {
+        if let Some(active) = self.wrong.remove(key).filter(|active| active.told) {
+            self.queue.push(Notice::Well(active.problem, now.since(active.since)));
         }
     }
 
@@ -140,28 +134,28 @@ impl Alerts {
 
     /// It no longer matters; nothing is said.
     pub fn forget(&mut self, keep: impl Fn(&AlertKey) -> bool) {
-        self.wrong.retain(|topic, _| keep(topic));
+        self.wrong.retain(|key, _| keep(key));
     }
 
     /// What was in the way of these records no longer is, though they are not as they should be yet.
     pub fn forget_obstacles(&mut self, gone: impl Fn(&Key) -> bool) {
-        self.wrong.retain(|_, ongoing| !matches!(&ongoing.trouble, Problem::Obstacle(key, _) if gone(key)));
+        self.wrong.retain(|_, active| !matches!(&active.problem, Problem::Obstacle(key, _) if gone(key)));
     }
 
     /// What is wrong with this, if anything.
-    pub fn wrong(&self, topic: &AlertKey) -> Option<&Problem> {
-        self.wrong.get(topic).map(|ongoing| &ongoing.trouble)
+    pub fn wrong(&self, key: &AlertKey) -> Option<&Problem> {
+        self.wrong.get(key).map(|active| &active.problem)
     }
 
     /// The waits of an account.
     pub fn waits_of(&self, name: &AccountName) -> Vec<AlertKey> {
-        let of_it = |topic: &&AlertKey| matches!(topic, AlertKey::Wait(account, _) if account == name);
+        let of_it = |key: &&AlertKey| matches!(key, AlertKey::Wait(account, _) if account == name);
         self.wrong.keys().filter(of_it).cloned().collect()
     }
 
     /// Everything that is wrong: what it is about, what it is, since when, and how often it was tried.
     pub fn all(&self) -> impl Iterator<Item = (&AlertKey, &Problem, Moment, u32)> {
-        self.wrong.iter().map(|(topic, it)| (topic, &it.trouble, it.since, it.tries))
+        self.wrong.iter().map(|(key, it)| (key, &it.problem, it.since, it.tries))
     }
 
     /// Everything that has been said since the last call.

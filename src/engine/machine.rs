@@ -363,7 +363,7 @@ impl Engine {
             moved.extend(account.keep(mine, now));
         }
         self.unsaved |= !moved.is_empty();
-        moved.into_iter().for_each(|moved| self.alerts.say(Notice::Moved(moved)));
+        moved.into_iter().for_each(|moved| self.alerts.say(moved));
         self.compare_all(now);
         self.tell_places(now);
     }

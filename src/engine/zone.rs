@@ -24,7 +24,7 @@ use super::settings::Options;
 use fights::Fight;
 pub use listing::Progress;
 use listing::{Listing, Recent};
-pub use refusals::{Parked, Reason};
+pub use refusals::Parked;
 
 /// A write is begun only so soon after the list that it rests on was. Persist the state and sending may
 /// take 40 s more (`daemon`), so no write arrives more than 60 s after its list.

@@ -14,6 +14,7 @@ use std::time::SystemTime;
 
 use clap::ValueEnum;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
@@ -57,46 +58,15 @@ pub enum Color {
     Never,
 }
 
-/// How much is logged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Detail {
-    /// Warnings and errors (`-q`).
-    Quiet,
-    /// What changes, too.
-    #[default]
-    Normal,
-    /// Every request, too (`-v`).
-    Requests,
-    /// Headers and bodies, too (`-v -v`).
-    Everything,
-}
-
-/// How the log is to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Its form.
-    pub format: Format,
-    /// Its colours.
-    pub color: Color,
-    /// How much of it.
-    pub detail: Detail,
-}
-
 /// Starts the log; before this, and after a first call, it does nothing. A panic is told there, too.
-pub fn start(options: Options) {
+pub fn start(format: Format, color: Color, level: LevelFilter) {
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!("{}", last_words(panic.payload(), panic.location()));
     }));
-    let level = match options.detail {
-        Detail::Quiet => LevelFilter::WARN,
-        Detail::Normal => LevelFilter::INFO,
-        Detail::Requests => LevelFilter::DEBUG,
-        Detail::Everything => LevelFilter::TRACE,
-    };
     // Libraries have their say in what we make of their errors, not in the log.
     let ours = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
     let log = tracing_subscriber::registry().with(ours);
-    let form = form(options);
+    let form = form(format, color);
     let layer = tracing_subscriber::fmt::layer().with_writer(move || Unfailing(form));
     // A second subscriber is refused; the first one then goes on, which is all that is wanted.
     let _first = match form {
@@ -104,7 +74,7 @@ pub fn start(options: Options) {
             let json = layer.json().flatten_event(true).with_target(false);
             tracing::subscriber::set_global_default(log.with(json))
         }
-        Form::Lines(lines) => tracing::subscriber::set_global_default(log.with(layer.event_format(lines))),
+        lines => tracing::subscriber::set_global_default(log.with(layer.event_format(lines))),
     };
 }
 
@@ -116,7 +86,6 @@ fn last_words(payload: &(dyn Any + Send), place: Option<&Location<'_>>) -> Strin
     format!("a part of stayput failed at {place}: {words}; please report it")
 }
 
-/// Logs a notice.
 pub fn tell(notice: &Notice) {
     match notice.severity() {
         Severity::Detail => tracing::debug!("{notice}"),
@@ -139,21 +108,27 @@ impl Color {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
+    /// `{"timestamp":"2026-01-02T12:34:56.000000Z","level":"WARN","message":"message"}`
     Json,
-    Lines(Lines),
+    /// `12:34:56Z ! message`
+    Terminal { color: bool },
+    /// `2026-01-02T12:34:56Z WARN message`
+    File { color: bool },
+    /// `<4>message`
+    Journal,
 }
 
-fn form(options: Options) -> Form {
+fn form(format: Format, color: Color) -> Form {
     let terminal = io::stderr().is_terminal();
-    let color = options.color.on(&io::stderr());
-    match options.format {
+    let color = color.on(&io::stderr());
+    match format {
         Format::Json => Form::Json,
-        Format::Auto if stderr_is_the_journal() => Form::Lines(Lines::Journal),
-        Format::Journal => Form::Lines(Lines::Journal),
-        Format::Auto | Format::Text if terminal => Form::Lines(Lines::Terminal { color }),
-        Format::Auto | Format::Text => Form::Lines(Lines::File { color }),
+        Format::Auto if stderr_is_the_journal() => Form::Journal,
+        Format::Journal => Form::Journal,
+        Format::Auto | Format::Text if terminal => Form::Terminal { color },
+        Format::Auto | Format::Text => Form::File { color },
     }
 }
 
@@ -168,18 +143,7 @@ fn stderr_is_the_journal() -> bool {
     said == format!("{}:{}", stat.st_dev, stat.st_ino)
 }
 
-/// The forms that are lines of text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lines {
-    /// `12:34:56Z ! message`
-    Terminal { color: bool },
-    /// `2026-01-02T12:34:56Z WARN message`
-    File { color: bool },
-    /// `<4>message`
-    Journal,
-}
-
-impl<S, N> FormatEvent<S, N> for Lines
+impl<S, N> FormatEvent<S, N> for Form
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -193,14 +157,17 @@ where
         let mut words = Words::default();
         event.record(&mut words);
         let level = *event.metadata().level();
-        #[expect(clippy::disallowed_methods, reason = "log lines are dated")]
-        let now = SystemTime::now();
-        to.write_str(&self.lines(level, &words.message, now))
+        to.write_str(&self.lines(level, &words.message, now()))
     }
 }
 
-impl Lines {
+impl Form {
     fn lines(self, level: Level, message: &str, at: SystemTime) -> String {
+        if self == Form::Json {
+            let timestamp = humantime::format_rfc3339_micros(at).to_string();
+            let line = json!({"timestamp": timestamp, "level": level.as_str(), "message": message});
+            return format!("{line}\n");
+        }
         let time = humantime::format_rfc3339_seconds(at).to_string();
         let (color, word, sign, priority) = match level {
             Level::ERROR => ("\x1b[31m", "ERROR", "x", 3),
@@ -209,20 +176,20 @@ impl Lines {
             Level::DEBUG => ("\x1b[2m", "DEBUG", "·", 7),
             Level::TRACE => ("\x1b[2m", "TRACE", "·", 7),
         };
-        let colors = matches!(self, Lines::Terminal { color: true } | Lines::File { color: true });
+        let colors = matches!(self, Form::Terminal { color: true } | Form::File { color: true });
         let (on, off) = if colors && !color.is_empty() { (color, "\x1b[0m") } else { ("", "") };
         let mut lines = String::new();
         for (index, line) in message.split('\n').enumerate() {
             let line = Plain(line);
             let indent = if index == 0 { "" } else { "    " };
             let _infallible = match self {
-                Lines::Terminal { .. } => {
+                Form::Terminal { .. } => {
                     let clock = time.get(11..).unwrap_or(&time);
                     let (faint, over) = if colors { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
                     writeln!(lines, "{faint}{clock}{over} {on}{sign} {indent}{line}{off}")
                 }
-                Lines::File { .. } => writeln!(lines, "{time} {on}{word:<5}{off} {indent}{line}"),
-                Lines::Journal => writeln!(lines, "<{priority}>{indent}{line}"),
+                Form::File { .. } => writeln!(lines, "{time} {on}{word:<5}{off} {indent}{line}"),
+                Form::Journal | Form::Json => writeln!(lines, "<{priority}>{indent}{line}"),
             };
         }
         lines
@@ -280,8 +247,9 @@ impl Write for Unfailing {
         let mut to = io::stderr().lock();
         let lost = LOST.load(Ordering::Relaxed);
         let patience = if lost == 0 { PATIENCE_NANOS } else { 0 };
-        let taken = (lost == 0 || pass_on(&mut to, self.0.lost(lost).as_bytes(), patience))
-            && pass_on(&mut to, &text, patience);
+        let told = || self.0.lines(Level::WARN, &dropped(lost), now());
+        let taken =
+            (lost == 0 || pass_on(&mut to, told().as_bytes(), patience)) && pass_on(&mut to, &text, patience);
         match (taken, lost) {
             (true, 0) => {}
             (true, _) => LOST.store(0, Ordering::Relaxed),
@@ -307,22 +275,15 @@ fn pass_on(to: &mut (impl Write + AsFd), bytes: &[u8], patience_nanos: i64) -> b
     })
 }
 
-impl Form {
-    /// Says how many lines were dropped, in the form of the others.
-    fn lost(self, count: u64) -> String {
-        let lines = if count == 1 { "line of the log was" } else { "lines of the log were" };
-        let message = format!("{count} {lines} dropped: nobody read it");
-        #[expect(clippy::disallowed_methods, reason = "log lines are dated")]
-        let now = SystemTime::now();
-        match self {
-            Form::Lines(lines) => lines.lines(Level::WARN, &message, now),
-            Form::Json => {
-                let timestamp = humantime::format_rfc3339_micros(now).to_string();
-                let line = serde_json::json!({"timestamp": timestamp, "level": "WARN", "message": message});
-                format!("{line}\n")
-            }
-        }
-    }
+#[expect(clippy::disallowed_methods, reason = "log lines are dated")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Says how many lines were dropped.
+fn dropped(count: u64) -> String {
+    let lines = if count == 1 { "line of the log was" } else { "lines of the log were" };
+    format!("{count} {lines} dropped: nobody read it")
 }
 
 #[cfg(test)]
@@ -336,25 +297,25 @@ mod tests {
 
     #[test]
     fn each_reader_gets_its_own_form() {
-        let line = |lines: Lines| lines.lines(Level::WARN, "look out", at());
-        assert_eq!(line(Lines::Terminal { color: false }), "08:00:00Z ! look out\n");
+        let line = |form: Form| form.lines(Level::WARN, "look out", at());
+        assert_eq!(line(Form::Terminal { color: false }), "08:00:00Z ! look out\n");
         assert_eq!(
-            line(Lines::Terminal { color: true }),
+            line(Form::Terminal { color: true }),
             "\x1b[2m08:00:00Z\x1b[0m \x1b[33m! look out\x1b[0m\n"
         );
-        assert_eq!(line(Lines::File { color: false }), "2027-01-15T08:00:00Z WARN  look out\n");
-        assert_eq!(line(Lines::Journal), "<4>look out\n");
+        assert_eq!(line(Form::File { color: false }), "2027-01-15T08:00:00Z WARN  look out\n");
+        assert_eq!(line(Form::Journal), "<4>look out\n");
     }
 
     #[test]
     fn every_line_of_a_message_has_its_priority() {
-        let lines = Lines::Journal.lines(Level::ERROR, "one\ntwo", at());
+        let lines = Form::Journal.lines(Level::ERROR, "one\ntwo", at());
         assert_eq!(lines, "<3>one\n<3>    two\n");
     }
 
     #[test]
     fn foreign_words_cannot_command_the_terminal() {
-        let lines = Lines::Journal.lines(Level::INFO, "a\x1b[2Jb\r\u{9b}c\td", at());
+        let lines = Form::Journal.lines(Level::INFO, "a\x1b[2Jb\r\u{9b}c\td", at());
         assert_eq!(lines, "<6>a\\u{1b}[2Jb\\r\\u{9b}c\td\n");
     }
 
@@ -377,9 +338,10 @@ mod tests {
 
     #[test]
     fn what_was_dropped_is_counted_in_the_form_of_the_log() {
-        let text = Form::Lines(Lines::Journal).lost(7);
+        let text = Form::Journal.lines(Level::WARN, &dropped(7), at());
         assert_eq!(text, "<4>7 lines of the log were dropped: nobody read it\n");
-        let json: serde_json::Value = serde_json::from_str(&Form::Json.lost(7)).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&Form::Json.lines(Level::WARN, &dropped(7), at())).unwrap();
         assert_eq!(json["level"], "WARN");
         assert!(json["message"].as_str().unwrap().starts_with("7 lines"));
     }

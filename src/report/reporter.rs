@@ -42,7 +42,7 @@ impl Reporter {
     pub fn tell(&mut self, notice: Notice) {
         match self.output {
             Output::Collect => self.kept.push(notice),
-            Output::CollectProblems if notice.is_of_a_trouble() => self.kept.push(notice),
+            Output::CollectProblems if notice.problem().is_some() => self.kept.push(notice),
             _ => log::tell(&notice),
         }
     }

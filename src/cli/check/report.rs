@@ -20,7 +20,6 @@ pub struct Report {
     exit: Exit,
 }
 
-/// How a thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// As it should be.
@@ -31,14 +30,12 @@ pub enum Mark {
     Fail(Exit),
 }
 
-/// One finding.
 #[derive(Debug, Serialize)]
 pub struct Step {
     /// What was looked at.
     pub step: &'static str,
     /// Which of them.
     pub subject: String,
-    /// How it is.
     pub state: &'static str,
     /// What was found, with its subject.
     pub text: String,
@@ -54,7 +51,6 @@ struct Document<'a> {
 }
 
 impl Report {
-    /// Nothing is found yet.
     pub fn new(form: Form, ink: Ink) -> Report {
         Report { form, ink, steps: Vec::new(), printed: 0, exit: Exit::Done }
     }
@@ -106,7 +102,6 @@ impl Report {
         self.exit.or(exit)
     }
 
-    /// What was found.
     #[cfg(test)]
     pub fn steps(&self) -> &[Step] {
         &self.steps

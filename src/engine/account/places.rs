@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Account, Location, Moved, Task};
+use super::{Account, Location, Task};
 use crate::engine::api::{Page, Request, ZoneInfo};
 use crate::engine::credential::Credential;
 use crate::engine::discovery::{Discovery, Place};
 use crate::engine::names::{Key, Moment, Name, ZoneId};
+use crate::engine::notice::Notice;
 use crate::engine::settings::{Wanted, ZoneHint};
 use crate::engine::zone::Zone;
 
@@ -17,7 +18,7 @@ impl Account {
         &mut self,
         wanted: impl Iterator<Item = (&'a Key, &'a Wanted)>,
         now: Moment,
-    ) -> Vec<Moved> {
+    ) -> Vec<Notice> {
         let wanted: Vec<_> = wanted.collect();
         let hints = wanted.iter().map(|(key, wanted)| (key.name.clone(), wanted.zone.clone()));
         let hints: BTreeMap<Name, ZoneHint> = hints.collect();
@@ -50,7 +51,7 @@ impl Account {
                 leaving.entry(before.id().clone()).or_default().insert(key.clone());
             }
             let to = self.zones.get(id).map_or_else(|| id.as_str().into(), Zone::label);
-            moved.push(Moved { name: key.name.clone(), from: before.label(), to });
+            moved.push(Notice::Moved { name: key.name.clone(), from: before.label(), to });
         }
         moved.dedup();
         let gone = |zone: &Zone| {

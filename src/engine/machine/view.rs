@@ -15,11 +15,11 @@ use crate::engine::diff::{Goal, Operation, Step};
 use crate::engine::names::{Content, Key, Line, Moment, Name, Record, Ttl, ZoneId};
 use crate::engine::settings::AccountName;
 use crate::engine::watch::Watch;
+use crate::engine::zone::Zone;
 
 /// So long a record may be behind or unknown before that is an illness.
 const ILL_AFTER: Duration = Duration::from_secs(600);
 
-/// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Everything is as it should be (or, in a plan, known). Exit 0.
@@ -32,7 +32,6 @@ pub enum Verdict {
     Refused,
 }
 
-/// What would be sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The changes, sorted by zone, name and type.
@@ -48,55 +47,40 @@ pub struct Plan {
     pub requests: usize,
 }
 
-/// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The zone's name, or its identifier where the name is not known.
     pub zone: Box<str>,
-    /// The name and type.
     pub key: Key,
-    /// What kind of change.
     pub action: Action,
     /// The record as it is.
     pub before: Option<Shape>,
     /// The record as it will be.
     pub after: Option<Shape>,
-    /// Why.
-    pub why: String,
+    pub why: &'static str,
 }
 
-/// A kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
-    /// A record is made.
     Create,
-    /// A record is changed.
     Update,
-    /// A record goes.
     Delete,
 }
 
 /// A record without its identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// What it holds.
     pub content: Content,
-    /// Whether it is proxied.
     pub proxied: bool,
-    /// Its TTL.
     pub ttl: Ttl,
-    /// Its comment.
     pub comment: Option<Box<str>>,
-    /// Its tags.
     pub tags: Vec<Box<str>>,
 }
 
 /// A name and type that is left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockedRecord {
-    /// The name and type.
     pub key: Key,
-    /// Why, with the remedy.
     pub why: String,
 }
 
@@ -109,7 +93,6 @@ pub struct Status {
     pub records: Vec<RecordStatus>,
     /// What is wrong, each thing once.
     pub troubles: Vec<ProblemStatus>,
-    /// For each account.
     pub budgets: BTreeMap<AccountName, Usage>,
     /// When a source is asked next.
     pub next_look_at: Option<Moment>,
@@ -118,10 +101,8 @@ pub struct Status {
     pub ill: Option<String>,
 }
 
-/// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProblemStatus {
-    /// What, with the remedy.
     pub text: String,
     /// Since when.
     pub since: Moment,
@@ -134,7 +115,6 @@ pub struct ProblemStatus {
 /// An address that is believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressStatus {
-    /// The address.
     pub value: IpAddr,
     /// When a look last ended with it.
     pub confirmed_at: Moment,
@@ -145,9 +125,7 @@ pub struct AddressStatus {
 /// A name and type that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordStatus {
-    /// The name and type.
     pub key: Key,
-    /// How it is.
     pub state: RecordState,
     /// What the zone holds, if it is known.
     pub content: Option<Content>,
@@ -170,6 +148,21 @@ pub enum RecordState {
     Blocked,
     /// The zone or the address is not known yet.
     Unknown,
+}
+
+impl RecordState {
+    /// All of them, the best first.
+    pub const ALL: [RecordState; 4] =
+        [RecordState::Current, RecordState::Behind, RecordState::Blocked, RecordState::Unknown];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            RecordState::Current => "current",
+            RecordState::Behind => "behind",
+            RecordState::Blocked => "blocked",
+            RecordState::Unknown => "unknown",
+        }
+    }
 }
 
 impl Engine {
@@ -212,12 +205,8 @@ impl Engine {
         if self.accounts.values().any(refused) {
             return Verdict::Refused;
         }
-        let states = self.states();
-        let counted: Vec<RecordState> = states
-            .iter()
-            .filter(|(key, _)| !self.is_without(line_of(key)))
-            .map(|(_, (state, _))| *state)
-            .collect();
+        let counted = self.states().into_iter().filter(|(key, _)| !self.is_without(line_of(key)));
+        let counted: Vec<RecordState> = counted.map(|(_, (state, _))| state).collect();
         let good = |state: &RecordState| match state {
             RecordState::Current => true,
             RecordState::Behind => self.start.mode == Mode::Plan,
@@ -248,6 +237,10 @@ impl Engine {
         self.settings.records.get(key).map(|wanted| wanted.account.clone()).unwrap_or_default()
     }
 
+    fn zone_of(&self, key: &Key) -> Option<&Zone> {
+        self.accounts.get(&self.account_of(key))?.zone_of(&key.name)
+    }
+
     fn state_of(&self, key: &Key, goal: &Goal, account: &Account) -> RecordState {
         if self.alerts.wrong(&AlertKey::Place(self.account_of(key), key.name.clone())).is_some() {
             return RecordState::Blocked;
@@ -275,7 +268,7 @@ impl Engine {
     /// Why a record is not current; of one that is, what is odd about it.
     fn why(&self, key: &Key, account: &Account, state: RecordState) -> Option<String> {
         let name = self.account_of(key);
-        let wrong = |topic: AlertKey| self.alerts.wrong(&topic).map(ToString::to_string);
+        let wrong = |alert: AlertKey| self.alerts.wrong(&alert).map(ToString::to_string);
         let zone = account.zone_of(&key.name);
         let api = || {
             let zone = zone.map(|zone| zone.id().clone());
@@ -321,82 +314,66 @@ impl Engine {
 
     /// Notes since when each record is as it is.
     pub(super) fn observe(&mut self, now: Moment) {
-        let state = |(key, goal): (&Key, Goal)| {
-            let account = self.accounts.get(&self.account_of(key))?;
-            Some((key.clone(), self.state_of(key, &goal, account)))
+        let before = std::mem::take(&mut self.since);
+        let since = |(key, goal): (&Key, Goal)| {
+            let state = self.state_of(key, &goal, self.accounts.get(&self.account_of(key))?);
+            let same = before.get(key).filter(|(same, _)| *same == state);
+            Some((key.clone(), (state, same.map_or(now, |(_, since)| *since))))
         };
-        let states: Vec<(Key, RecordState)> = self.desired().into_iter().filter_map(state).collect();
-        let mut before = std::mem::take(&mut self.since);
-        self.since = states
-            .into_iter()
-            .map(|(key, state)| match before.remove(&key) {
-                Some((same, since)) if same == state => (key, (same, since)),
-                _ => (key, (state, now)),
-            })
-            .collect();
+        self.since = self.desired().into_iter().filter_map(since).collect();
     }
 
     /// Why a record has been behind or unknown for so long that somebody should look: an outage of
     /// Cloudflare alone is no reason.
     fn ill(&self, now: Moment) -> Option<String> {
         self.since.iter().find_map(|(key, (state, since))| {
-            let account = self.accounts.get(&self.account_of(key))?;
-            let long = now.since(*since) >= ILL_AFTER;
             let lacks = match state {
                 RecordState::Current | RecordState::Blocked => false,
                 RecordState::Behind => true,
                 RecordState::Unknown => !self.is_without(line_of(key)),
             };
-            let held = || {
-                let credential = self.credential(&self.account_of(key), account);
-                credential.is_some_and(|credential| credential.limiter.held_until(now).is_some())
-            };
-            let out = (account.is_out_since(*since) || held())
-                && self.alerts.wrong(&AlertKey::Address(line_of(key))).is_none();
-            let why = || {
-                let why = self.why(key, account, *state);
-                format!("{key}: {}", why.unwrap_or_else(|| "it is not yet as it should be".to_owned()))
-            };
-            (long && lacks && !out).then(why)
+            if !lacks || now.since(*since) < ILL_AFTER {
+                return None;
+            }
+            let name = self.account_of(key);
+            let account = self.accounts.get(&name)?;
+            let credential = self.credential(&name, account);
+            let held = credential.is_some_and(|credential| credential.limiter.held_until(now).is_some());
+            let out = account.is_out_since(*since) || held;
+            if out && self.alerts.wrong(&AlertKey::Address(line_of(key))).is_none() {
+                return None;
+            }
+            let why = self.why(key, account, *state);
+            Some(format!("{key}: {}", why.unwrap_or_else(|| "it is not yet as it should be".to_owned())))
         })
     }
 
     /// What is wrong, each thing once.
     fn troubles(&self, now: Moment) -> Vec<ProblemStatus> {
-        let next = |topic: &AlertKey| match topic {
+        let account = |name: &AccountName| self.accounts.get(name);
+        let next = |key: &AlertKey| match key {
             AlertKey::Address(line) | AlertKey::Tunnel(line) => self.watches.get(line)?.wants_at(),
             AlertKey::Flaps(line) => self.watches.get(line)?.hold_until(),
-            AlertKey::Credential(name) => self.accounts.get(name).and_then(|account| account.waits_until().0),
-            AlertKey::Api(name) => self.accounts.get(name).and_then(|account| account.waits_until().1),
-            AlertKey::Search(name) | AlertKey::Place(name, _) => {
-                self.accounts.get(name).and_then(|account| account.waits_until().2)
-            }
-            AlertKey::Wait(name, held) => {
-                self.credential(name, self.accounts.get(name)?)?.held_until(held, now)
-            }
+            AlertKey::Credential(name) => account(name)?.waits_until().0,
+            AlertKey::Api(name) => account(name)?.waits_until().1,
+            AlertKey::Search(name) | AlertKey::Place(name, _) => account(name)?.waits_until().2,
+            AlertKey::Wait(name, held) => self.credential(name, account(name)?)?.held_until(held, now),
             AlertKey::Throttled(name) | AlertKey::Budget(name) => {
-                let account = self.accounts.get(name)?;
-                self.due(name, account, now).map(|due| due.at)
+                self.due(name, account(name)?, now).map(|due| due.at)
             }
             AlertKey::Permission(name, id) | AlertKey::Listing(name, id) | AlertKey::Zone(name, id) => {
-                let zone = self.accounts.get(name)?.zones().find(|zone| zone.id() == id)?;
-                zone.waits_until()
+                account(name)?.zones().find(|zone| zone.id() == id)?.waits_until()
             }
-            AlertKey::Record(key) => {
-                let zone = self.accounts.get(&self.account_of(key))?.zone_of(&key.name)?;
-                zone.parked().get(key).map(|parked| parked.due)
-            }
-            AlertKey::Fight(key) => {
-                self.accounts.get(&self.account_of(key))?.zone_of(&key.name)?.fights_until(key, now)
-            }
+            AlertKey::Record(key) => self.zone_of(key)?.parked().get(key).map(|parked| parked.due),
+            AlertKey::Fight(key) => self.zone_of(key)?.fights_until(key, now),
             AlertKey::Deletes => None,
         };
         let all = self.alerts.all();
-        all.map(|(topic, trouble, since, tries)| ProblemStatus {
-            text: trouble.to_string(),
+        all.map(|(alert, problem, since, tries)| ProblemStatus {
+            text: problem.to_string(),
             since,
             tries,
-            next_try_at: next(topic).filter(|at| *at > now),
+            next_try_at: next(alert).filter(|at| *at > now),
         })
         .collect()
     }
@@ -478,12 +455,17 @@ impl Change {
             comment: record.comment.clone(),
             tags: record.tags.clone(),
         });
-        let (action, after) = match &operation.step {
-            Step::Post(post) => (Action::Create, Some(created(post))),
-            Step::Patch(patch) => (Action::Update, before.as_ref().map(|before| patched(before, patch))),
-            Step::Delete(_) => (Action::Delete, None),
+        let (action, after, why) = match (&operation.step, &before) {
+            (Step::Post(post), _) => (Action::Create, Some(created(post)), "the record is missing"),
+            (Step::Delete(_), _) => (Action::Delete, None, "the record is ours and no longer wanted"),
+            (Step::Patch(patch), Some(before)) if before.content != patch.content => {
+                (Action::Update, Some(patched(before, patch)), "the address differs")
+            }
+            (Step::Patch(patch), before) => {
+                let after = before.as_ref().map(|before| patched(before, patch));
+                (Action::Update, after, "a setting differs")
+            }
         };
-        let why = why(action, before.as_ref(), after.as_ref());
         Change { zone, key: operation.key.clone(), action, before, after, why }
     }
 }
@@ -506,16 +488,5 @@ fn patched(before: &Shape, patch: &Patch) -> Shape {
         ttl: if proxied { Ttl::Auto } else { patch.ttl.unwrap_or(before.ttl) },
         comment: patch.comment.clone().or_else(|| before.comment.clone()),
         tags: patch.tags.clone().unwrap_or_else(|| before.tags.clone()),
-    }
-}
-
-fn why(action: Action, before: Option<&Shape>, after: Option<&Shape>) -> String {
-    match (action, before, after) {
-        (Action::Create, ..) => "the record is missing".to_owned(),
-        (Action::Delete, ..) => "the record is ours and no longer wanted".to_owned(),
-        (Action::Update, Some(before), Some(after)) if before.content != after.content => {
-            "the address differs".to_owned()
-        }
-        (Action::Update, ..) => "a setting differs".to_owned(),
     }
 }

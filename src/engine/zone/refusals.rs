@@ -9,7 +9,7 @@ use crate::engine::diff::{Goal, Operation, OwnerMark, Step};
 use crate::engine::failure::{Class, Failure};
 use crate::engine::limiter::Backoff;
 use crate::engine::names::{Key, Moment};
-use crate::engine::notice::Problem;
+use crate::engine::notice::{Problem, Reason};
 use crate::engine::settings::{Attributes, Options};
 
 /// A record that Cloudflare refuses, or some of its attributes.
@@ -33,26 +33,6 @@ impl Parked {
     pub fn told(&self, key: &Key) -> String {
         let (attributes, why) = (self.attributes, self.why.clone());
         Problem::Parked { key: key.clone(), others: 0, attributes, why }.to_string()
-    }
-}
-
-/// Why a record is parked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// Cloudflare refused it.
-    Refused(Failure),
-    /// Cloudflare accepted it and answered with something else.
-    NotKept,
-}
-
-impl Reason {
-    /// Whether the same is wrong, as far as Cloudflare says.
-    pub fn same_kind(&self, other: &Reason) -> bool {
-        match (self, other) {
-            (Reason::Refused(one), Reason::Refused(two)) => one.sort == two.sort,
-            (Reason::NotKept, Reason::NotKept) => true,
-            _ => false,
-        }
     }
 }
 
