@@ -200,7 +200,7 @@ impl Finding {
         }
     }
 
-    /// Whoever agrees: the address is a tunnel's.
+    /// A trace says that the address is a tunnel's, which outweighs every agreement.
     fn is_tunnelled(&self) -> bool {
         self.said.iter().any(|said| matches!(said.error, Some(LookError::Warp(_))))
     }

@@ -16,7 +16,7 @@ use crate::secret::redact;
 /// Writes a result to standard output; `Err(Exit::Unexpected)` where nobody takes it.
 ///
 /// # Errors
-/// Quietly: whoever closed the pipe knows, and a full disk is the caller's to see by the exit code.
+/// Says nothing: the reader that closed the pipe knows it, and a full disk shows in the exit code.
 #[expect(clippy::disallowed_methods, reason = "the one way out")]
 pub fn result(text: &str) -> Result<(), Exit> {
     let mut out = io::stdout().lock();

@@ -42,7 +42,7 @@ pub struct Mistakes {
     more: usize,
 }
 
-/// So many are kept: nobody reads on, and a large file of nonsense must not cost more than it is worth.
+/// Mistakes that are kept: nobody reads more, and each costs memory.
 const MOST_KEPT: usize = 100;
 
 /// Whether escape sequences for colours are written.

@@ -149,7 +149,8 @@ pub(super) fn text(findings: &mut Findings<'_>, key: &Key, value: &Value<'_>) ->
     Some(Text { text: text.as_ref().to_owned(), at })
 }
 
-/// Byte order marks and the like, which come along when a text is copied. The joiners belong to some scripts.
+/// Characters without a shape that come along when a text is copied. The joiners (U+200C, U+200D) belong to some
+/// scripts and are left out.
 fn is_invisible(char: char) -> bool {
     matches!(char, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

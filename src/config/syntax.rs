@@ -11,7 +11,7 @@ use super::mistake::{Findings, Grade, Span};
 use super::section::Value;
 use super::{conceal, keys};
 
-/// After so many places that cannot be parsed, the rest is not looked at.
+/// Places that cannot be parsed after which the rest is not looked at.
 const MOST_PLACES: usize = 49;
 
 const FORM: &str = "write each key and table once, and key = value on a line of its own below its [table]; \

@@ -12,10 +12,10 @@ use crate::detect::Detector;
 use crate::engine::Event;
 use crate::engine::names::Moment;
 
-/// SIGHUPs come in bursts: the configuration is read after so long a silence,
-const SILENCE: Duration = Duration::from_millis(100);
-/// but no later than this.
-const LONGEST_BURST: Duration = Duration::from_millis(1500);
+/// Wait after the last SIGHUP of a burst.
+const QUIET_PERIOD: Duration = Duration::from_millis(100);
+/// Longest wait after the first SIGHUP of a burst.
+const LONGEST_WAIT: Duration = Duration::from_millis(1500);
 
 /// How far a reload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Loop {
 
     pub(super) fn reload_at(&self) -> Option<Moment> {
         match self.reload {
-            Reload::Called(first, last) => Some((last + SILENCE).min(first + LONGEST_BURST)),
+            Reload::Called(first, last) => Some((last + QUIET_PERIOD).min(first + LONGEST_WAIT)),
             Reload::Idle | Reload::Reading | Reload::Stale => None,
         }
     }

@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use tokio::signal::unix::{self, SignalKind, signal};
 
-/// Undoes what whoever starts the program may leave to it: blocked signals, with which nothing would stop
+/// Undoes what the parent process may leave to the program: blocked signals, with which nothing would stop
 /// it, and an ignored SIGCHLD, with which no end of a program is ever learned. To be called before there is
 /// a second thread.
 pub fn reset() {

@@ -134,7 +134,7 @@ impl Socket {
         }
     }
 
-    /// Sends a text and closes the connection. Whoever takes too long gets a part of it.
+    /// Sends a text and closes the connection. A reader that takes longer than `PATIENCE` gets a part of it.
     pub fn answer(&self, mut stream: UnixStream, text: impl FnOnce() -> String) {
         let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() else {
             return;

@@ -1,5 +1,5 @@
 //! What is wrong at the moment, and when it is said: once when it begins, rarely while it lasts, and once
-//! when it is well again.
+//! when it is resolved.
 //!
 //! Deliberately unknown: how anything is worded.
 
@@ -14,7 +14,7 @@ use super::settings::AccountName;
 /// The first reminder of something that still is wrong comes after this time, the later ones daily.
 const FIRST_REMINDER: Duration = Duration::from_secs(6 * 3600);
 const LATER_REMINDERS: Duration = Duration::from_secs(24 * 3600);
-/// So many kinds of one problem are told apart from those that have been said.
+/// Kinds of one problem that are remembered as said.
 const MOST_KINDS: usize = 8;
 
 /// What a problem is about: there is one of each at a time.
@@ -63,7 +63,7 @@ pub struct Alerts {
 #[derive(Clone, Debug)]
 struct Active {
     problem: Problem,
-    /// One of each kind that it has been: a kind that comes back is no news.
+    /// One problem of each kind: a kind that comes back is no news.
     said: Vec<Problem>,
     since: Moment,
     remind_at: Moment,
@@ -77,7 +77,7 @@ impl Alerts {
         self.queue.push(notice);
     }
 
-    /// Something is wrong: said when it is new or of a kind that it has not been yet, and rarely again.
+    /// Sets the alert, and says so if it is new or of a kind that was not said yet, else rarely.
     pub fn raise(&mut self, key: AlertKey, problem: Problem, now: Moment) {
         let Some(active) = self.wrong.get_mut(&key) else {
             self.begin(key, problem, now);
@@ -118,7 +118,7 @@ impl Alerts {
         self.wrong.insert(key, Active { problem, said, since: now, remind_at, told, tries: 1 });
     }
 
-    /// It is well; said if it was said that it was not.
+    /// Clears the alert and says so if its beginning was said.
     pub fn clear(&mut self, key: &AlertKey, now: Moment) {
         if let Some(active) = self.wrong.remove(key).filter(|active| active.told) {
             self.queue.push(Notice::Well(active.problem, now.since(active.since)));
@@ -132,12 +132,12 @@ impl Alerts {
         }
     }
 
-    /// It no longer matters; nothing is said.
+    /// Drops the alerts that are not to be kept, without a word.
     pub fn forget(&mut self, keep: impl Fn(&AlertKey) -> bool) {
         self.wrong.retain(|key, _| keep(key));
     }
 
-    /// What was in the way of these records no longer is, though they are not as they should be yet.
+    /// Drops the obstacles of these records, which are gone although the records are not yet as wanted.
     pub fn forget_obstacles(&mut self, gone: impl Fn(&Key) -> bool) {
         self.wrong.retain(|_, active| !matches!(&active.problem, Problem::Obstacle(key, _) if gone(key)));
     }
@@ -178,9 +178,8 @@ struct Recurrence {
 impl Recurrence {
     const FLAP_MEMORY: Duration = Duration::from_secs(3600);
     const IN_FULL: u32 = 2;
-    /// Each silence is twice as long as the one before,
+    /// Each later silence is twice as long as the one before it.
     const FIRST_SILENCE: Duration = Duration::from_secs(600);
-    /// but no longer than this.
     const LONGEST_SILENCE: Duration = Duration::from_secs(86_400);
 
     /// Counts once more. `Some`: it is to be said, with how often it was.

@@ -1,7 +1,7 @@
 //! Every message an operator can see, as a value; worded here and nowhere else.
 //!
-//! What goes wrong is said once when it begins, rarely while it lasts, and once when it is well
-//! again. Deliberately unknown: logs, terminals, colours.
+//! What goes wrong is said once when it begins, rarely while it lasts, and once when it is
+//! resolved. Deliberately unknown: logs, terminals, colours.
 
 use std::fmt;
 use std::mem::discriminant;
@@ -21,7 +21,7 @@ use super::watch::Heard;
 pub enum Severity {
     /// Shown with `-v` only.
     Detail,
-    /// Something changed, or is well again.
+    /// Something changed, or is resolved.
     News,
     /// Something may be wrong; stayput goes on.
     Warning,
@@ -41,7 +41,7 @@ pub enum Notice {
     Written { zone: Box<str>, operations: Vec<Operation> },
     /// A batch got no usable answer, and a list shows what was done of it.
     Found { zone: Box<str>, operations: Vec<Operation> },
-    /// A zone was listed; so many of its records have names that are kept.
+    /// A zone was listed; `records` of its records have names that are kept.
     Listed { zone: Box<str>, records: usize },
     /// An entry under a name that is not kept cannot be read.
     Skipped { zone: Box<str>, entry: Name, id: Box<str> },
@@ -55,15 +55,15 @@ pub enum Notice {
     Settled { current: usize, all: usize, requests: u64 },
     /// Something is wrong.
     Problem(Problem),
-    /// Something that comes and goes is wrong again, for so manieth time since it was last said.
+    /// A problem that comes and goes is back; how often it was since that was last said.
     Again(Problem, u32),
-    /// It still is.
+    /// A problem lasts, for this time.
     StillWrong(Problem, Duration),
-    /// It is well again, after so long.
+    /// A problem is resolved, after this time.
     Well(Problem, Duration),
 }
 
-/// Something that is wrong and can become well again.
+/// Something that is wrong and can be resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// No source gave a usable answer; `keeps` stays published. Without a route nobody could be asked.
@@ -80,7 +80,7 @@ pub enum Problem {
     Obstacle(Key, Obstacle),
     /// A record is refused by Cloudflare, or some of its attributes are; so are `others`, which are not tried.
     Parked { key: Key, others: usize, attributes: Attributes, why: Reason },
-    /// Somebody else writes the same record; it is left alone for so long.
+    /// Somebody else writes the same record, which is left alone for this time.
     Fight(Key, Duration),
     /// A zone's list contradicts itself; how.
     Contradictory(Box<str>, &'static str),
@@ -94,7 +94,7 @@ pub enum Problem {
     OddZone(ZoneInfo),
     /// A zone is refused as a whole.
     ZoneRefused(Box<str>, Failure),
-    /// The credential is refused; it is tried again after so long.
+    /// The credential is refused; the wait until the next try.
     Credential(AccountName, Failure, Duration),
     /// The list of zones is refused, although zones are known.
     SearchRefused(AccountName, Failure, Duration),

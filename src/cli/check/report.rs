@@ -15,7 +15,7 @@ pub struct Report {
     form: Form,
     ink: Ink,
     steps: Vec<Step>,
-    /// So many are printed already.
+    /// The number of `steps` that are printed already.
     printed: usize,
     exit: Exit,
 }

@@ -17,7 +17,7 @@ use crate::engine::settings::AccountName;
 use crate::engine::watch::Watch;
 use crate::engine::zone::Zone;
 
-/// So long a record may be behind or unknown before that is an illness.
+/// The time that a record may be behind or unknown before the status says that the daemon is ill.
 const ILL_AFTER: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
