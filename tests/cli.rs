@@ -383,7 +383,7 @@ fn an_outage_can_be_watched_with_one_command() {
     command.env("STAYPUT_SOCKET", home.path("stayput.sock"));
     let daemon = Running::start(command);
     daemon.wait_for("HTTP 503", 1);
-    daemon.wait_for("well again", 1);
+    daemon.wait_for("resolved after", 1);
     daemon.stop();
     let (exit, _, err) = code(stayput(&["run", "--fault", "html=503"]));
     assert_eq!(exit, 64, "a fault outside of the sandbox: {err}");

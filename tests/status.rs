@@ -179,7 +179,7 @@ fn a_socket_that_cannot_be_had_is_said_and_the_daemon_works() {
     let mut command = daemon(&cloud, &home);
     command.env("STAYPUT_SOCKET", home.path("token").join("stayput.sock"));
     let running = Running::start(command);
-    running.wait_for("no status is to be had", 1);
+    running.wait_for("the status socket cannot be opened", 1);
     running.wait_for("1 of 1 records are current", 1);
     running.stop();
 }

@@ -77,7 +77,7 @@ pub fn open(place: Option<PathBuf>) -> Option<Socket> {
             None
         }
         Err(error) => {
-            tracing::warn!("no status is to be had at {place}: {error}");
+            tracing::warn!("the status socket cannot be opened at {place}: {error}");
             None
         }
     }

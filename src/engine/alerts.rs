@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(said, 8, "once, after six hours, and daily");
         alerts.clear(&AlertKey::Deletes, Moment::from_millis(24 * 7 * 3_600_000));
         let text: Vec<String> = alerts.take().iter().map(ToString::to_string).collect();
-        assert_eq!(text, ["well again after 7 d: the number of deletions is within max-deletes"]);
+        assert_eq!(text, ["resolved after 7 d: the number of deletions is within max-deletes"]);
         alerts.clear(&AlertKey::Deletes, Moment::from_millis(0));
         assert!(alerts.take().is_empty());
     }

@@ -316,7 +316,7 @@ impl fmt::Display for Notice {
                 problem.fmt(f)
             }
             Notice::Well(problem, age) => {
-                write!(f, "well again after {}: {}", rounded(*age), problem.about().resolved)
+                write!(f, "resolved after {}: {}", rounded(*age), problem.about().resolved)
             }
         }
     }

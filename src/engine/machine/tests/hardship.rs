@@ -172,7 +172,7 @@ fn sources_that_disagree_and_fall_silent_in_turn_are_said_once_each() {
     (rig.address, rig.answering) = (Some(ip(1)), 2);
     assert_eq!(rig.said.len(), 2, "{:#?}", rig.said);
     rig.run(5 * MINUTE);
-    assert!(rig.said[2].starts_with("well again after 4 h"), "{:#?}", rig.said);
+    assert!(rig.said[2].starts_with("resolved after 4 h"), "{:#?}", rig.said);
 }
 
 #[test]
@@ -184,10 +184,10 @@ fn a_list_of_zones_that_is_refused_is_not_said_to_be_well_in_between() {
     assert!(rig.asked.len() >= 4, "it is tried again: {:?}", rig.asked);
     let told = rig.said.iter().filter(|said| !said.contains("records are current")).count();
     assert!((1..=3).contains(&told), "once, and a reminder or two: {:#?}", rig.said);
-    assert!(!rig.said.iter().any(|said| said.contains("well again")), "{:#?}", rig.said);
+    assert!(!rig.said.iter().any(|said| said.contains("resolved after")), "{:#?}", rig.said);
     rig.fault = Box::new(|_| None);
     rig.run(7 * HOUR);
-    assert_eq!(rig.said.iter().filter(|said| said.contains("well again")).count(), 1, "{:#?}", rig.said);
+    assert_eq!(rig.said.iter().filter(|said| said.contains("resolved after")).count(), 1, "{:#?}", rig.said);
     assert_eq!(rig.contents("home.example.com"), [ip(1)]);
 }
 
@@ -244,5 +244,5 @@ fn work_that_waits_for_the_budget_is_said_once_and_said_to_be_over() {
     rig.run(HOUR);
     assert_eq!(rig.contents("home.example.com"), [ip(2)]);
     let said = about_budget(&rig.said);
-    assert!(said.len() == 2 && said[1].starts_with("well again"), "{said:?}");
+    assert!(said.len() == 2 && said[1].starts_with("resolved after"), "{said:?}");
 }

@@ -140,12 +140,12 @@ fn sources_that_fail_at_every_other_look_are_said_at_growing_intervals_and_the_l
         rig.engine.handle(HINT, rig.now);
         rig.run(EVERY);
     }
-    let (wrong, well) = (rig.said("cannot be learned"), rig.said("well again"));
+    let (wrong, well) = (rig.said("cannot be learned"), rig.said("resolved after"));
     assert!((4..=12).contains(&wrong), "{wrong} times: {:?}", rig.said);
     assert_eq!(wrong, well);
     assert!(rig.said("again, ") >= 2, "{:?}", rig.said);
     let last = rig.said.iter().rev().find(|said| said.contains("IPv4"));
-    assert!(last.unwrap().contains("well again"), "{:?}", rig.said);
+    assert!(last.unwrap().contains("resolved after"), "{:?}", rig.said);
     // What lasts is said, however often it came and went.
     rig.said.clear();
     rig.address = None;
@@ -275,7 +275,7 @@ fn a_family_that_was_lost_is_said_once_and_its_records_stay() {
     rig.address_v6 = Some("2a01::1".parse().unwrap());
     rig.told(Event::Missing(BTreeSet::new()));
     assert_eq!(rig.engine.states()[&v6()].0, RecordState::Current);
-    assert_eq!(rig.said("well again after 1 h 1 min: the IPv6 address is known"), 1, "{:?}", rig.said);
+    assert_eq!(rig.said("resolved after 1 h 1 min: the IPv6 address is known"), 1, "{:?}", rig.said);
 }
 
 #[test]

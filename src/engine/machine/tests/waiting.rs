@@ -56,7 +56,7 @@ fn a_retry_after_of_whatever_answer_holds_its_zone_and_nothing_else() {
     rig.run(6 * MINUTE);
     assert_eq!(rig.contents("home.example.net"), [ip(3)]);
     assert_eq!(
-        rig.said.iter().filter(|line| line.contains("to wait") || line.contains("well again")).count(),
+        rig.said.iter().filter(|line| line.contains("to wait") || line.contains("resolved after")).count(),
         1
     );
     rig.run(20 * MINUTE);
@@ -275,7 +275,7 @@ fn an_api_that_takes_reads_alone_is_not_said_to_be_well_and_is_asked_ever_more_r
     rig.address = Some(ip(2));
     assert!(asked_within(&mut rig, HOUR) <= 250, "{} requests", rig.asked.len());
     assert!(!rig.asked.is_empty());
-    let well = rig.said.iter().position(|said| said.contains("well again"));
+    let well = rig.said.iter().position(|said| said.contains("resolved after"));
     let written = rig.said.iter().position(|said| said.contains("→"));
     assert!(well.is_none() || written.is_some_and(|written| written <= well.unwrap() + 1), "{:#?}", rig.said);
     assert!(rig.contents("n0.example.com") == [ip(2)], "the batch shrinks until it gets through");
@@ -309,7 +309,7 @@ fn a_write_that_was_done_without_an_answer_is_said_and_all_is_well() {
         assert!(rig.engine.status(rig.now).troubles.is_empty(), "{:#?}", rig.said);
         let count = |words: &str| rig.said.iter().filter(|said| said.contains(words)).count();
         let found = "home.example.com A 25.0.0.1 → 25.0.0.2 (done, as the list shows; the answer to it did not arrive)";
-        assert_eq!((count("well again"), count(found)), (1, usize::from(done)), "{:#?}", rig.said);
+        assert_eq!((count("resolved after"), count(found)), (1, usize::from(done)), "{:#?}", rig.said);
     }
 }
 
