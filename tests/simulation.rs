@@ -22,6 +22,8 @@ mod beliefs;
 mod deadline;
 #[path = "simulation/hands.rs"]
 mod hands;
+#[path = "support/harness.rs"]
+mod harness;
 #[path = "simulation/messages.rs"]
 mod messages;
 #[path = "simulation/oracle.rs"]

@@ -5,23 +5,26 @@
 //! goes wrong here: what faults do is the simulation's affair. Deliberately unknown: what is a good
 //! figure, and how figures are shown.
 
-#![expect(clippy::panic, clippy::expect_used, reason = "a household that cannot be set up is no measurement")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a household that cannot be set up is no measurement")]
 
-use std::collections::BTreeMap;
+#[path = "../../tests/support/harness.rs"]
+mod harness;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use serde_json::json;
-use stayput::cloudflare::wire::{self, HttpAnswer};
 use stayput::detect::answer;
 use stayput::engine::api::{Answer, Request};
-use stayput::engine::names::{Content, Family, Key, Line, Moment, Name, Ticket};
+use stayput::engine::names::{Content, Family, Key, Line, Name, Ticket};
 use stayput::engine::settings::{
     Account, AccountName, Budget, OnExit, Options, Settings, Source, Wanted, ZoneHint,
 };
 use stayput::engine::watch::LookError;
 use stayput::engine::{Command, Engine, Event, Mode, RecordState, Snapshot, Start};
-use stayput::sandbox::{API_PATH, HttpRequest, NewZone, Plan, World, WorldOptions};
+use stayput::sandbox::{NewZone, Plan, World, WorldOptions};
+
+use harness::{OnTheWay, moment, since_origin};
 
 /// How long a copy of a zone is believed: the default.
 const REFRESH: Duration = Duration::from_secs(6 * 3600);
@@ -103,8 +106,7 @@ struct Home {
     settings: Settings,
     engine: Engine,
     now: Duration,
-    journeys: BTreeMap<(Duration, usize), Journey>,
-    journeys_begun: usize,
+    journeys: OnTheWay<Journey>,
     disk: Option<Snapshot>,
     saves: usize,
     bill: Bill,
@@ -124,8 +126,7 @@ impl Home {
             settings,
             engine,
             now: Duration::ZERO,
-            journeys: BTreeMap::new(),
-            journeys_begun: 0,
+            journeys: OnTheWay::nothing(),
             disk: None,
             saves: 0,
             bill: Bill::default(),
@@ -162,7 +163,7 @@ impl Home {
 
     /// The process dies, and another one begins with what is on the disk.
     fn restart(&mut self) {
-        self.journeys.clear();
+        self.journeys = OnTheWay::nothing();
         self.engine = Engine::new(self.settings.clone(), start(self.now), self.disk.clone());
     }
 
@@ -193,16 +194,15 @@ impl Home {
             self.carry_out(command);
         }
         self.engine.take_notices();
-        if self.journeys.is_empty() {
+        if self.journeys.next().is_none() {
             self.save_if_needed();
         }
-        let arrival = self.journeys.keys().next().map(|(at, _)| *at);
-        let wake = self.engine.wake_at(moment(self.now)).map(since_start);
-        let next = arrival.into_iter().chain(wake).min().unwrap_or(end);
+        let wake = self.engine.wake_at(moment(self.now)).map(since_origin);
+        let next = self.journeys.next().into_iter().chain(wake).min().unwrap_or(end);
         self.now = next.clamp(self.now, end);
         self.world.advance(self.now);
-        while let Some(entry) = self.journeys.first_entry().filter(|entry| entry.key().0 <= self.now) {
-            let event = match entry.remove() {
+        while let Some(journey) = self.journeys.take(self.now) {
+            let event = match journey {
                 Journey::Heard(ticket, answer) => Event::Heard(ticket, answer),
                 Journey::Answered(ticket, answer) => Event::Answered(ticket, answer),
             };
@@ -224,8 +224,7 @@ impl Home {
             }
             Command::ReadSecret { account, .. } => panic!("nothing is refused here: {account}"),
         };
-        self.journeys_begun += 1;
-        self.journeys.insert((self.now + takes, self.journeys_begun), journey);
+        self.journeys.add(self.now + takes, journey);
     }
 
     fn save_if_needed(&mut self) {
@@ -248,36 +247,16 @@ impl Home {
     // --- the other side ---
 
     fn ask(&mut self, request: &Request) -> Answer {
-        let http = wire::encode(request);
-        let path = format!("{API_PATH}{}", http.path);
-        let body = http.body.unwrap_or_default();
-        let headers = [
-            ("authorization", "Bearer of-a-household-in-a-benchmark-0000000"),
-            ("content-type", "application/json"),
-        ];
-        let reply = self.exchange((http.method, &path, body.as_bytes()), &headers, Family::V4);
-        let answer =
-            HttpAnswer { status: reply.status, headers: reply.headers, body: &reply.body, took: API };
-        let answer = wire::decode(request, &answer);
+        let token = "of-a-household-in-a-benchmark-0000000";
+        let reply = harness::send(&mut self.world, self.now, request, token);
+        let answer = harness::decode(request, &reply, API);
         assert!(answer.outcome.is_ok(), "{request:?}: {:?}", answer.outcome);
         answer
     }
 
     fn echo(&mut self, family: Family, operator: &str) -> Result<IpAddr, LookError> {
-        let headers = [("host", "echo.test")];
-        let reply = self.exchange(("GET", &format!("/echo/{operator}"), b""), &headers, family);
+        let reply = harness::look(&mut self.world, self.now, operator, family);
         answer::parse(&reply.body, "echo.test", family)
-    }
-
-    fn exchange(
-        &mut self,
-        (method, path, body): (&str, &str, &[u8]),
-        headers: &[(&str, &str)],
-        over: Family,
-    ) -> stayput::sandbox::Reply {
-        let headers: Vec<_> =
-            headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        self.world.answer(&HttpRequest { method, path, headers: &headers, body, over }, self.now)
     }
 }
 
@@ -290,19 +269,19 @@ fn furnish(world: &mut World, size: Size) {
             json!({"type": "MX", "name": zone, "content": "mx.example.net", "priority": 10}),
             json!({"type": "A", "name": format!("mail.{zone}"), "content": "25.7.7.7"}),
         ] {
-            world.add_record(&id, &record).expect("a record that the sandbox takes");
+            world.add_record(&id, &record).unwrap();
         }
     }
     for number in (0..size.names).step_by(2) {
         let zone = zone_name(number % size.zones);
-        let id = world.zone(&zone).expect("a zone that is there").id.clone();
+        let id = world.zone(&zone).unwrap().id.clone();
         for family in Family::ALL {
             let record = json!({
                 "type": family.record_type().as_str(),
                 "name": name(number, size).as_str(),
                 "content": address(family, 9).to_string(),
             });
-            world.add_record(&id, &record).expect("a record that the sandbox takes");
+            world.add_record(&id, &record).unwrap();
         }
     }
 }
@@ -340,7 +319,7 @@ fn zone_name(number: usize) -> String {
 
 fn name(number: usize, size: Size) -> Name {
     let text = format!("host{number:03}.{}", zone_name(number % size.zones));
-    Name::parse(&text).expect("a good name")
+    Name::parse(&text).unwrap()
 }
 
 fn address(family: Family, last: u8) -> IpAddr {
@@ -352,12 +331,4 @@ fn address(family: Family, last: u8) -> IpAddr {
 
 fn start(now: Duration) -> Start {
     Start { mode: Mode::Daemon, seed: 7, eager: true, now: moment(now) }
-}
-
-fn moment(now: Duration) -> Moment {
-    Moment::from_millis(i64::try_from(now.as_millis()).expect("a short life"))
-}
-
-fn since_start(at: Moment) -> Duration {
-    Duration::from_millis(u64::try_from(at.as_millis()).unwrap_or(0))
 }

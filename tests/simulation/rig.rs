@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use stayput::cloudflare::wire::{self, HttpAnswer};
 use stayput::detect;
 use stayput::engine::api::{Answer, Batch, Found, Listed, Request};
 use stayput::engine::failure::{Class, Failure};
@@ -14,13 +13,12 @@ use stayput::engine::notice::{Notice, Problem};
 use stayput::engine::settings::{AccountName, Beside, CredentialId, OnExit, Settings, Source, ZoneHint};
 use stayput::engine::watch::LookError;
 use stayput::engine::{Command, Engine, Event, HintFrom, Mode, RecordState, Snapshot, Start};
-use stayput::sandbox::{
-    API_PATH, Armed, Fate, Fault, HttpRequest, NewZone, Reply, Token, TokenState, World, Zone,
-};
+use stayput::sandbox::{Armed, Fate, Fault, NewZone, Reply, Token, TokenState, World, Zone};
 
 use super::beliefs::Beliefs;
 use super::deadline::{BACKOFF, Deadlines};
 use super::hands;
+use super::harness::{self, OnTheWay, moment, since_origin};
 use super::messages::Messages;
 use super::oracle::{self, Actor, Oracle, Write};
 use super::scenario::{Deed, END, Happening, Reload, STORMY, Scenario, When, options};
@@ -111,8 +109,7 @@ pub struct Rig {
     next_tick: Duration,
     down_until: Duration,
     life: u64,
-    serial: u64,
-    travelling: BTreeMap<(Duration, u64), (u64, Travelling)>,
+    travelling: OnTheWay<(u64, Travelling)>,
     disk: Option<Snapshot>,
     has_disk: bool,
     disk_full: bool,
@@ -166,8 +163,7 @@ impl Rig {
             next_tick: TICK,
             down_until: Duration::ZERO,
             life: 0,
-            serial: 0,
-            travelling: BTreeMap::new(),
+            travelling: OnTheWay::nothing(),
             disk: None,
             has_disk,
             disk_full: false,
@@ -226,7 +222,7 @@ impl Rig {
         while self.now < end {
             self.pump();
             let wake = self.engine.wake_at(moment(self.now)).map(|at| since_origin(at).max(self.down_until));
-            let arrival = self.travelling.keys().next().map(|(at, _)| *at);
+            let arrival = self.travelling.next();
             let happening = self.script.front().map(|(at, _)| *at);
             let next = [wake, arrival, happening, Some(self.next_tick)].into_iter().flatten().min();
             let next = next.unwrap_or(end).min(end);
@@ -365,14 +361,11 @@ impl Rig {
     }
 
     fn travel(&mut self, millis: u64, what: Travelling) {
-        self.serial += 1;
-        let at = self.now + Duration::from_millis(millis);
-        self.travelling.insert((at, self.serial), (self.life, what));
+        self.travelling.add(self.now + Duration::from_millis(millis), (self.life, what));
     }
 
     fn arrive(&mut self) {
-        while let Some(entry) = self.travelling.first_entry().filter(|entry| entry.key().0 <= self.now) {
-            let (life, what) = entry.remove();
+        while let Some((life, what)) = self.travelling.take(self.now) {
             match what {
                 Travelling::Look(ticket, line, source) => self.echo(life, ticket, line, &source),
                 Travelling::Ask(departure) => self.api(life, departure),
@@ -395,11 +388,7 @@ impl Rig {
         let sources = self.settings.sources.get(&line);
         let named = |sources: &Vec<Source>| sources.iter().find(|known| *known.label == *source).cloned();
         let Some(asked) = sources.and_then(named) else { return };
-        let path = format!("/echo/{}", asked.operator);
-        let headers = [("host".to_owned(), "echo.test".to_owned())];
-        let request =
-            HttpRequest { method: "GET", path: &path, headers: &headers, body: b"", over: line.family };
-        let reply = self.world.answer(&request, self.now);
+        let reply = harness::look(&mut self.world, self.now, &asked.operator, line.family);
         let mut takes = self.rng.u64(2..60);
         let answer = match (reply.fate, reply.status) {
             (Fate::DeliverAfter(late), _) if late > Duration::from_secs(10) => {
@@ -451,22 +440,7 @@ impl Rig {
     }
 
     fn send(&mut self, departure: &Departure) -> Reply {
-        let http = wire::encode(&departure.request);
-        let path = format!("{API_PATH}{}", http.path);
-        let headers = [
-            ("authorization".to_owned(), format!("Bearer {}", departure.secret)),
-            ("content-type".to_owned(), "application/json".to_owned()),
-            ("user-agent".to_owned(), "stayput/test".to_owned()),
-        ];
-        let body = http.body.unwrap_or_default();
-        let sent = HttpRequest {
-            method: http.method,
-            path: &path,
-            headers: &headers,
-            body: body.as_bytes(),
-            over: Family::V4,
-        };
-        self.world.answer(&sent, self.now)
+        harness::send(&mut self.world, self.now, &departure.request, &departure.secret)
     }
 
     fn list(&mut self, departure: &Departure, zone: &ZoneId) -> Reply {
@@ -548,13 +522,7 @@ impl Rig {
                 if let Fate::DeliverAfter(late) = reply.fate {
                     takes += u64::try_from(late.as_millis()).unwrap();
                 }
-                let answer = HttpAnswer {
-                    status: reply.status,
-                    headers: reply.headers.clone(),
-                    body: &reply.body,
-                    took: Duration::from_millis(takes),
-                };
-                (takes, wire::decode(request, &answer))
+                (takes, harness::decode(request, reply, Duration::from_millis(takes)))
             }
         }
     }
@@ -1185,19 +1153,6 @@ fn credential(secret: &str) -> CredentialId {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     CredentialId(format!("{hash:016x}").into())
-}
-
-/// The clock does not begin at zero, so that the past before the start exists.
-const ORIGIN: i64 = 1_000_000_000;
-
-fn since_origin(at: Moment) -> Duration {
-    Duration::from_millis(u64::try_from(at.as_millis() - ORIGIN).unwrap_or(0))
-}
-
-fn moment(now: Duration) -> Moment {
-    // Rounded up: what is to happen at an instant happens then, not just before.
-    let millis = now.as_micros().div_ceil(1_000);
-    Moment::from_millis(ORIGIN + i64::try_from(millis).unwrap())
 }
 
 fn brief(request: &Request) -> String {
