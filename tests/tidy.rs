@@ -37,7 +37,7 @@ const CIRCLES: [&str; 5] = [
 ];
 
 /// Lines of the longest file of `src`.
-const LONGEST: usize = 800;
+const LONGEST: usize = 850;
 
 /// A file, and what of it is neither comment nor test.
 struct Source {
