@@ -202,7 +202,7 @@ fn a_token_has_one_budget_whatever_its_account_is_called() {
     assert!(cloud.requests() > 4, "each name begins with the list of zones");
     assert!(cloud.requests() <= 9, "{} requests with a budget of 9", cloud.requests());
     let state = std::fs::read_to_string(home.path("state.json")).unwrap();
-    assert_eq!(home.state()["credentials"].as_object().unwrap().len(), 1, "{state}");
+    assert_eq!(home.state()["rest"]["credentials"].as_object().unwrap().len(), 1, "{state}");
     assert!(!state.contains(TOKEN));
 }
 

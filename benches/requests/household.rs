@@ -11,7 +11,7 @@
 mod harness;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use stayput::detect::answer;
@@ -20,9 +20,11 @@ use stayput::engine::names::{Content, Family, Key, Line, Name, Ticket};
 use stayput::engine::settings::{
     Account, AccountName, Budget, OnExit, Options, Settings, Source, Wanted, ZoneHint,
 };
+use stayput::engine::time::ClockPair;
 use stayput::engine::watch::LookError;
 use stayput::engine::{Command, Engine, Event, Mode, RecordState, Snapshot, Start};
 use stayput::sandbox::{NewZone, Plan, World, WorldOptions};
+use stayput::state::json;
 
 use harness::{OnTheWay, moment, since_origin};
 
@@ -76,6 +78,8 @@ pub struct Costs {
     pub restart: Bill,
     /// Both addresses change at once.
     pub change: Bill,
+    /// Bytes that were saved meanwhile.
+    pub change_saved: usize,
 }
 
 /// Lives through all of it.
@@ -91,8 +95,9 @@ pub fn measure(size: Size) -> Costs {
     let restart = home.pass(Duration::from_secs(600));
     home.assert_current();
     home.move_house();
+    home.written = 0;
     let change = home.until_current();
-    Costs { cold_start, quiet_hours, quiet_saves, day, restart, change }
+    Costs { cold_start, quiet_hours, quiet_saves, day, restart, change, change_saved: home.written }
 }
 
 /// Something on its way.
@@ -109,6 +114,7 @@ struct Home {
     journeys: OnTheWay<Journey>,
     disk: Option<Snapshot>,
     saves: usize,
+    written: usize,
     bill: Bill,
 }
 
@@ -129,6 +135,7 @@ impl Home {
             journeys: OnTheWay::nothing(),
             disk: None,
             saves: 0,
+            written: 0,
             bill: Bill::default(),
         }
     }
@@ -230,7 +237,12 @@ impl Home {
     fn save_if_needed(&mut self) {
         if self.engine.unsaved() {
             self.saves += 1;
-            self.disk = Some(self.engine.snapshot(moment(self.now)));
+            let changes = self.engine.changes(moment(self.now));
+            let clocks = ClockPair::at(SystemTime::UNIX_EPOCH, moment(self.now));
+            self.written +=
+                if changes.anew { json::file(&changes, None, clocks) } else { json::save(&changes, clocks) }
+                    .len();
+            self.disk.get_or_insert_default().apply(changes);
         }
     }
 

@@ -43,6 +43,11 @@ fn changes(size: Size) -> usize {
     size.zones + writes(size)
 }
 
+/// Every record saved once, and something small with every request.
+fn bytes(size: Size) -> usize {
+    400 * 2 * size.names + 10_000 * changes(size)
+}
+
 /// What was missed of the targets, a sentence each; empty when all are met.
 pub fn missed(size: Size, costs: &Costs) -> Vec<String> {
     let nothing = |what: &str, bill: Bill| (what.to_owned(), bill.total(), 0);
@@ -57,6 +62,7 @@ pub fn missed(size: Size, costs: &Costs) -> Vec<String> {
         writes_in("a day without a change", costs.day),
         nothing("a restart", costs.restart),
         ("a change of both addresses".to_owned(), costs.change.total(), changes(size)),
+        ("bytes saved in a change".to_owned(), costs.change_saved, bytes(size)),
     ];
     let Size { names, zones } = size;
     checks

@@ -18,7 +18,7 @@ use crate::engine::Mode;
 use crate::process;
 use crate::report::log::Color;
 use crate::report::reporter::Output;
-use crate::state::file;
+use crate::state::place;
 
 /// Reads the configuration that the command line and the environment name.
 ///
@@ -116,7 +116,7 @@ pub fn job(everywhere: &Everywhere, mode: Mode, form: Form) -> Result<Job, Exit>
 /// The state file, if the environment names one.
 pub fn state_file() -> Option<PathBuf> {
     let directory = std::env::var_os("STATE_DIRECTORY");
-    file::place(directory.as_deref(), variable("STAYPUT_STATE").as_deref())
+    place::state_file(directory.as_deref(), variable("STAYPUT_STATE").as_deref())
 }
 
 /// The memory of a pass that changes something.

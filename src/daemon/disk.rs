@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::clock;
 use super::{AccountName, Loop, Moment, Request, Ticket};
 use crate::engine::limiter::Persist;
-use crate::state::json::{self, Kept};
-use crate::state::saving::{self, Saved, Saver};
+use crate::state::error;
+use crate::state::json;
+use crate::state::saving::{Saved, Saver, Text};
 
 /// How long a write may take from its beginning, saving the state included: what it rests on must not be
 /// older than a minute when it arrives.
@@ -32,10 +33,14 @@ impl Loop {
         if !self.engine.unsaved() || !(at_rest || self.wait_for_next()) || self.is_saving() {
             return;
         }
-        let snapshot = self.engine.snapshot(now);
+        let whole = self.state.as_ref().is_some_and(Saver::wants_whole);
+        let changes = if whole { self.engine.everything(now) } else { self.engine.changes(now) };
         if let Some(state) = &mut self.state {
-            let kept = Kept { snapshot, hash_key: self.hash_key };
-            state.begin(json::write(&kept, clock::read()), now);
+            let text = match changes.anew {
+                true => Text::Whole(json::file(&changes, self.hash_key, clock::read())),
+                false => Text::Part(json::save(&changes, clock::read())),
+            };
+            state.begin(text, now);
         }
     }
 
@@ -64,7 +69,7 @@ impl Loop {
     pub(super) fn save_limit(&self) -> Option<Moment> {
         let saving = self.state.as_ref()?.saving_since();
         let waiting = self.waiting.first().map(|waiting| waiting.since);
-        saving.into_iter().chain(waiting).min().map(|since| since + saving::LONGEST)
+        saving.into_iter().chain(waiting).min().map(|since| since + error::LONGEST)
     }
 
     pub(super) fn give_up_state(&mut self) {

@@ -43,8 +43,8 @@ use crate::engine::watch::LookError;
 use crate::engine::{Command, Engine, Event, Mode, Start};
 use crate::report::reporter::{Output, Reporter};
 use crate::secret::SecretError;
+use crate::state::Kept;
 use crate::state::file;
-use crate::state::json::Kept;
 use crate::state::saving::{Saved, Saver};
 
 pub use accounts::Secrets;

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::secret::redact;
-use crate::state::file;
+use crate::state::place;
 
 /// How many are served at a time; the others find the connection closed.
 const MOST_AT_A_TIME: usize = 8;
@@ -39,7 +39,7 @@ pub fn places(stated: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsStrin
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let folder = |name: &str| {
         let folders = set(name)?;
-        let first = file::first_folder(&folders);
+        let first = place::first_folder(&folders);
         first.is_absolute().then(|| first.join("stayput.sock"))
     };
     let places = [

@@ -25,6 +25,31 @@ pub struct ZoneCache {
     pub foreign: BTreeSet<RecordId>,
     /// Records whose mark was taken away: not ours, until a later refresh finds them alone.
     pub released: BTreeSet<RecordId>,
+    /// What of it was not remembered yet.
+    pub changed: Changed,
+}
+
+/// What of a copy differs from what was last remembered of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Changed {
+    /// All of it may.
+    #[default]
+    All,
+    /// These records, or whose they are; some may be gone.
+    Records(BTreeSet<RecordId>),
+}
+
+impl Changed {
+    /// Nothing.
+    pub fn nothing() -> Changed {
+        Changed::Records(BTreeSet::new())
+    }
+
+    fn add(&mut self, id: &RecordId) {
+        if let Changed::Records(ids) = self {
+            ids.insert(id.clone());
+        }
+    }
 }
 
 /// Why a record is ours.
@@ -202,6 +227,72 @@ impl ZoneCache {
         self.records.values().filter(ours)
     }
 
+    /// What is to be remembered of it, beside what was of the copy before.
+    pub fn changed_since(&self, before: &ZoneCache) -> Changed {
+        let Changed::Records(unsaved) = &before.changed else { return Changed::All };
+        if self.names != before.names || self.blocks != before.blocks {
+            return Changed::All;
+        }
+        let mut ids = unsaved.clone();
+        let all = self.records.keys().chain(before.records.keys());
+        ids.extend(all.filter(|id| self.known(id) != before.known(id)).cloned());
+        Changed::Records(ids)
+    }
+
+    /// All that is known of a record.
+    fn known(&self, id: &RecordId) -> (Option<&Record>, Option<&Claim>, bool, bool) {
+        let foreign = (self.foreign.contains(id), self.released.contains(id));
+        (self.records.get(id), self.ours.get(id), foreign.0, foreign.1)
+    }
+
+    /// What is known of these records, and which of them are gone.
+    pub fn part(&self, ids: &BTreeSet<RecordId>) -> (ZoneCache, Vec<RecordId>) {
+        let (mut part, mut gone) = (ZoneCache::default(), Vec::new());
+        for id in ids {
+            let (Some(record), claim, foreign, released) = self.known(id) else {
+                gone.push(id.clone());
+                continue;
+            };
+            part.records.insert(id.clone(), record.clone());
+            part.ours.extend(claim.map(|claim| (id.clone(), *claim)));
+            part.foreign.extend(foreign.then(|| id.clone()));
+            part.released.extend(released.then(|| id.clone()));
+        }
+        (part, gone)
+    }
+
+    /// Takes over what has become of some of its records.
+    pub fn overlay(&mut self, part: ZoneCache, gone: &[RecordId]) {
+        for id in part.records.keys().chain(gone) {
+            self.records.remove(id);
+            self.disown(id);
+        }
+        for (id, mut record) in part.records {
+            self.share_name(&mut record);
+            self.records.insert(id, record);
+        }
+        self.ours.extend(part.ours);
+        self.foreign.extend(part.foreign);
+        self.released.extend(part.released);
+    }
+
+    /// These records are ours from now on, without a mark.
+    pub fn adopt<'a>(&mut self, ids: impl Iterator<Item = &'a RecordId>) {
+        for id in ids {
+            self.ours.insert(id.clone(), Claim::Adopted);
+            self.changed.add(id);
+        }
+    }
+
+    /// These records never become ours while they exist.
+    pub fn shun<'a>(&mut self, ids: impl Iterator<Item = &'a RecordId>) {
+        for id in ids {
+            if self.foreign.insert(id.clone()) {
+                self.changed.add(id);
+            }
+        }
+    }
+
     /// Stores what Cloudflare says it did.
     pub fn confirm(&mut self, written: Written, mark: &OwnerMark) {
         for id in &written.deleted {
@@ -236,8 +327,10 @@ impl ZoneCache {
     /// What carries our mark is ours: for a copy that was made under another mark, or by an older version.
     pub fn claim_marked(&mut self, mark: &OwnerMark) {
         for (id, record) in &self.records {
-            if record.mark() == Some(mark.as_str()) && !self.foreign.contains(id) {
-                self.ours.entry(id.clone()).or_insert(Claim::Marked);
+            let ours = record.mark() == Some(mark.as_str()) && !self.foreign.contains(id);
+            if ours && !self.ours.contains_key(id) {
+                self.ours.insert(id.clone(), Claim::Marked);
+                self.changed.add(id);
             }
         }
     }
@@ -246,6 +339,7 @@ impl ZoneCache {
         self.ours.remove(id);
         self.foreign.remove(id);
         self.released.remove(id);
+        self.changed.add(id);
     }
 
     /// Whether any name is known to be delegated.

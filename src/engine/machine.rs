@@ -31,7 +31,7 @@ use super::notice::{Notice, Problem};
 use super::settings::{self, AccountName, Budget, CredentialId, OnExit, Settings, Tunnel};
 use super::watch::{LookError, Watch};
 use super::zone::{Writing, Zone};
-use snapshot::Snapshot;
+use snapshot::{Snapshot, ZoneKey, ZoneMemory};
 use tickets::{Open, Tickets};
 use view::RecordState;
 
@@ -151,6 +151,8 @@ pub struct Engine {
     /// Since when the program is to end.
     stopped_at: Option<Moment>,
     unsaved: bool,
+    /// What was last told of each zone to be saved, without its copy.
+    saved: BTreeMap<ZoneKey, ZoneMemory>,
     saving: Persist,
     /// What an operator asked for and has not got yet; and when they last got something.
     asked: Option<Wish>,
@@ -194,6 +196,7 @@ impl Engine {
             said_settled: false,
             stopped_at: None,
             unsaved: false,
+            saved: BTreeMap::new(),
             saving: Persist::NotNeeded,
             asked: None,
             granted_at: None,

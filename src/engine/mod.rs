@@ -25,7 +25,7 @@ pub mod watch;
 pub mod zone;
 
 pub use account::Usage;
-pub use machine::snapshot::{Snapshot, ZoneMemory};
+pub use machine::snapshot::{Changes, Extent, Snapshot, ZoneChange, ZoneKey, ZoneMemory};
 pub use machine::view::{
     Action, AddressStatus, BlockedRecord, Change, Plan, ProblemStatus, RecordState, RecordStatus, Shape,
     Status, Verdict,

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::api::{Batch, Request, Written, ZoneInfo};
-use super::cache::{Claim, ZoneCache};
+use super::cache::ZoneCache;
 use super::diff::{Difference, Goal, Operation, OwnerMark, Step, batch, difference};
 use super::failure::Failure;
 use super::limiter::Backoff;
@@ -262,6 +262,11 @@ impl Zone {
         self.copy.as_ref()
     }
 
+    /// The same, to note that it was remembered.
+    pub fn copy_mut(&mut self) -> Option<&mut ZoneCache> {
+        self.copy.as_mut()
+    }
+
     /// When the copy was listed; `None` while it is missing or doubted, or a write is on its way.
     pub fn listed_at(&self) -> Option<Moment> {
         self.listed_at.filter(|_| self.sending.is_empty())
@@ -457,10 +462,9 @@ impl Zone {
         let before = (copy.ours.len(), copy.foreign.len(), self.leaving.len());
         if recent {
             // What an older list showed may have got another purpose since.
-            let adopted = self.difference.adopt.iter().map(|id| (id.clone(), Claim::Adopted));
-            copy.ours.extend(adopted);
+            copy.adopt(self.difference.adopt.iter());
         }
-        copy.foreign.extend(self.difference.foreign.iter().cloned());
+        copy.shun(self.difference.foreign.iter());
         let gone = &self.difference.current;
         self.leaving.retain(|key| !gone.contains(key));
         before != (copy.ours.len(), copy.foreign.len(), self.leaving.len())

@@ -1,131 +1,23 @@
 //! The state file: what the engine remembers across a restart, on disk.
 //!
 //! It is never required. Whatever is wrong with it is said once and the daemon goes on without: a file
-//! that cannot be believed is worth less than none. Written whole beside the old one and renamed, so
-//! that it is never torn; no link is followed at its place. Deliberately unknown: what the engine makes
+//! that cannot be believed is worth less than none. No link is followed at its place. Deliberately unknown: what the engine makes
 //! of it, and any secret.
 
-use std::ffi::OsStr;
-use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, FlockOperation, Mode, OFlags};
-use serde_json::error::Category;
+use rustix::fs::FlockOperation;
 
-use super::json::{self, Kept};
-use super::saving::{self, Saver};
+use super::error::StateError;
+use super::json;
+use super::place::{MOST_BYTES, folder_is_writable, open_itself};
+use super::rest::Kept;
+use super::saving::Saver;
 use crate::engine::Snapshot;
 use crate::engine::time::ClockPair;
-
-/// A larger file is not read, and not written.
-pub(super) const MOST_BYTES: usize = 8 * 1024 * 1024;
-
-/// What is wrong with the state, for the log. None of it stops the daemon.
-#[derive(Debug)]
-pub enum StateError {
-    /// Another instance holds the file.
-    InUse(PathBuf),
-    /// The file cannot be read.
-    Unreadable(PathBuf, io::Error),
-    /// There is something else at this place, such as a device, which must not be replaced by a file.
-    NoFile(PathBuf),
-    /// There is a symbolic link at this place: what is read and replaced would lie elsewhere.
-    Link(PathBuf),
-    /// The file belongs to another user, who could have written anything.
-    Foreign(PathBuf, u32),
-    /// Others than its owner can write the file; its permission bits.
-    Open(PathBuf, u32),
-    /// The file is no state of ours; why.
-    Garbage(PathBuf, String),
-    /// The folder cannot be written, and there is no file yet.
-    ReadOnly(PathBuf, io::Error),
-    /// The folder cannot be written: what is in the file may be stale by the next start.
-    Frozen(PathBuf, io::Error),
-    /// The file could not be written.
-    Unwritten(PathBuf, io::Error),
-    /// As before, and the old file could not be removed either.
-    Stale(PathBuf, io::Error),
-    /// A save takes too long: the state was given up and the old file removed.
-    Slow(PathBuf),
-    /// As before, but the old file is still there.
-    SlowAndStale(PathBuf),
-}
-
-impl fmt::Display for StateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StateError::InUse(path) => write!(
-                f,
-                "another instance uses {}; going on without state (give each instance its own file with STAYPUT_STATE)",
-                path.display()
-            ),
-            StateError::Unreadable(path, error) => {
-                write!(f, "the state in {} cannot be read ({error}); starting afresh", path.display())
-            }
-            StateError::NoFile(path) => {
-                write!(f, "{} is not a file; going on without state", path.display())
-            }
-            StateError::Link(path) => write!(
-                f,
-                "{} is a symbolic link and is not followed; going on without state (name the file itself in STAYPUT_STATE, or remove the link)",
-                path.display()
-            ),
-            StateError::Foreign(path, uid) => write!(
-                f,
-                "the state in {} belongs to user {uid} and is not believed; starting afresh (chown it to this user, or remove it)",
-                path.display()
-            ),
-            StateError::Open(path, mode) => write!(
-                f,
-                "the state in {path} can be written by other users (mode {mode:04o}) and is not believed; starting afresh (chmod go-w {path})",
-                path = path.display()
-            ),
-            StateError::Garbage(path, why) => {
-                write!(
-                    f,
-                    "the state in {} is not usable ({why}); starting afresh: every zone is listed once, and the file is replaced; nothing is to be done",
-                    path.display()
-                )
-            }
-            StateError::ReadOnly(path, error) => write!(
-                f,
-                "{} cannot be written ({error}); going on, but every start will ask Cloudflare afresh",
-                path.display()
-            ),
-            StateError::Frozen(path, error) => write!(
-                f,
-                "the state in {} cannot be replaced ({error}); going on without it, and every start will ask Cloudflare afresh (remove the file before its folder can be written again)",
-                path.display()
-            ),
-            StateError::Unwritten(path, error) => write!(
-                f,
-                "the state could not be written to {} ({error}); going on without it, and trying again",
-                path.display()
-            ),
-            StateError::Stale(path, error) => write!(
-                f,
-                "the state could not be written to {} ({error}), nor the old one removed; remove it before the next start",
-                path.display()
-            ),
-            StateError::Slow(path) => write!(
-                f,
-                "the disk takes longer than {} s to save the state in {}; going on without state until the next start, which asks Cloudflare afresh (see whether the disk fails or is overloaded; a folder in memory, such as one below /run, does for the state)",
-                saving::LONGEST.as_secs(),
-                path.display()
-            ),
-            StateError::SlowAndStale(path) => write!(
-                f,
-                "the disk takes longer than {} s to save the state in {path}; going on without state (see whether the disk fails or is overloaded). The old state could not be removed either: remove {path} before the next start",
-                saving::LONGEST.as_secs(),
-                path = path.display()
-            ),
-        }
-    }
-}
 
 /// What was found at the start.
 #[derive(Debug, Default)]
@@ -136,23 +28,6 @@ pub struct Opened {
     pub remembered: Option<Kept>,
     /// What is wrong, if something is.
     pub trouble: Option<StateError>,
-}
-
-/// Where the state belongs: `$STATE_DIRECTORY/state.json` (the first folder of several), else
-/// `$STAYPUT_STATE` (a folder for it, or the file itself), else nowhere.
-pub fn place(directory: Option<&OsStr>, file: Option<&OsStr>) -> Option<PathBuf> {
-    let set = |value: &&OsStr| !value.is_empty();
-    if let Some(folders) = directory.filter(set) {
-        return Some(first_folder(folders).join("state.json"));
-    }
-    let path = file.filter(set).map(PathBuf::from)?;
-    Some(if path.is_dir() { path.join("state.json") } else { path })
-}
-
-/// The first of the folders in a variable such as `$STATE_DIRECTORY`, which systemd parts with colons.
-pub fn first_folder(folders: &OsStr) -> &Path {
-    let first = folders.as_bytes().split(|byte| *byte == b':').next();
-    Path::new(OsStr::from_bytes(first.unwrap_or_default()))
 }
 
 /// Opens, locks and reads the state file.
@@ -248,12 +123,6 @@ fn lock(path: &Path) -> io::Result<Locked> {
     Ok(Locked::InUse)
 }
 
-/// Opens what is at `path` for reading: neither what a link there leads to, nor by waiting for a pipe.
-fn open_itself(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, OFlags::RDONLY | flags, Mode::empty())?.into())
-}
-
 /// What the file holds; `None` where it is empty, as a first start leaves it.
 fn read(file: &File, path: &Path, clocks: ClockPair) -> Result<Option<Kept>, StateError> {
     let unreadable = |error| StateError::Unreadable(path.to_owned(), error);
@@ -262,7 +131,7 @@ fn read(file: &File, path: &Path, clocks: ClockPair) -> Result<Option<Kept>, Sta
     file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     let garbage = |why: String| StateError::Garbage(path.to_owned(), why);
     if bytes.len() > MOST_BYTES {
-        return Err(garbage("it is larger than 8 MiB".into()));
+        return Err(garbage("it is larger than 64 MiB".into()));
     }
     if bytes.is_empty() {
         return Ok(None);
@@ -278,72 +147,22 @@ fn read(file: &File, path: &Path, clocks: ClockPair) -> Result<Option<Kept>, Sta
     json::read(&bytes, clocks).map(Some).map_err(garbage)
 }
 
-/// What is wrong with the file, for people: where in its one line is of no use to them.
-pub(super) fn unusable(error: &serde_json::Error) -> String {
-    let words = match error.classify() {
-        Category::Eof => "it ends too early",
-        Category::Syntax | Category::Io => "it is damaged",
-        Category::Data => "something in it is missing, or not as stayput writes it",
-    };
-    words.to_owned()
-}
-
 /// Takes every zone's copy as possibly wrong; addresses and budget stay.
 fn doubt(snapshot: &mut Snapshot) {
-    for zone in &mut snapshot.zones {
+    for zone in snapshot.zones.values_mut() {
         zone.listed_at = None;
-    }
-}
-
-pub(super) fn write_new(path: &Path, text: &[u8]) -> io::Result<File> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    Ok(file)
-}
-
-/// The name under which a new file is written: in the same folder, hidden.
-pub(super) fn beside(path: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or(OsStr::new("state.json")));
-    name.push(".new");
-    path.with_file_name(name)
-}
-
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-fn folder_is_writable(path: &Path) -> io::Result<()> {
-    let mode = Access::WRITE_OK | Access::EXEC_OK;
-    Ok(rustix::fs::access(folder(path), mode)?)
-}
-
-pub(super) fn is_there(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok()
-}
-
-/// Makes the rename last: without it a power cut may bring the old file back.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    match File::open(folder(path))?.sync_all() {
-        // Some file systems have no such call for folders; there the rename is all there is.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        result => result,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsStr;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use crate::state::place::{beside, state_file};
+    use crate::state::saving::Text;
 
     use crate::engine::names::Moment;
 
@@ -354,7 +173,9 @@ mod tests {
 
     /// Saves as the loop does.
     fn save(saver: &mut Saver, state: &Kept) -> Result<(), StateError> {
-        saver.begin(json::write(state, clocks()), clocks().moment());
+        let changes = state.snapshot.clone().into();
+        let text = Text::Whole(json::file(&changes, state.hash_key, clocks()));
+        saver.begin(text, clocks().moment());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let saved = runtime.block_on(saver.saved());
         saver.take_in(saved)
@@ -385,11 +206,11 @@ mod tests {
     fn the_place_is_systemds_folder_else_the_variable_else_nowhere() {
         let os = OsStr::new;
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(place(None, Some(folder.path().as_os_str())), Some(folder.path().join("state.json")));
-        assert_eq!(place(Some(os("/a:/b")), Some(os("/c/s.json"))), Some("/a/state.json".into()));
-        assert_eq!(place(None, Some(os("/c/s.json"))), Some("/c/s.json".into()));
-        assert_eq!(place(Some(os("")), Some(os(""))), None);
-        assert_eq!(place(None, None), None);
+        assert_eq!(state_file(None, Some(folder.path().as_os_str())), Some(folder.path().join("state.json")));
+        assert_eq!(state_file(Some(os("/a:/b")), Some(os("/c/s.json"))), Some("/a/state.json".into()));
+        assert_eq!(state_file(None, Some(os("/c/s.json"))), Some("/c/s.json".into()));
+        assert_eq!(state_file(Some(os("")), Some(os(""))), None);
+        assert_eq!(state_file(None, None), None);
     }
 
     #[test]
@@ -399,13 +220,13 @@ mod tests {
         saved(&path);
         let good = std::fs::read(&path).unwrap();
         let other_version =
-            String::from_utf8(good.clone()).unwrap().replace("\"version\":2", "\"version\":3");
+            String::from_utf8(good.clone()).unwrap().replace("\"version\":3", "\"version\":4");
         let bad: [(&[u8], &str); 5] = [
             (b"\0\xff garbage", "it is damaged"),
-            (b"{}", "something in it is missing, or not as stayput writes it"),
+            (b"{}\n", "something in it is missing, or not as stayput writes it"),
             (&good[..good.len() / 2], "it ends too early"),
-            (other_version.as_bytes(), "it is of version 3, and this program knows 1 and 2"),
-            (&[b' '; MOST_BYTES + 1], "it is larger than 8 MiB"),
+            (other_version.as_bytes(), "it is of version 4, and this program knows 1 to 3"),
+            (&vec![b' '; MOST_BYTES + 1], "it is larger than 64 MiB"),
         ];
         for (bytes, why) in bad {
             std::fs::write(&path, bytes).unwrap();

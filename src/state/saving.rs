@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::file::{MOST_BYTES, StateError, beside, is_there, sync_folder, write_new};
+use super::error::StateError;
+use super::place::{MOST_BYTES, add, beside, is_there, sync_folder, write_new};
 use crate::engine::names::Moment;
 
-/// How long a save may take, and a request wait for the disk, before the state is given up. A write
-/// reaches Cloudflare a minute after its zone was read at the latest: the disk may have half of that.
-pub const LONGEST: Duration = Duration::from_secs(30);
+/// A file may grow by so much, and by its size when it was written whole, before it is written whole again.
+const GROWTH: usize = 64 * 1024;
 /// How long the loop waits for the old file's removal when the state is given up: milliseconds do where
 /// the disk answers at all.
 const REMOVAL: Duration = Duration::from_millis(100);
@@ -29,7 +29,9 @@ const REMOVAL: Duration = Duration::from_millis(100);
 pub struct Saver {
     path: PathBuf,
     /// The file as it is now, locked; `None` where there is none yet.
-    held: Option<File>,
+    held: Option<Arc<File>>,
+    /// Its size when it was written whole, and what was added since; `None` where nothing may be added.
+    size: Option<(usize, usize)>,
     /// A write failed and was said; nothing is said again until one works.
     failing: bool,
     /// The number of the snapshot that was taken last.
@@ -46,9 +48,26 @@ struct Running {
     told: oneshot::Receiver<Saved>,
 }
 
-/// How a save ended: with the new file, locked, or not.
+/// What is saved.
 #[derive(Debug)]
-pub struct Saved(Result<File, Failed>);
+pub enum Text {
+    /// A whole file, in place of the one that is there.
+    Whole(Vec<u8>),
+    /// What is added to the file.
+    Part(Vec<u8>),
+}
+
+impl Text {
+    fn len(&self) -> usize {
+        match self {
+            Text::Whole(text) | Text::Part(text) => text.len(),
+        }
+    }
+}
+
+/// How a save ended: with the file, locked, or not.
+#[derive(Debug)]
+pub struct Saved(Result<Arc<File>, Failed>);
 
 #[derive(Debug)]
 struct Failed {
@@ -66,7 +85,15 @@ enum Left {
 impl Saver {
     /// Saves at this place; `held` is what is there, locked.
     pub fn new(path: PathBuf, held: Option<File>) -> Saver {
-        Saver { path, held, failing: false, begun: 0, ended: 0, running: None }
+        Saver {
+            path,
+            held: held.map(Arc::new),
+            size: None,
+            failing: false,
+            begun: 0,
+            ended: 0,
+            running: None,
+        }
     }
 
     /// That the file cannot be written was said already.
@@ -94,11 +121,20 @@ impl Saver {
         self.running.as_ref().map(|running| running.since)
     }
 
-    /// Begins to save the text of a snapshot. Only while no save runs.
-    pub fn begin(&mut self, text: Vec<u8>, now: Moment) {
+    /// Whether the next save must be of a whole file.
+    pub fn wants_whole(&self) -> bool {
+        self.size.is_none_or(|(whole, added)| added > whole.max(GROWTH))
+    }
+
+    /// Begins to save. Only while no save runs, and only a whole file where one is wanted.
+    pub fn begin(&mut self, text: Text, now: Moment) {
         self.begun += 1;
-        let path = self.path.clone();
-        let save = Arc::new(Save { path, text, is_given_up: Mutex::new(false) });
+        self.size = match (&text, self.size) {
+            (Text::Whole(text), _) => Some((text.len(), 0)),
+            (Text::Part(text), size) => size.map(|(whole, added)| (whole, added + text.len())),
+        };
+        let (path, held) = (self.path.clone(), self.held.clone());
+        let save = Arc::new(Save { path, text, held, is_given_up: Mutex::new(false) });
         let told = save.run_beside().unwrap_or_else(|_| {
             // The system has no thread to give: this save is waited for.
             let (tell, told) = oneshot::channel();
@@ -126,6 +162,9 @@ impl Saver {
     pub fn take_in(&mut self, saved: Saved) -> Result<(), StateError> {
         self.running = None;
         self.ended = self.begun;
+        if saved.0.is_err() {
+            self.size = None;
+        }
         let Failed { error, left } = match saved.0 {
             Ok(file) => {
                 self.held = Some(file);
@@ -164,7 +203,9 @@ impl Saver {
 #[derive(Debug)]
 struct Save {
     path: PathBuf,
-    text: Vec<u8>,
+    text: Text,
+    /// What text is added to.
+    held: Option<Arc<File>>,
     /// Locked while a file is renamed or removed.
     is_given_up: Mutex<bool>,
 }
@@ -181,25 +222,31 @@ impl Save {
         Ok(told)
     }
 
-    /// Writes the text beside the file and renames it over the file; the new file is locked. Where that
-    /// fails, the old file is removed, because what it says would no longer be true at the next start.
-    fn run(&self) -> Result<File, Failed> {
-        let beside = beside(&self.path);
-        let written = if self.text.len() > MOST_BYTES {
-            Err(io::Error::other("it would be larger than 8 MiB"))
-        } else {
-            write_new(&beside, &self.text)
+    /// Where it fails, the old file is removed, because what it says would no longer be true at the next start.
+    fn run(&self) -> Result<Arc<File>, Failed> {
+        let done = match (&self.text, &self.held) {
+            (text, _) if text.len() > MOST_BYTES => Err(io::Error::other("it would be larger than 64 MiB")),
+            (Text::Part(text), Some(file)) => add(file, &self.path, text).map(|()| Arc::clone(file)),
+            (Text::Part(_), None) => Err(io::Error::other("there is no file to add to")),
+            (Text::Whole(text), _) => self.replace(text)?.map(Arc::new),
         };
-        let renamed = {
-            let _turn = self.turn()?;
-            written.and_then(|file| std::fs::rename(&beside, &self.path).map(|()| file))
-        };
-        let error = match renamed.and_then(|file| sync_folder(&self.path).map(|()| file)) {
+        let error = match done {
             Ok(file) => return Ok(file),
             Err(error) => error,
         };
         let _turn = self.turn()?;
         Err(Failed { error, left: remove(&self.path) })
+    }
+
+    /// Writes the text beside the file and renames it over the file; the new file is locked.
+    fn replace(&self, text: &[u8]) -> Result<io::Result<File>, Failed> {
+        let beside = beside(&self.path);
+        let written = write_new(&beside, text);
+        let renamed = {
+            let _turn = self.turn()?;
+            written.and_then(|file| std::fs::rename(&beside, &self.path).map(|()| file))
+        };
+        Ok(renamed.and_then(|file| sync_folder(&self.path).map(|()| file)))
     }
 
     /// The turn to rename or remove, unless the state was given up: another instance may own it by now.
@@ -246,14 +293,14 @@ mod tests {
         let path = folder.path().join("state.json");
         let mut saver = Saver::new(path.clone(), None);
         assert!(saver.has_ended(saver.newest()), "nothing was begun, nothing is waited for");
-        saver.begin(b"first".to_vec(), now());
+        saver.begin(Text::Whole(b"first".to_vec()), now());
         let (first, second) = (saver.newest(), saver.next());
         assert!(!saver.has_ended(first) && !saver.has_ended(second));
         assert_eq!(saver.saving_since(), Some(now()));
         wait(&mut saver).unwrap();
         assert!(saver.has_ended(first) && !saver.has_ended(second));
         assert_eq!(saver.saving_since(), None);
-        saver.begin(b"second".to_vec(), now());
+        saver.begin(Text::Whole(b"second".to_vec()), now());
         assert!(saver.has_ended(first) && !saver.has_ended(second));
         wait(&mut saver).unwrap();
         assert!(saver.has_ended(second));
@@ -263,7 +310,7 @@ mod tests {
     #[test]
     fn a_save_that_fails_has_ended_too() {
         let mut saver = Saver::new("/dev/null/state.json".into(), None);
-        saver.begin(Vec::new(), now());
+        saver.begin(Text::Whole(Vec::new()), now());
         assert!(
             matches!(wait(&mut saver), Err(StateError::Unwritten(..))),
             "there is no old file below a device"
@@ -276,7 +323,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         std::fs::write(&path, "old").unwrap();
-        let save = Save { path: path.clone(), text: b"late".to_vec(), is_given_up: Mutex::new(false) };
+        let save = Save {
+            path: path.clone(),
+            text: Text::Whole(b"late".to_vec()),
+            held: None,
+            is_given_up: Mutex::new(false),
+        };
         assert_eq!(save.give_up(), Left::Nothing);
         assert!(!path.exists(), "what it says would no longer be true");
         std::fs::write(&path, "another instance's").unwrap();
@@ -290,7 +342,7 @@ mod tests {
         let path = folder.path().join("state.json");
         std::fs::write(&path, "old").unwrap();
         let mut saver = Saver::new(path.clone(), None);
-        saver.begin(b"new".to_vec(), now());
+        saver.begin(Text::Whole(b"new".to_vec()), now());
         let save = Arc::clone(&saver.running.as_ref().unwrap().save);
         // As in a rename that hangs.
         let stuck = save.is_given_up.lock().unwrap();

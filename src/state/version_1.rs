@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::json::{self, Address, Entry, Kept};
+use super::rest::{self, Address, Kept};
+use super::version_2::{self, By, Entry, Obstacle};
 use crate::engine::credential::CredentialMemory;
 use crate::engine::settings::AccountName;
 use crate::engine::time::ClockPair;
-use crate::engine::{Snapshot, ZoneMemory};
+use crate::engine::{Snapshot, ZoneKey, ZoneMemory};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,13 +38,13 @@ struct Zone {
 
 /// What is in a file's bytes.
 pub(super) fn read(bytes: &[u8], clocks: ClockPair) -> Result<Kept, String> {
-    let state: State = serde_json::from_slice(bytes).map_err(|error| super::file::unusable(&error))?;
+    let state: State = serde_json::from_slice(bytes).map_err(|error| rest::unusable(&error))?;
     let budget = |(account, stamps): (String, _)| {
-        let memory = CredentialMemory { spent: json::spent(stamps, clocks), ..CredentialMemory::default() };
+        let memory = CredentialMemory { spent: rest::spent(stamps, clocks), ..CredentialMemory::default() };
         (AccountName(account.into()), memory)
     };
     let snapshot = Snapshot {
-        addresses: json::believed(state.addresses, clocks),
+        addresses: rest::believed(state.addresses, clocks),
         zones: state.zones.into_iter().map(|zone| zone.meaning(clocks)).collect::<Result<_, _>>()?,
         by_account: state.spent.into_iter().map(budget).collect(),
         ..Snapshot::default()
@@ -52,9 +53,9 @@ pub(super) fn read(bytes: &[u8], clocks: ClockPair) -> Result<Kept, String> {
 }
 
 impl Zone {
-    fn meaning(self, clocks: ClockPair) -> Result<ZoneMemory, String> {
-        let alias = |name| json::Obstacle { name, by: json::By::Alias };
-        let zone = json::Zone {
+    fn meaning(self, clocks: ClockPair) -> Result<(ZoneKey, ZoneMemory), String> {
+        let alias = |name| Obstacle { name, by: By::Alias };
+        let zone = version_2::Zone {
             account: self.account,
             id: self.id,
             name: self.name,
@@ -85,6 +86,7 @@ mod tests {
     use crate::engine::names::{Family, Key, Moment, Name, Ttl};
     use crate::engine::settings::CredentialId;
     use crate::engine::{Command, Engine, Event, Mode, Start};
+    use crate::state::json;
 
     /// What 0.1.0 left, stopped six seconds after a cold start with the configuration below.
     const FILE: &[u8] = include_bytes!("../../tests/state/version-1.json");
@@ -139,15 +141,19 @@ mod tests {
         assert_eq!(hash_key, None);
         let addresses: Vec<String> = snapshot.addresses.values().map(|it| it.address.to_string()).collect();
         assert_eq!(addresses, ["93.184.216.34", "2606:2800:220:1::34"]);
-        let [com, net] = &snapshot.zones[..] else { panic!("{:?}", snapshot.zones) };
+        let zones: Vec<_> = snapshot.zones.iter().collect();
+        let [((_, _), com), ((second, _), net)] = zones[..] else { panic!("{zones:?}") };
         assert_eq!(com.name.as_ref().unwrap().to_string(), "example.com");
-        assert_eq!((com.names.len(), com.records.len()), (3, 3));
-        assert!(com.records.iter().any(|record| record.ttl == Ttl::Seconds(300)));
-        assert_eq!(com.blocks, [(Name::parse("alias.example.com").unwrap(), Block::Other("CNAME".into()))]);
-        let [(id, Claim::Adopted)] = &com.ours[..] else { panic!("{:?}", com.ours) };
-        let adopted = com.records.iter().find(|record| record.id == *id).unwrap();
+        assert_eq!((com.copy.names.len(), com.copy.records.len()), (3, 3));
+        assert!(com.copy.records.values().any(|record| record.ttl == Ttl::Seconds(300)));
+        assert_eq!(
+            com.copy.blocks,
+            BTreeMap::from([(Name::parse("alias.example.com").unwrap(), Block::Other("CNAME".into()))])
+        );
+        let adopted = com.copy.ours.iter().find(|(_, claim)| **claim == Claim::Adopted).unwrap().0;
+        let adopted = &com.copy.records[adopted];
         assert_eq!(adopted.comment.as_deref(), Some("by hand"));
-        assert_eq!(net.account, AccountName("second".into()));
+        assert_eq!(*second, AccountName("second".into()));
         assert!(com.listed_at.unwrap() <= now() && net.listed_at.is_some());
         let spent: Vec<usize> = snapshot.by_account.values().map(|memory| memory.spent.len()).collect();
         assert_eq!(spent, [11, 11], "three requests and eight that were counted ahead, for each");

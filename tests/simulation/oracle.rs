@@ -198,16 +198,17 @@ impl Oracle {
     /// The process begins anew, and remembers what is on disk.
     pub fn forget(&mut self, disk: Option<&Snapshot>, settings: &Settings) {
         let remembers = |id: &str, known: fn(&ZoneMemory, &str) -> bool| {
-            disk.into_iter().flat_map(|disk| &disk.zones).any(|memory| known(memory, id))
+            disk.into_iter().flat_map(|disk| disk.zones.values()).any(|memory| known(memory, id))
         };
         let mark = our_mark(settings);
         for (id, life) in &mut self.lives {
-            let listed = remembers(id, |memory, id| memory.records.iter().any(|r| r.id.as_str() == id));
+            let listed =
+                remembers(id, |memory, id| memory.copy.records.keys().any(|known| known.as_str() == id));
             life.told = life.told.filter(|_| listed);
             life.known &= match &life.bond {
                 Some(Bond::Created(own) | Bond::Marked(own)) => *own == mark || listed,
                 Some(Bond::Adopted | Bond::Unsure) => {
-                    remembers(id, |memory, id| memory.ours.iter().any(|(known, _)| known.as_str() == id))
+                    remembers(id, |memory, id| memory.copy.ours.keys().any(|known| known.as_str() == id))
                 }
                 None => false,
             };

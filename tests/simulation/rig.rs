@@ -799,8 +799,14 @@ impl Rig {
 
     fn save(&mut self) {
         self.outcome.saves += 1;
-        let snapshot = self.engine.snapshot(moment(self.now));
-        self.disk = (self.has_disk && !self.disk_full).then_some(snapshot);
+        let now = moment(self.now);
+        let changes =
+            if self.disk.is_some() { self.engine.changes(now) } else { self.engine.everything(now) };
+        let mut disk = self.disk.take().unwrap_or_default();
+        disk.apply(changes);
+        let whole = self.engine.clone().snapshot(now);
+        assert_eq!(disk.zones, whole.zones, "what has changed is not all that has");
+        self.disk = (self.has_disk && !self.disk_full).then_some(disk);
         if self.disk.is_some() {
             self.traffic.saved(self.now);
         }
@@ -817,9 +823,9 @@ impl Rig {
 
     /// The disk doubts a copy that a write is about to change.
     fn check_disk(&self, zone: &ZoneId) {
-        let saved = self.disk.iter().flat_map(|disk| &disk.zones).find(|memory| memory.id == *zone);
+        let saved = self.disk.iter().flat_map(|disk| &disk.zones).find(|((_, id), _)| id == zone);
         assert!(
-            saved.is_none_or(|memory| memory.listed_at.is_none()),
+            saved.is_none_or(|(_, memory)| memory.listed_at.is_none()),
             "the disk believes a copy of {zone} that a write is about to change"
         );
     }
@@ -836,9 +842,9 @@ impl Rig {
     /// The confirmed copy holds only what Cloudflare said.
     fn check_copies(&mut self) {
         let snapshot = self.engine.clone().snapshot(moment(self.now));
-        for memory in snapshot.zones {
-            for record in memory.records {
-                assert!(self.oracle.was_said(&record), "the copy has what Cloudflare never said: {record:?}");
+        for memory in snapshot.zones.values() {
+            for record in memory.copy.records.values() {
+                assert!(self.oracle.was_said(record), "the copy has what Cloudflare never said: {record:?}");
             }
         }
     }
@@ -1068,7 +1074,7 @@ impl Rig {
             age.is_some_and(|age| age + Duration::from_secs(1_200) < refresh.mul_f64(0.9))
         };
         let believed = self.disk.as_ref().is_some_and(|disk| {
-            disk.zones.iter().all(|zone| young(zone.listed_at))
+            disk.zones.values().all(|zone| young(zone.listed_at))
                 && disk.searched.values().all(|at| young(Some(*at)))
         });
         self.begin_anew();

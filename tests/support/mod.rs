@@ -167,8 +167,14 @@ impl Home {
         command
     }
 
+    /// The last of each kind of line in the state file.
     pub fn state(&self) -> serde_json::Value {
-        serde_json::from_slice(&std::fs::read(self.path("state.json")).unwrap()).unwrap()
+        let mut state = serde_json::json!({});
+        for line in std::fs::read_to_string(self.path("state.json")).unwrap().lines() {
+            let line: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+            line.into_iter().for_each(|(kind, value)| state[kind] = value);
+        }
+        state
     }
 }
 

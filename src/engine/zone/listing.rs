@@ -256,6 +256,7 @@ impl Zone {
         if adopts || !copy.released.is_subset(&before.released) {
             self.adopt_at = now + refresh;
         }
+        copy.changed = copy.changed_since(before);
         self.note_fights(&surprises, is_refresh, now);
         self.copy = Some(copy);
         if whole {

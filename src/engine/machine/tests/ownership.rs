@@ -343,8 +343,9 @@ fn a_state_that_names_another_zone_has_nothing_created_there() {
     let mut rig = Rig::new(&["example.com", "other.example"], settings(&["home.example.com"]));
     rig.run(MINUTE);
     let mut snapshot = rig.engine.snapshot(rig.now);
-    snapshot.zones[0].id = zone_id(2);
-    snapshot.zones[0].records.clear();
+    let (key, mut memory) = snapshot.zones.pop_first().unwrap();
+    memory.copy.records.clear();
+    snapshot.zones.insert((key.0, zone_id(2)), memory);
     let start = Start { mode: Mode::Daemon, seed: 2, eager: true, now: rig.now };
     rig.engine = Engine::new(settings(&["home.example.com"]), start, Some(snapshot));
     rig.address = Some(ip(2));
