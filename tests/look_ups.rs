@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use stayput::detect::{BuiltIn, Detector, Source};
 use stayput::engine::names::Family;
 use stayput::engine::watch::LookError;
-use stayput::http::{Authorities, Client, ClientOptions, HttpError, Pool, Sent, Spelling};
+use stayput::http::{Authorities, Client, ClientOptions, HttpError, Sent, Spelling};
 
 /// Names the folder whose files stand in /etc, to a test that is in its own network.
 const INSIDE: &str = "STAYPUT_TEST_INSIDE";
@@ -157,7 +157,7 @@ fn home() -> Result<IpAddr, LookError> {
 async fn ask_either(name: &str) -> Result<(), (HttpError, Sent)> {
     let Source::Url { url, .. } = source(name) else { return Ok(()) };
     let (connect, total) = (Duration::from_secs(5), Duration::from_secs(10));
-    let options = ClientOptions { family: None, pool: Pool::Never, connect, total };
+    let options = ClientOptions { family: None, keep: None, connect, total };
     let client = Client::new(&options, &Authorities::default()).unwrap();
     client.send(client.get(&*url), Spelling::Local).await.map(drop)
 }

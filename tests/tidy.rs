@@ -23,7 +23,7 @@ const MAY_USE: [(&str, &str); 13] = [
     ),
     ("sandbox", "engine::names engine::ranges engine::settings http"),
     ("state", "engine cloudflare::identity"),
-    ("daemon", "engine state detect cloudflare report config http::Authorities secret"),
+    ("daemon", "engine state detect cloudflare report config http::Authorities http::HttpError secret"),
     ("cli", "engine detect cloudflare report config state daemon sandbox http::BUILT_AT process secret"),
 ];
 

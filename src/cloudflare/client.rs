@@ -6,7 +6,6 @@
 //! [`Failure`] that says whether the request may have taken effect. Deliberately unknown: when to
 //! ask, what an answer means (`wire`).
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -20,7 +19,7 @@ use super::headers;
 use super::wire::{self, HttpAnswer, HttpRequest};
 use crate::engine::api::{Answer, Request};
 use crate::engine::failure::{Class, Failure};
-use crate::http::{self, Authorities, BadUrl, ClientOptions, HttpError, Pool, Sent, Spelling, Unread};
+use crate::http::{self, Authorities, BadUrl, ClientOptions, HttpError, Sent, Spelling, Unread};
 use crate::secret::redact::{Mask, quote};
 
 /// Where Cloudflare's API is.
@@ -55,60 +54,37 @@ pub struct Client {
     lost_a_write: AtomicBool,
 }
 
-/// Why there is no client for an API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BadApi {
-    /// The base is not a URL with a host and nothing but a path behind it.
-    NotABase,
-    /// Neither https, nor http on a loopback host: the secret would be readable on the way.
-    Insecure,
-    /// HTTP or TLS could not be set up.
-    Setup(HttpError),
-}
-
-impl fmt::Display for BadApi {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BadApi::NotABase => f.write_str(
-                "api is not a base URL: write it like https://api.cloudflare.com/client/v4",
-            ),
-            BadApi::Insecure => f.write_str(
-                "api must begin with https:// (http:// is accepted for loopback hosts only), or the secret could be read on the way",
-            ),
-            BadApi::Setup(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for BadApi {}
+const NOT_A_BASE: &str = "api is not a base URL: write it like https://api.cloudflare.com/client/v4";
+const INSECURE: &str = "api must begin with https:// (http:// is accepted for loopback hosts only), or the secret could be read on the way";
 
 impl Client {
     /// A client for the API below this base URL, such as `https://api.cloudflare.com/client/v4`.
     /// Nothing is connected yet.
     ///
     /// # Errors
-    /// [`BadApi`], for a base that no request could or should be sent to.
-    pub fn new(api: &str, authorities: &Authorities) -> Result<Client, BadApi> {
+    /// A base that no request could or should be sent to; the configuration lets none through.
+    pub fn new(api: &str, authorities: &Authorities) -> Result<Client, HttpError> {
         let options = ClientOptions {
             family: None,
-            pool: Pool::Idle(IDLE_LIMIT),
+            keep: Some(IDLE_LIMIT),
             connect: CONNECT_LIMIT,
             total: TOTAL_LIMIT,
         };
         Client::by(options, api, authorities)
     }
 
-    fn by(options: ClientOptions, api: &str, authorities: &Authorities) -> Result<Client, BadApi> {
-        let url = http::safe_url(api).map_err(|bad| match bad {
-            BadUrl::Insecure => BadApi::Insecure,
-            _ => BadApi::NotABase,
+    fn by(options: ClientOptions, api: &str, authorities: &Authorities) -> Result<Client, HttpError> {
+        let bad = |why: &str| HttpError::Setup(why.to_owned());
+        let url = http::safe_url(api).map_err(|url| match url {
+            BadUrl::Insecure => bad(INSECURE),
+            _ => bad(NOT_A_BASE),
         })?;
-        let host = url.host_str().filter(|_| url.query().is_none()).ok_or(BadApi::NotABase)?;
+        let host = url.host_str().filter(|_| url.query().is_none()).ok_or_else(|| bad(NOT_A_BASE))?;
         let spelling = if host == HOST { Spelling::Public } else { Spelling::Local };
         Ok(Client {
             spelling,
             base: api.trim_end_matches('/').to_owned(),
-            http: http::Client::new(&options, authorities).map_err(BadApi::Setup)?.into(),
+            http: http::Client::new(&options, authorities)?.into(),
             options,
             dated: OnceLock::new(),
             authorities: authorities.clone(),

@@ -60,14 +60,8 @@ pub(super) fn mask(text: &str) -> Mask {
 
 /// The message with everything masked that has the shape of a secret.
 pub(super) fn masked(message: &str) -> String {
-    let mut masked = String::new();
-    for part in message.split_inclusive(|char| !is_key_char(char)) {
-        let word = part.trim_end_matches(|char| !is_key_char(char));
-        let (shown, after) = part.split_at(word.len());
-        masked.push_str(if looks_secret(shown) { "********" } else { shown });
-        masked.push_str(after);
-    }
-    masked
+    let secrets = words(message).filter(|word| looks_secret(word));
+    secrets.fold(message.to_owned(), |masked, secret| masked.replace(secret, "********"))
 }
 
 /// Whether a key is one that secrets are written under, correctly spelt or not.

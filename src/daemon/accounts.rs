@@ -7,12 +7,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::cloudflare::client::{BadApi, Client};
+use crate::cloudflare::client::Client;
 use crate::cloudflare::credential::{Access, Credential, Login, Reading};
 use crate::cloudflare::identity::HashKey;
 use crate::engine::names::Moment;
 use crate::engine::settings::{AccountName, CredentialId};
-use crate::http::Authorities;
+use crate::http::{Authorities, HttpError};
 use crate::secret::{Fault, Kind, Origin, Secret, SecretError};
 
 /// The accounts by name.
@@ -36,7 +36,7 @@ pub enum Locked {
     /// Its secret cannot be had.
     Secret(AccountName, SecretError),
     /// Its API cannot be reached in principle.
-    Api(AccountName, BadApi),
+    Api(AccountName, HttpError),
 }
 
 impl Locked {

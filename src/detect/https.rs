@@ -14,7 +14,7 @@ use super::answer::{self, LONGEST_ANSWER, local};
 use super::source::BuiltIn;
 use crate::engine::names::Family;
 use crate::engine::watch::LookError;
-use crate::http::{self, Authorities, Client, ClientOptions, HttpError, Pool, Spelling, Unread};
+use crate::http::{self, Authorities, Client, ClientOptions, HttpError, Spelling, Unread};
 
 /// How long one question may take.
 #[derive(Clone, Copy, Debug)]
@@ -75,30 +75,22 @@ fn unheard(error: HttpError) -> LookError {
 #[derive(Debug)]
 pub(super) struct Clients {
     authorities: Authorities,
-    v4: OnceLock<Client>,
-    v6: OnceLock<Client>,
+    made: [OnceLock<Client>; 2],
 }
 
 impl Clients {
     pub(super) fn new(authorities: &Authorities) -> Clients {
-        Clients { authorities: authorities.clone(), v4: OnceLock::new(), v6: OnceLock::new() }
+        Clients { authorities: authorities.clone(), made: Default::default() }
     }
 
     /// The client of this family.
     pub(super) fn of(&self, family: Family, limits: Limits) -> Result<Client, LookError> {
-        let slot = match family {
-            Family::V4 => &self.v4,
-            Family::V6 => &self.v6,
-        };
+        let slot = &self.made[usize::from(family == Family::V6)];
         if let Some(client) = slot.get() {
             return Ok(client.clone());
         }
-        let options = ClientOptions {
-            family: Some(family),
-            pool: Pool::Never,
-            connect: limits.connect,
-            total: limits.total,
-        };
+        let options =
+            ClientOptions { family: Some(family), keep: None, connect: limits.connect, total: limits.total };
         let client = Client::new(&options, &self.authorities).map_err(unheard)?;
         Ok(slot.get_or_init(|| client).clone())
     }

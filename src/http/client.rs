@@ -25,8 +25,8 @@ pub const USER_AGENT: &str = concat!("stayput/", env!("CARGO_PKG_VERSION"));
 pub struct ClientOptions {
     /// The only address family that its sockets may use; `None`: whichever connects first.
     pub family: Option<Family>,
-    /// What becomes of a connection after an answer.
-    pub pool: Pool,
+    /// How long a connection is kept for the next request; `None`: each has one of its own.
+    pub keep: Option<Duration>,
     /// The limit for connection and TLS together; keep it below `total`. A look-up has its own.
     pub connect: Duration,
     /// The limit for everything after the look-up, to the last byte of the answer.
@@ -74,15 +74,6 @@ pub fn safe_url(text: &str) -> Result<Url, BadUrl> {
     }
 }
 
-/// What becomes of a connection after an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pool {
-    /// Each request has a connection of its own.
-    Never,
-    /// It is kept for so long, for the next request.
-    Idle(Duration),
-}
-
 /// Sends requests by one [`ClientOptions`]. Copies share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -104,10 +95,7 @@ impl Client {
 
     fn with(options: &ClientOptions, tls: rustls::ClientConfig) -> Result<Client, HttpError> {
         let names = Names::default();
-        let names_last = match options.pool {
-            Pool::Never => Duration::ZERO,
-            Pool::Idle(time) => time,
-        };
+        let names_last = options.keep.unwrap_or_default();
         Ok(Client { http: build(options, tls, names.clone())?, family: options.family, names, names_last })
     }
 
@@ -218,9 +206,9 @@ fn build(
         .dns_resolver(Arc::new(names))
         .connect_timeout(options.connect)
         .timeout(options.total);
-    let client = match options.pool {
-        Pool::Never => client.pool_max_idle_per_host(0),
-        Pool::Idle(time) => client.pool_max_idle_per_host(1).pool_idle_timeout(time),
+    let client = match options.keep {
+        None => client.pool_max_idle_per_host(0),
+        Some(time) => client.pool_max_idle_per_host(1).pool_idle_timeout(time),
     };
     client.build().map_err(|error| HttpError::Setup(root_cause(&error)))
 }

@@ -11,8 +11,6 @@ mod look_up;
 pub mod server;
 
 pub use authorities::{Authorities, BadPem};
-pub use client::{
-    BadUrl, Client, ClientOptions, Pool, USER_AGENT, Unread, is_loopback, read_capped, safe_url,
-};
+pub use client::{BadUrl, Client, ClientOptions, USER_AGENT, Unread, is_loopback, read_capped, safe_url};
 pub use error::{BUILT_AT, HttpError, Sent};
 pub use look_up::Spelling;

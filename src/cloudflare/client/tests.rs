@@ -45,7 +45,7 @@ fn client(base: &str) -> Client {
 }
 
 fn client_within(total: Duration, base: &str) -> Client {
-    let options = ClientOptions { family: None, pool: Pool::Idle(IDLE_LIMIT), connect: total / 2, total };
+    let options = ClientOptions { family: None, keep: Some(IDLE_LIMIT), connect: total / 2, total };
     Client::by(options, base, &Authorities::default()).unwrap()
 }
 
@@ -395,7 +395,11 @@ fn a_base_that_would_leak_the_secret_is_refused() {
         "ftp://127.0.0.1",
         "http://localhost.example",
     ] {
-        assert_eq!(Client::new(base, &Authorities::default()).unwrap_err(), BadApi::Insecure, "{base}");
+        assert_eq!(
+            Client::new(base, &Authorities::default()).unwrap_err(),
+            HttpError::Setup(INSECURE.to_owned()),
+            "{base}"
+        );
     }
     for base in [
         "",

@@ -18,7 +18,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 fn options() -> ClientOptions {
     ClientOptions {
         family: Some(Family::V4),
-        pool: Pool::Never,
+        keep: None,
         connect: Duration::from_millis(1500),
         total: Duration::from_millis(2000),
     }
@@ -167,14 +167,14 @@ async fn a_cap_holds_whether_the_length_is_announced_or_not() {
 
 #[tokio::test]
 async fn a_kept_connection_serves_the_next_request_and_an_unkept_one_does_not() {
-    for (pool, connections) in [(Pool::Idle(Duration::from_secs(60)), 1), (Pool::Never, 3)] {
+    for (keep, connections) in [(Some(Duration::from_secs(60)), 1), (None, 3)] {
         let server = Server::repeating(Reply::Keep(OK.into()));
-        let client = Client::new(&ClientOptions { pool, ..options() }, &Authorities::default()).unwrap();
+        let client = Client::new(&ClientOptions { keep, ..options() }, &Authorities::default()).unwrap();
         for _ in 0..3 {
             let answer = get(&client, url(&server)).await;
             assert_eq!(answer, Ok(b"hi".to_vec()));
         }
-        assert_eq!(server.connections(), connections, "{pool:?}");
+        assert_eq!(server.connections(), connections, "{keep:?}");
     }
 }
 
