@@ -3,6 +3,7 @@
 //! Each way is bounded in bytes and time, and each error names the place and the remedy, never what
 //! was found there. Deliberately unknown: what a secret must look like (`value`), what it opens.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -43,17 +44,27 @@ impl fmt::Debug for Origin {
     }
 }
 
-impl fmt::Display for Origin {
-    /// The place, in words. Of a command the program alone: its arguments can be secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Origin {
+    /// Its name or path. Of a command the program alone: its arguments can be secret.
+    fn name(&self) -> Cow<'_, str> {
         match self {
-            Origin::Env(name) => write!(f, "the environment variable {name}"),
-            Origin::File(path) => write!(f, "the file {}", path.display()),
-            Origin::Credential(name) => write!(f, "the systemd credential {name}"),
-            Origin::Command(words) => {
-                write!(f, "the command {}", words.first().map_or("", String::as_str))
-            }
+            Origin::Env(name) | Origin::Credential(name) => name.into(),
+            Origin::File(path) => path.to_string_lossy(),
+            Origin::Command(words) => words.first().map_or("", String::as_str).into(),
         }
+    }
+}
+
+impl fmt::Display for Origin {
+    /// The place, in words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self {
+            Origin::Env(_) => "environment variable",
+            Origin::File(_) => "file",
+            Origin::Credential(_) => "systemd credential",
+            Origin::Command(_) => "command",
+        };
+        write!(f, "the {kind} {}", self.name())
     }
 }
 
@@ -127,26 +138,20 @@ pub enum Fault {
 impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let SecretError { kind, origin, fault } = self;
+        let name = origin.name();
         write!(f, "the {kind} from {origin} ")?;
         match (fault, origin) {
-            (Fault::Unset, Origin::Env(name)) => {
-                write!(
-                    f,
-                    "is missing: set {name}, or put it into a file and say token = {{ file = \"…\" }} (CLOUDFLARE_API_TOKEN_FILE=… where there is no configuration file)"
-                )
-            }
-            (Fault::Missing, Origin::File(path)) => {
-                write!(
-                    f,
-                    "is missing: put it into {}, alone and on one line, or correct the path",
-                    path.display()
-                )
-            }
-            (Fault::Missing, Origin::Credential(name)) => write!(
+            (Fault::Unset, _) => write!(
+                f,
+                "is missing: set {name}, or put it into a file and say token = {{ file = \"…\" }} (CLOUDFLARE_API_TOKEN_FILE=… where there is no configuration file)"
+            ),
+            (Fault::Missing, Origin::Credential(_)) => write!(
                 f,
                 "is missing: add LoadCredential={name}:/path/to/file to the [Service] section of the unit"
             ),
-            (Fault::Unset | Fault::Missing, _) => f.write_str("is missing"),
+            (Fault::Missing, _) => {
+                write!(f, "is missing: put it into {name}, alone and on one line, or correct the path")
+            }
             (Fault::Unreadable(why), _) => {
                 write!(f, "cannot be read ({why}): check the path and that this program's user may read it")
             }
@@ -154,11 +159,10 @@ impl fmt::Display for SecretError {
                 write!(f, "cannot be read for now ({why}): the system is short of something, try again later")
             }
             (Fault::Directory, _) => f.write_str("cannot be read: it is a directory; name the file in it"),
-            (Fault::NotUnderSystemd, Origin::Credential(name)) => write!(
+            (Fault::NotUnderSystemd, _) => write!(
                 f,
                 "cannot be read: $CREDENTIALS_DIRECTORY is not set, so systemd passed no credentials; add LoadCredential={name}:/path/to/file to the [Service] section of the unit, or use another origin"
             ),
-            (Fault::NotUnderSystemd, _) => f.write_str("cannot be read outside systemd"),
             (Fault::NotAName, _) => {
                 f.write_str("cannot be read: write the credential's name alone, without a path")
             }
@@ -177,7 +181,7 @@ impl fmt::Display for SecretError {
                 "did not come within {} s: it is a pipe, and what writes the secret into it must be started, too",
                 PATIENCE.as_secs()
             ),
-            (Fault::Bad(BadSecret::NotYet), Origin::Credential(name)) => write!(
+            (Fault::Bad(BadSecret::NotYet), Origin::Credential(_)) => write!(
                 f,
                 "is not there yet: create one in Cloudflare's dashboard and put it, alone and on one line, into the file that LoadCredential= in the unit has for {name} (/etc/stayput/token in the shipped one)"
             ),
