@@ -317,7 +317,7 @@ fn listed(headers: &[(String, String)], mask: &Mask) -> String {
 
 /// The beginning of a text, on one line, without the secret.
 fn loggable(text: &[u8], mask: &Mask) -> String {
-    quote(&mask.apply(text), MOST_LOGGED)
+    quote(mask.apply(text), MOST_LOGGED)
 }
 
 #[cfg(test)]

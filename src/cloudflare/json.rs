@@ -425,6 +425,6 @@ impl Errors {
     /// All messages, without codes.
     fn words(&self) -> String {
         let words: Vec<_> = self.all.iter().map(|error| error.message.trim_end_matches('.')).collect();
-        quote(&words.join("; "), MOST_MESSAGE)
+        quote(words.join("; "), MOST_MESSAGE)
     }
 }

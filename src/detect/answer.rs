@@ -63,7 +63,7 @@ pub fn parse_trace(body: &[u8], host: &str, family: Family) -> Result<IpAddr, Lo
     let values = |key| pairs.iter().filter(move |pair| pair.0 == key).map(|pair| pair.1);
 
     if let Some(other) = values("h").find(|h| !without_port(h).eq_ignore_ascii_case(host)) {
-        return Err(LookError::WrongHost(quote(&other, EXCERPT)));
+        return Err(LookError::WrongHost(quote(other, EXCERPT)));
     }
     let mut addresses = values("ip");
     let address = match (addresses.next().map(str::parse), addresses.next()) {
@@ -119,7 +119,7 @@ fn not_an_address(body: &[u8]) -> LookError {
 
 /// The failure of a source on this host.
 pub(super) fn local(what: &str, why: &dyn std::fmt::Display) -> LookError {
-    let why = quote(&why.to_string(), 200);
+    let why = quote(why.to_string(), 200);
     LookError::Local(format!("{what}: {why}"))
 }
 

@@ -120,7 +120,7 @@ fn of_tls(error: &rustls::Error) -> HttpError {
         rustls::Error::NoCertificatesPresented => {
             HttpError::Certificate("the server presents none".to_owned())
         }
-        other => HttpError::Tls(quote(&other.to_string(), CAUSE_CHARACTERS)),
+        other => HttpError::Tls(quote(other.to_string(), CAUSE_CHARACTERS)),
     }
 }
 
@@ -162,7 +162,7 @@ fn fault_of_certificate(error: &CertificateError) -> String {
         }
         CertificateError::NotValidForName => "it is for another name".to_owned(),
         CertificateError::NotValidForNameContext { expected, presented } => {
-            let presented = quote(&presented.join(", "), CAUSE_CHARACTERS);
+            let presented = quote(presented.join(", "), CAUSE_CHARACTERS);
             format!("it is not for {} but for {presented}", expected.to_str())
         }
         CertificateError::BadSignature => {
@@ -173,7 +173,7 @@ fn fault_of_certificate(error: &CertificateError) -> String {
         other if other.to_string().contains("CaUsedAsEndEntity") => {
             "it is an authority's own and not a server's (it may have signed itself)".to_owned()
         }
-        other => quote(&other.to_string(), CAUSE_CHARACTERS),
+        other => quote(other.to_string(), CAUSE_CHARACTERS),
     }
 }
 
@@ -193,7 +193,7 @@ pub(super) fn root_cause(error: &reqwest::Error) -> String {
         last = Some(this);
         cause = this.source();
     }
-    last.map_or_else(|| "no reason was given".to_owned(), |cause| quote(&cause.to_string(), CAUSE_CHARACTERS))
+    last.map_or_else(|| "no reason was given".to_owned(), |cause| quote(cause.to_string(), CAUSE_CHARACTERS))
 }
 
 #[cfg(test)]

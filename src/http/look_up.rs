@@ -182,7 +182,7 @@ fn of_system(name: &str, family: Family) -> Result<Found, Missed> {
         _ => {
             let words = std::io::Error::from(error).to_string();
             let words = words.trim_start_matches("failed to lookup address information: ");
-            Missed::Here(quote(&words, CAUSE_CHARACTERS))
+            Missed::Here(quote(words, CAUSE_CHARACTERS))
         }
     })?;
     let disguised = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
@@ -215,9 +215,9 @@ pub(super) fn name_server() -> String {
     let servers: Vec<&str> = servers.collect();
     match servers.as_slice() {
         [] => format!("the name server (there is none in {RESOLV_CONF})"),
-        [only] => format!("the name server {}", quote(&only, CAUSE_CHARACTERS)),
+        [only] => format!("the name server {}", quote(only, CAUSE_CHARACTERS)),
         [first, ..] => {
-            let first = quote(&first, CAUSE_CHARACTERS);
+            let first = quote(first, CAUSE_CHARACTERS);
             format!("the name server {first} (the first of {} in {RESOLV_CONF})", servers.len())
         }
     }
