@@ -161,7 +161,9 @@ pub async fn run(job: Job, form: Form) -> Result<Outcome, Exit> {
             tell(&[json!({"file": null, "line": null, "column": null, "text": text, "remedy": remedy})])
         }
         Exit::Configuration if mode == Mode::Daemon => {
-            tracing::error!("{broken}; then {}", how_to_start_again());
+            let managed = std::env::var_os("NOTIFY_SOCKET").is_some();
+            let start_again = if managed { "systemctl restart stayput" } else { "start stayput again" };
+            tracing::error!("{broken}; then {start_again}");
             Exit::Configuration
         }
         exit => {
@@ -174,14 +176,6 @@ pub async fn run(job: Job, form: Form) -> Result<Outcome, Exit> {
 /// What is wrong with a secret, and what to do about it.
 pub fn parted(words: &str) -> (&str, Option<&str>) {
     words.rsplit_once(": ").map_or((words, None), |(text, remedy)| (text, Some(remedy)))
-}
-
-/// What comes after the mending.
-fn how_to_start_again() -> &'static str {
-    match std::env::var_os("NOTIFY_SOCKET") {
-        Some(_) => "systemctl restart stayput",
-        None => "start stayput again",
-    }
 }
 
 fn exit_of(broken: &RunError, mode: Mode) -> Exit {
