@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use super::api::{Answer, Request, ZoneInfo};
 use super::credential::Credential;
-use super::diff::OwnerMark;
 use super::discovery::Discovery;
 use super::failure::{Class, Failure};
 use super::limiter::{Backoff, CLOCK_RETRY, Persist};
 use super::names::{Moment, Name, Ticket, ZoneId};
+use super::ownership::OwnerMark;
 use super::settings::{self, ZoneHint};
 use super::zone::{Job, Writing, Zone};
 

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::{Listed, Written};
-use super::diff::OwnerMark;
 use super::names::{Key, Name, Record, RecordId, RecordType};
+use super::ownership::OwnerMark;
 
 /// What Cloudflare said about the names that are ours to care about, in one zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The difference between what a zone holds and what is wanted, as operations; and whose is what.
+//! The difference between what a zone holds and what is wanted, as operations.
 //!
 //! A pure function from the confirmed copy and the goals to operations. Deliberately unknown: time,
 //! requests, failures, and how the copy was come by.
@@ -9,6 +9,7 @@ use std::fmt;
 use super::api::{Batch, Patch, Post};
 use super::cache::{Block, ZoneCache};
 use super::names::{Content, Key, Name, Record, RecordId, Ttl};
+use super::ownership::OwnerMark;
 use super::settings::{Attributes, Beside, Options};
 
 /// What is wanted of one name and type.
@@ -20,64 +21,6 @@ pub enum Goal {
     Gone,
     /// This content.
     At(Content),
-}
-
-/// The words in a comment by which we, and other tools, know our records.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnerMark(Box<str>);
-
-impl OwnerMark {
-    const PROGRAM: &'static str = "stayput";
-
-    /// The mark of an instance: `stayput`, or `stayput/OWNER`.
-    pub fn of(owner: Option<&str>) -> OwnerMark {
-        OwnerMark(match owner {
-            Some(owner) => format!("{}/{owner}", OwnerMark::PROGRAM).into(),
-            None => OwnerMark::PROGRAM.into(),
-        })
-    }
-
-    /// The mark alone.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// A comment with the mark added.
-    pub fn added_to(&self, comment: Option<&str>) -> Box<str> {
-        match comment.map(str::trim).filter(|text| !text.is_empty()) {
-            Some(text) => format!("{text} [{}]", self.0).into(),
-            None => self.0.clone(),
-        }
-    }
-
-    /// A comment with this mark in place of whichever it has.
-    fn put_into(&self, comment: &str) -> Box<str> {
-        let Some(old) = OwnerMark::in_comment(comment) else {
-            return self.added_to(Some(comment));
-        };
-        let rest = comment.trim().strip_suffix(']').map_or("", |rest| &rest[..rest.len() - old.len()]);
-        self.added_to(Some(rest.trim_end_matches('[')))
-    }
-
-    /// The mark of whichever instance is in this comment: alone, or in brackets at its end.
-    fn in_comment(comment: &str) -> Option<&str> {
-        let comment = comment.trim();
-        let candidate = match comment.strip_suffix(']') {
-            Some(rest) => rest.rsplit_once('[')?.1,
-            None => comment,
-        };
-        let rest = candidate.strip_prefix(OwnerMark::PROGRAM)?;
-        let is_mark =
-            rest.is_empty() || rest.len() > 1 && rest.starts_with('/') && !rest.contains(char::is_whitespace);
-        is_mark.then_some(candidate)
-    }
-}
-
-impl Record {
-    /// The mark of whichever instance is in its comment.
-    pub fn mark(&self) -> Option<&str> {
-        self.comment.as_deref().and_then(OwnerMark::in_comment)
-    }
 }
 
 /// Owner a record is.

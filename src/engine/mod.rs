@@ -18,6 +18,7 @@ pub mod limiter;
 pub mod machine;
 pub mod names;
 pub mod notice;
+pub mod ownership;
 pub mod ranges;
 pub mod settings;
 pub mod time;

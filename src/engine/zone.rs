@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use super::api::{Batch, Request, Written, ZoneInfo};
 use super::cache::ZoneCache;
-use super::diff::{Difference, Goal, Operation, OwnerMark, Step, batch, difference};
+use super::diff::{Difference, Goal, Operation, Step, batch, difference};
 use super::failure::Failure;
 use super::limiter::Backoff;
 use super::names::{Key, Moment, Name, Record, RecordId, ZoneId};
+use super::ownership::OwnerMark;
 use super::settings::Options;
 
 use fights::Fight;

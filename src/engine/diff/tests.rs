@@ -162,15 +162,6 @@ fn a_setting_is_enforced_although_the_address_is_the_same() {
     assert_eq!(steps(&to(&[now_proxied], "203.0.113.7", &proxied)), [""; 0]);
 }
 
-#[test]
-fn a_mark_is_the_whole_comment_or_its_end() {
-    assert_eq!(OwnerMark::in_comment("stayput"), Some("stayput"));
-    assert_eq!(OwnerMark::in_comment("door [stayput/attic]"), Some("stayput/attic"));
-    for none in ["", "stayput is nice", "moved from stayput", "[stayput] door", "stayputty", "stayput/"] {
-        assert_eq!(OwnerMark::in_comment(none), None, "{none}");
-    }
-}
-
 /// What Cloudflare would make of the batch, with its refusal of duplicates.
 fn apply(copy: &ZoneCache, batch: Batch, serial: &mut usize) -> ZoneCache {
     let mut after = copy.clone();

@@ -4,9 +4,10 @@
 
 use super::listing::Part;
 use super::{PAGE_SIZES, Reaction, Zone};
-use crate::engine::diff::{Operation, OwnerMark, Step};
+use crate::engine::diff::{Operation, Step};
 use crate::engine::failure::{Class, Failure};
 use crate::engine::names::{Content, Key, Moment};
+use crate::engine::ownership::OwnerMark;
 
 /// CopyWrong replies in a row that count as a refusal of the content.
 const MOST_WRONG_COPIES: u8 = 3;

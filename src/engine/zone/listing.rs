@@ -9,8 +9,9 @@ use super::{
 };
 use crate::engine::api::{Listed, Page, Request, Written};
 use crate::engine::cache::{Block, Happened, Reading, Surprise, ZoneCache};
-use crate::engine::diff::{Operation, OwnerMark, Step};
+use crate::engine::diff::{Operation, Step};
 use crate::engine::names::{Content, Moment, Name, Record, RecordId};
+use crate::engine::ownership::OwnerMark;
 
 /// A list that is being read.
 #[derive(Clone, Debug)]

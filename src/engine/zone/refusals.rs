@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{PARKED, Reaction, Zone};
 use crate::engine::api::Batch;
-use crate::engine::diff::{Goal, Operation, OwnerMark, Step};
+use crate::engine::diff::{Goal, Operation, Step};
 use crate::engine::failure::{Class, Failure};
 use crate::engine::limiter::Backoff;
 use crate::engine::names::{Key, Moment};
 use crate::engine::notice::{Problem, Reason};
+use crate::engine::ownership::OwnerMark;
 use crate::engine::settings::{Attributes, Options};
 
 /// A record that Cloudflare refuses, or some of its attributes.
