@@ -988,7 +988,7 @@ impl Rig {
     fn check_claims(&self) {
         let status = self.engine.status(moment(self.now));
         for record in status.records.iter().filter(|record| record.state == RecordState::Current) {
-            let Some(content) = record.content.as_ref().map(|content| content.to_string()) else { continue };
+            let Some(content) = record.content.as_ref().map(ToString::to_string) else { continue };
             let holds = |zone: &Zone| {
                 let mut records = zone.records().values();
                 records.any(|it| oracle::is_at(it, &record.key) && it.content == content)

@@ -2,6 +2,7 @@
 //! real JSON, and what is on its way. The simulation adds faults, the benchmark counts.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::OccupiedEntry;
 use std::time::Duration;
 
 use stayput::cloudflare::wire::{self, HttpAnswer};
@@ -75,6 +76,6 @@ impl<T> OnTheWay<T> {
     /// One after the other, what has arrived by now.
     pub fn take(&mut self, now: Duration) -> Option<T> {
         let first = self.arrivals.first_entry().filter(|entry| entry.key().0 <= now);
-        first.map(|entry| entry.remove())
+        first.map(OccupiedEntry::remove)
     }
 }
