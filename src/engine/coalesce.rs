@@ -68,31 +68,31 @@ mod tests {
 
     #[test]
     fn a_change_of_one_family_has_the_other_looked_at_and_waits_for_it() {
-        let (mut gathering, mut watches) = (Coalesce::default(), watches());
-        assert_eq!(gathering.until(&watches, at(0)), None);
-        gathering.begin(V4, &mut watches, at(0));
-        assert_eq!(gathering.until(&watches, at(0)), Some(at(2_000)));
+        let (mut coalesce, mut watches) = (Coalesce::default(), watches());
+        assert_eq!(coalesce.until(&watches, at(0)), None);
+        coalesce.begin(V4, &mut watches, at(0));
+        assert_eq!(coalesce.until(&watches, at(0)), Some(at(2_000)));
         assert_eq!(watches[&V4].wants_at(), Some(at(3_600_000)), "it has just been looked at");
         hear(&mut watches, V6, "2a01::1", at(100));
-        assert_eq!(gathering.until(&watches, at(100)), None, "nothing is left to wait for");
+        assert_eq!(coalesce.until(&watches, at(100)), None, "nothing is left to wait for");
     }
 
     #[test]
     fn a_look_that_takes_long_is_not_waited_for() {
-        let (mut gathering, mut watches) = (Coalesce::default(), watches());
-        gathering.begin(V4, &mut watches, at(0));
+        let (mut coalesce, mut watches) = (Coalesce::default(), watches());
+        coalesce.begin(V4, &mut watches, at(0));
         watches.get_mut(&V6).unwrap().next_source(at(0));
-        assert_eq!(gathering.until(&watches, at(1_999)), Some(at(2_000)));
-        assert_eq!(gathering.until(&watches, at(2_000)), None);
+        assert_eq!(coalesce.until(&watches, at(1_999)), Some(at(2_000)));
+        assert_eq!(coalesce.until(&watches, at(2_000)), None);
     }
 
     #[test]
     fn the_second_change_does_not_begin_it_anew() {
-        let (mut gathering, mut watches) = (Coalesce::default(), watches());
-        gathering.begin(V4, &mut watches, at(0));
+        let (mut coalesce, mut watches) = (Coalesce::default(), watches());
+        coalesce.begin(V4, &mut watches, at(0));
         hear(&mut watches, V6, "2a01::1", at(100));
-        gathering.begin(V6, &mut watches, at(100));
+        coalesce.begin(V6, &mut watches, at(100));
         assert_eq!(watches[&V4].wants_at(), Some(at(3_600_000)));
-        assert_eq!(gathering.until(&watches, at(100)), None);
+        assert_eq!(coalesce.until(&watches, at(100)), None);
     }
 }

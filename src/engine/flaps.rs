@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use super::names::Moment;
 
-/// For so long, coming back to an address that was left is a return; and one is let through.
+/// Coming back to an address that was left less than this ago is a return; one return in this time is let through.
 const WINDOW: Duration = Duration::from_secs(600);
-/// The first hold; each further one is twice as long,
+/// The first hold. Each further one is twice as long.
 const FIRST_HOLD: Duration = Duration::from_secs(600);
-/// but no longer than this.
+/// The longest hold.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(7200);
-/// After so long without a return, holds begin with the first one again.
+/// Time without a return after which holds begin with the first one again.
 const FLAP_MEMORY: Duration = Duration::from_secs(3600);
-/// So many addresses that were left are remembered, the newest ones.
+/// The newest addresses that were left are remembered, at most this many.
 const MOST_LEFT: usize = 64;
 
 /// What a line's address did lately. The default: nothing.

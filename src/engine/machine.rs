@@ -42,14 +42,14 @@ const LONGEST_SPREAD: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the deletes at a stop are tried: Docker kills ten seconds after it has asked to stop.
 const PATIENCE_AT_STOP: Duration = Duration::from_secs(7);
-/// At most so often everything is read again because an operator asks.
+/// Least time between two refreshes that an operator asks for.
 const REFRESH_AT_MOST: Duration = Duration::from_secs(60);
-/// So long after a start that is to delete its records at the end they are read again: another instance,
-/// which this one replaces, may have deleted them at its own end.
+/// Wait after a start with `on-exit = "delete"` until the records are read again: another instance, which this
+/// one replaces, may have deleted them at its own end.
 const RECHECK: Duration = Duration::from_secs(120);
 /// How often a refused secret is read again, in case somebody has put a better one in its place.
 const REREAD_EVERY: Duration = Duration::from_secs(60);
-/// A shorter wait for the budget is nobody's concern.
+/// Shorter waits for the budget are not said.
 const LONG_WAIT: Duration = Duration::from_secs(10);
 
 /// How the engine is used.
@@ -133,7 +133,7 @@ pub struct Engine {
     watches: BTreeMap<Line, Watch>,
     /// Lines whose belief has been confirmed since the start.
     confirmed: BTreeSet<Line>,
-    gathering: Coalesce,
+    coalesce: Coalesce,
     /// The families that the host does not have; see [`Event::Missing`].
     missing: BTreeSet<Family>,
     /// The lines of them that were said to be left alone.
@@ -185,7 +185,7 @@ impl Engine {
             start,
             watches: BTreeMap::new(),
             confirmed: BTreeSet::new(),
-            gathering: Coalesce::default(),
+            coalesce: Coalesce::default(),
             missing: BTreeSet::new(),
             said_missing: BTreeSet::new(),
             accounts: BTreeMap::new(),
@@ -562,7 +562,7 @@ impl Engine {
     fn ahead(&self, now: Moment) -> Ahead {
         if self.stopped_at.is_some() || self.start.mode == Mode::Plan {
             Ahead::No
-        } else if self.gathering.until(&self.watches, now).is_some() {
+        } else if self.coalesce.until(&self.watches, now).is_some() {
             Ahead::Certain
         } else if self.watches.values().any(Watch::is_suspicious) {
             Ahead::Suspicion
@@ -579,9 +579,9 @@ impl Engine {
             return requests.min();
         }
         let looks = self.watches.values().filter_map(Watch::wants_at);
-        let gathered = self.gathering.until(&self.watches, now);
+        let coalesced = self.coalesce.until(&self.watches, now);
         let wish = self.asked.and(self.granted_at).map(|at| at + REFRESH_AT_MOST);
-        let others = [gathered, wish, self.recheck_at].into_iter().flatten();
+        let others = [coalesced, wish, self.recheck_at].into_iter().flatten();
         requests.chain(looks).chain(self.rereads.values().copied()).chain(others).min()
     }
 
@@ -593,7 +593,7 @@ impl Engine {
         if self.stopping() == Some(OnExit::Keep) {
             return Writing::Nothing;
         }
-        if self.stopped_at.is_none() && self.gathering.until(&self.watches, now).is_some() {
+        if self.stopped_at.is_none() && self.coalesce.until(&self.watches, now).is_some() {
             return Writing::Wait;
         }
         let wanted = self.wanted_deletes();

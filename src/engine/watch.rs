@@ -192,13 +192,13 @@ struct Round {
 impl Watch {
     /// A watch that looks for the first time at `first`, perhaps with a belief from before.
     pub fn new(sources: &[Source], agree: usize, every: Duration, first: Moment) -> Watch {
-        let sentinel = |source: &Source| SourceState {
+        let state = |source: &Source| SourceState {
             source: source.clone(),
             trouble: Backoff::between(Duration::from_secs(60), Duration::from_secs(3600)),
             cooling: None,
         };
         Watch {
-            sources: sources.iter().map(sentinel).collect(),
+            sources: sources.iter().map(state).collect(),
             need: needed(sources, agree),
             every,
             believed: None,
@@ -218,7 +218,7 @@ impl Watch {
     /// Takes over what was believed before a restart or a reload. What sources said that are no more, or are called
     /// otherwise today, is nobody's baseline.
     pub fn remember(&mut self, mut believed: Believed) {
-        let is_asked = |label: &str| self.sources.iter().any(|sentinel| *sentinel.source.label == *label);
+        let is_asked = |label: &str| self.sources.iter().any(|state| *state.source.label == *label);
         believed.said.retain(|label, _| is_asked(label));
         self.believed = Some(believed);
     }
@@ -226,7 +226,7 @@ impl Watch {
     /// Takes over what held an address back before a restart or a reload. Without a trace there is nothing
     /// that could end the veto of one.
     pub fn remember_holds(&mut self, holds: Holds, now: Moment) {
-        let has_trace = self.sources.iter().any(|sentinel| sentinel.source.trace);
+        let has_trace = self.sources.iter().any(|state| state.source.trace);
         self.holds = Holds { flaps: holds.flaps.remembered(now), tunnelled: holds.tunnelled && has_trace };
     }
 
@@ -353,21 +353,21 @@ impl Watch {
             return None;
         }
         round.asking = None;
-        let sentinel = self.sources.get_mut(index)?;
+        let state = self.sources.get_mut(index)?;
         match &answer {
             Ok(_) => {
-                sentinel.trouble.reset();
-                sentinel.cooling = None;
-                self.holds.tunnelled &= !sentinel.source.trace;
+                state.trouble.reset();
+                state.cooling = None;
+                self.holds.tunnelled &= !state.source.trace;
             }
             // It did answer, and it is the one that will say when the tunnel is gone.
             Err(LookError::Warp(_)) => {
-                sentinel.trouble.reset();
-                sentinel.cooling = None;
-                sentinel.source.trace = true;
+                state.trouble.reset();
+                state.cooling = None;
+                state.source.trace = true;
                 self.holds.tunnelled = true;
             }
-            Err(_) => sentinel.cooling = Some(now + sentinel.trouble.next(rng)),
+            Err(_) => state.cooling = Some(now + state.trouble.next(rng)),
         }
         let says = answer.as_ref().ok().copied();
         round.answers.insert(index, answer);
@@ -411,8 +411,8 @@ impl Watch {
         let round = self.round.as_ref().filter(|round| round.suspicious)?;
         let mut votes: BTreeMap<IpAddr, BTreeSet<&str>> = BTreeMap::new();
         for (index, answer) in &round.answers {
-            if let (Ok(address), Some(sentinel)) = (answer, self.sources.get(*index)) {
-                votes.entry(*address).or_default().insert(&sentinel.source.operator);
+            if let (Ok(address), Some(state)) = (answer, self.sources.get(*index)) {
+                votes.entry(*address).or_default().insert(&state.source.operator);
             }
         }
         let old = self.believed.as_ref().map(|believed| believed.address);
@@ -428,7 +428,7 @@ impl Watch {
         if self.agreed().is_none_or(|agreed| self.believed().is_some_and(|b| b.address == agreed)) {
             return false;
         }
-        let mut traces = self.sources.iter().enumerate().filter(|(_, sentinel)| sentinel.source.trace);
+        let mut traces = self.sources.iter().enumerate().filter(|(_, state)| state.source.trace);
         let mut said = traces.clone().filter_map(|(index, _)| round.answers.get(&index));
         !said.any(Result::is_ok) && traces.any(|(index, _)| !round.answers.contains_key(&index))
     }
@@ -534,19 +534,18 @@ impl Watch {
             .collect();
         let believed = self.believed.as_ref();
         order.sort_by_key(|index| {
-            let sentinel = &self.sources[*index];
-            let cooling = sentinel.cooling.is_some_and(|until| until > now);
+            let state = &self.sources[*index];
+            let cooling = state.cooling.is_some_and(|until| until > now);
             // As the one that stands guard, a source that is known to tell the truth comes first.
-            let honesty = match believed
-                .and_then(|b| b.said.get(&sentinel.source.label).map(|said| *said == b.address))
-            {
-                _ if round.suspicious || audit => 0,
-                Some(true) => 0,
-                None => 1,
-                Some(false) => 2,
-            };
+            let honesty =
+                match believed.and_then(|b| b.said.get(&state.source.label).map(|said| *said == b.address)) {
+                    _ if round.suspicious || audit => 0,
+                    Some(true) => 0,
+                    None => 1,
+                    Some(false) => 2,
+                };
             // Only a trace says when the tunnel is gone.
-            let lifts = self.holds.tunnelled && sentinel.source.trace;
+            let lifts = self.holds.tunnelled && state.source.trace;
             (!lifts, cooling, honesty)
         });
         order

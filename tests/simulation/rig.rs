@@ -373,7 +373,10 @@ impl Rig {
                 Travelling::Heard(ticket, line, answer, told) => {
                     let (label, operator) = (&*told.label, &*told.operator);
                     let said = (told.says, told.tunnelled);
-                    self.beliefs.heard(line.family, (label, operator), said, self.now);
+                    // What nobody waits for any more is not heard.
+                    if self.engine.is_open(ticket) {
+                        self.beliefs.heard(line.family, (label, operator), said, self.now);
+                    }
                     self.engine.handle(Event::Heard(ticket, answer), moment(self.now));
                     self.listen();
                 }

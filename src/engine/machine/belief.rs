@@ -35,7 +35,7 @@ impl Engine {
         }
         if news {
             self.unsaved = true;
-            self.gathering.begin(line, &mut self.watches, now);
+            self.coalesce.begin(line, &mut self.watches, now);
         }
     }
 
