@@ -163,7 +163,7 @@ mod in_tests {
 
     impl PartialEq<IpAddr> for Content {
         fn eq(&self, address: &IpAddr) -> bool {
-            *self == Content::from(*address)
+            self.address() == Some(*address)
         }
     }
 
