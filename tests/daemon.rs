@@ -387,7 +387,9 @@ fn a_state_from_the_other_end_of_a_clock_costs_a_list_and_locks_no_budget() {
             *stamp = json!(60_000);
         }
         if let Some(rest) = line.get_mut("rest") {
-            rest["addresses"][0]["confirmed_at"] = json!(60_000);
+            for address in rest["addresses"].as_array_mut().unwrap() {
+                address["confirmed_at"] = json!(60_000);
+            }
             for credential in rest["credentials"].as_object_mut().unwrap().values_mut() {
                 credential["spent"] = json!(vec![61_000; 300]);
             }
