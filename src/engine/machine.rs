@@ -7,12 +7,12 @@
 
 mod answers;
 mod belief;
+mod describe;
 mod problems;
-pub mod snapshot;
+mod remember;
 #[cfg(test)]
 mod tests;
 mod tickets;
-pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -31,12 +31,12 @@ use super::names::{Content, Family, Key, Line, Moment, Ticket, ZoneId};
 use super::notice::{Notice, Problem};
 use super::ownership::OwnerMark;
 use super::settings::{self, AccountName, Budget, CredentialId, OnExit, Settings, Tunnel};
+use super::snapshot::{Snapshot, ZoneKey, ZoneMemory};
+use super::view::RecordState;
 use super::watch::{LookError, Watch};
 use super::zone::{Writing, Zone};
 use problems::{tell_budget, tell_difference, tell_waits};
-use snapshot::{Snapshot, ZoneKey, ZoneMemory};
 use tickets::{Open, Tickets};
-use view::RecordState;
 
 /// The longest that the first look of a daemon waits, so that many do not start as one.
 const LONGEST_SPREAD: Duration = Duration::from_secs(5);

@@ -21,14 +21,16 @@ pub mod notice;
 pub mod ownership;
 pub mod ranges;
 pub mod settings;
+pub mod snapshot;
 pub mod time;
+pub mod view;
 pub mod watch;
 pub mod zone;
 
 pub use account::Usage;
-pub use machine::snapshot::{Changes, Extent, Snapshot, ZoneChange, ZoneKey, ZoneMemory};
-pub use machine::view::{
+pub use machine::{Command, Engine, Event, HintFrom, Mode, Start};
+pub use snapshot::{Changes, Extent, Snapshot, ZoneChange, ZoneKey, ZoneMemory};
+pub use view::{
     Action, AddressStatus, BlockedRecord, Change, Plan, ProblemStatus, RecordState, RecordStatus, Shape,
     Status, Verdict,
 };
-pub use machine::{Command, Engine, Event, HintFrom, Mode, Start};
