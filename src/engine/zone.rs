@@ -8,6 +8,8 @@
 mod failures;
 mod fights;
 mod listing;
+mod parked;
+mod reading;
 mod refusals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,10 +24,10 @@ use super::names::{Key, Moment, Name, Record, RecordId, ZoneId};
 use super::ownership::OwnerMark;
 use super::settings::Options;
 
-use fights::Fight;
+use fights::Fights;
 pub use listing::Progress;
 use listing::{Listing, Recent};
-pub use refusals::Parked;
+pub use parked::Parked;
 
 /// A write is begun only so soon after the list that it rests on was. Persist the state and sending may
 /// take 40 s more (`daemon`), so no write arrives more than 60 s after its list.
@@ -107,7 +109,7 @@ pub struct Zone {
     served: u64,
     turn: u64,
     recent: Vec<(Moment, Recent)>,
-    fights: BTreeMap<Key, Fight>,
+    fights: Fights,
     leftovers: Vec<Record>,
     skipped: Skipped,
 }
@@ -208,7 +210,7 @@ impl Zone {
             served: 0,
             turn: 0,
             recent: Vec::new(),
-            fights: BTreeMap::new(),
+            fights: Fights::default(),
             leftovers: Vec::new(),
             skipped: Skipped::None,
         }
@@ -303,6 +305,16 @@ impl Zone {
     }
 
     /// Records that Cloudflare refuses, or some of their attributes.
+    /// Until when a record is left alone because somebody else writes it, too.
+    pub fn fights_until(&self, key: &Key, now: Moment) -> Option<Moment> {
+        self.fights.until(key, now)
+    }
+
+    /// Whether somebody else has written a record often enough of late.
+    pub fn is_fought_over(&self, key: &Key) -> bool {
+        self.fights.is_on(key)
+    }
+
     pub fn parked(&self) -> &BTreeMap<Key, Parked> {
         &self.parked
     }
@@ -366,7 +378,7 @@ impl Zone {
         }
         self.names = names;
         self.parked.retain(|key, _| keys.contains(key));
-        self.fights.retain(|key, _| keys.contains(key));
+        self.fights.keep(|key| keys.contains(key));
         self.keys = keys;
         self.leaving = leaving;
     }
@@ -506,7 +518,7 @@ impl Zone {
             };
             jobs.push((due, job));
         }
-        let paused = self.fights.values().filter_map(|fight| fight.until).filter(|until| *until > now).min();
+        let paused = self.fights.next(now);
         if let Some(until) = paused {
             jobs.push((until.max(may_write), Job::Read));
         }
@@ -544,7 +556,7 @@ impl Zone {
         self.difference.operations.iter().filter(move |operation| {
             !(waits
                 || withheld && matches!(operation.step, Step::Delete(_))
-                || self.is_paused(operation, now))
+                || self.fights.pauses(operation, now))
         })
     }
 
@@ -623,7 +635,7 @@ impl Zone {
         let sent = std::mem::take(&mut self.sending);
         let trying = std::mem::take(&mut self.trying);
         self.remember_written(&sent, &written, now);
-        self.note_written(&sent);
+        self.fights.note_written(&sent);
         if let Some(copy) = &mut self.copy {
             copy.confirm(written, mark);
         }

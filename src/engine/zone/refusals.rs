@@ -3,39 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::parked::Parked;
 use super::{PARKED, Reaction, Zone};
 use crate::engine::api::Batch;
-use crate::engine::diff::{Goal, Operation, Step};
+use crate::engine::diff::{Operation, Step};
 use crate::engine::failure::{Class, Failure};
 use crate::engine::limiter::Backoff;
 use crate::engine::names::{Key, Moment};
-use crate::engine::notice::{Problem, Reason};
+use crate::engine::notice::Reason;
 use crate::engine::ownership::OwnerMark;
-use crate::engine::settings::{Attributes, Options};
-
-/// A record that Cloudflare refuses, or some of its attributes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parked {
-    /// Why.
-    pub why: Reason,
-    /// What is refused; without any attribute the record as a whole.
-    pub attributes: Attributes,
-    /// Since when.
-    pub since: Moment,
-    /// When it is tried again.
-    pub due: Moment,
-    /// What was wanted when it was refused; something else is tried at once.
-    pub(super) wanted: Option<(Goal, Options)>,
-    backoff: Backoff,
-}
-
-impl Parked {
-    /// What is refused, for the one whose record it is.
-    pub fn told(&self, key: &Key) -> String {
-        let (attributes, why) = (self.attributes, self.why.clone());
-        Problem::Parked { key: key.clone(), others: 0, attributes, why }.to_string()
-    }
-}
+use crate::engine::settings::Attributes;
 
 impl Zone {
     /// A new try of what was refused was accepted.
