@@ -28,6 +28,7 @@ const FALSE_ALARM: Duration = Duration::from_secs(300);
 pub struct Account {
     settings: settings::Account,
     places: BTreeMap<Name, Location>,
+    overview: Overview,
     hints: BTreeMap<Name, ZoneHint>,
     discovery: Discovery,
     discover_at: Option<Moment>,
@@ -51,6 +52,17 @@ pub struct Account {
     alarm: (Option<Moment>, Duration),
     turn: u64,
     tally: Tally,
+}
+
+/// What every request depends on of the places, noted when they change: there may be thousands.
+#[derive(Clone, Copy, Debug, Default)]
+struct Overview {
+    /// Where a name lies is not known yet.
+    undecided: bool,
+    /// A name has no zone, or too many.
+    lost: bool,
+    /// A name lies in whichever zone fits best.
+    finds: bool,
 }
 
 /// Where a name lies.
@@ -178,6 +190,7 @@ impl Account {
         Account {
             settings,
             places: BTreeMap::new(),
+            overview: Overview::default(),
             hints: BTreeMap::new(),
             discovery: Discovery::default(),
             discover_at: None,

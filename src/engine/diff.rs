@@ -237,12 +237,19 @@ pub struct Difference {
 impl Difference {
     /// How many records it deletes.
     pub fn deletes(&self) -> usize {
-        self.doomed().count()
+        self.last_operations().len()
+    }
+
+    /// The operations that delete.
+    pub fn last_operations(&self) -> &[Operation] {
+        let deletes = |operation: &Operation| matches!(operation.step, Step::Delete(_));
+        let first = self.operations.partition_point(|operation| !deletes(operation));
+        self.operations.get(first..).unwrap_or_default()
     }
 
     /// The records that it deletes.
     pub fn doomed(&self) -> impl Iterator<Item = &RecordId> {
-        self.operations.iter().filter_map(|operation| match &operation.step {
+        self.last_operations().iter().filter_map(|operation| match &operation.step {
             Step::Delete(id) => Some(id),
             Step::Patch(_) | Step::Post(_) => None,
         })

@@ -69,6 +69,8 @@ pub struct Zone {
     leaving: BTreeSet<Key>,
     names: BTreeSet<Name>,
     copy: Option<ZoneCache>,
+    /// Whether the copy covers all names.
+    covered: bool,
     /// When the list that the copy rests on was begun; `None` while the copy is missing or doubted.
     listed_at: Option<Moment>,
     refresh_at: Moment,
@@ -182,6 +184,7 @@ impl Zone {
             leaving: BTreeSet::new(),
             names: BTreeSet::new(),
             copy: None,
+            covered: false,
             listed_at: None,
             refresh_at: now,
             adopt_at: now,
@@ -220,6 +223,7 @@ impl Zone {
     pub fn remember(&mut self, copy: ZoneCache, listed_at: Option<Moment>, refresh: Duration) {
         self.worked = true;
         self.copy = Some(copy);
+        self.note_cover();
         self.listed_at = listed_at;
         self.adopt_at = listed_at.unwrap_or(self.refresh_at) + refresh;
         if let Some(listed_at) = listed_at {
@@ -298,10 +302,7 @@ impl Zone {
 
     /// Whether deletes are wanted that Cloudflare does not refuse, as far as is known.
     pub fn has_deletes(&self) -> bool {
-        let open = |operation: &Operation| !self.is_parked(&operation.key);
-        let mut deletes =
-            self.difference.operations.iter().filter(|operation| matches!(operation.step, Step::Delete(_)));
-        deletes.any(open)
+        self.difference.last_operations().iter().any(|operation| !self.is_parked(&operation.key))
     }
 
     /// Records that Cloudflare refuses, or some of their attributes.
@@ -351,8 +352,12 @@ impl Zone {
 
     /// Whether the copy can be believed.
     pub fn is_believed(&self) -> bool {
-        let covers = |copy: &ZoneCache| self.names.is_subset(&copy.names);
-        self.listed_at.is_some() && self.copy.as_ref().is_some_and(covers)
+        self.listed_at.is_some() && self.covered
+    }
+
+    /// Notes whether the copy covers the names, after one of the two has changed.
+    fn note_cover(&mut self) {
+        self.covered = self.copy.as_ref().is_some_and(|copy| self.names.is_subset(&copy.names));
     }
 
     /// Whether a write may rest on the copy.
@@ -377,6 +382,7 @@ impl Zone {
             self.listing = None;
         }
         self.names = names;
+        self.note_cover();
         self.parked.retain(|key, _| keys.contains(key));
         self.fights.keep(|key| keys.contains(key));
         self.keys = keys;

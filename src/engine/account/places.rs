@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Account, Location, Task};
+use super::{Account, Location, Overview, Task};
 use crate::engine::api::{Page, Request, ZoneInfo};
 use crate::engine::credential::Credential;
 use crate::engine::discovery::{Discovery, Place};
@@ -85,6 +85,16 @@ impl Account {
         }
         self.places.retain(|name, _| hints.contains_key(name));
         self.hints = hints;
+        self.note_overview();
+    }
+
+    fn note_overview(&mut self) {
+        let is_lost = |placed: &Location| matches!(placed, Location::Nowhere | Location::Ambiguous(_));
+        self.overview = Overview {
+            undecided: self.hints.keys().any(|name| *self.place(name) == Location::Undecided),
+            lost: self.places.values().any(is_lost),
+            finds: self.hints.values().any(|hint| matches!(hint, ZoneHint::Find)),
+        };
     }
 
     fn place_by_id(&mut self, name: &Name, id: &ZoneId, now: Moment) -> Location {
@@ -119,6 +129,9 @@ impl Account {
     }
 
     pub(super) fn next_search(&self) -> Option<Request> {
+        if !self.verifying && !self.overview.undecided {
+            return None;
+        }
         let open = self.hints.iter().filter(|(name, hint)| match hint {
             ZoneHint::Id(..) => false,
             ZoneHint::Find | ZoneHint::Named(_) => {
@@ -130,7 +143,7 @@ impl Account {
 
     /// Whether a name has no zone, or too many.
     pub(super) fn has_lost(&self) -> bool {
-        self.places.values().any(|placed| matches!(placed, Location::Nowhere | Location::Ambiguous(_)))
+        self.overview.lost
     }
 
     pub(super) fn search_anew(&mut self, now: Moment) {
@@ -173,6 +186,7 @@ impl Account {
         }
         self.zones.remove(id);
         self.places.retain(|_, placed| *placed != Location::In(id.clone()));
+        self.note_overview();
         self.discovery = Discovery::default();
         self.discover_at = Some(now + self.searches.next(rng));
     }
@@ -192,8 +206,7 @@ impl Account {
 
     /// When it is time to see whether a name lies in a better zone by now.
     pub(super) fn verify_at(&self) -> Option<Moment> {
-        let finds = self.hints.values().any(|hint| matches!(hint, ZoneHint::Find));
-        self.verified_at.filter(|_| finds).map(|at| at + self.settings.refresh)
+        self.verified_at.filter(|_| self.overview.finds).map(|at| at + self.settings.refresh)
     }
 
     /// An operator asks whether the names lie in better zones by now.

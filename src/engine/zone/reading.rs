@@ -212,6 +212,7 @@ impl Zone {
             self.fights.note(&surprises, &copy, now);
         }
         self.copy = Some(copy);
+        self.note_cover();
         if whole {
             self.leftovers = leftovers;
         }
