@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use super::or_never;
 use crate::config::Config;
 use crate::detect::Source;
 use crate::detect::events::{self, Events, News};
@@ -29,7 +28,10 @@ impl Network {
 
     /// Returns when the kernel has news, or never.
     pub(super) async fn next_hint(&mut self) -> News {
-        or_never(self.events.as_mut().map(Events::news)).await
+        match &mut self.events {
+            Some(events) => events.news().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// The published address of this family was just heard.

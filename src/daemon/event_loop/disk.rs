@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::clock;
-use super::{AccountName, Loop, Moment, Request, Ticket};
+use super::{AccountName, Loop, Moment, Request, Ticket, Waiting};
+use crate::daemon::clock;
 use crate::engine::limiter::Persist;
 use crate::state::error;
 use crate::state::json;
@@ -14,16 +14,6 @@ use crate::state::saving::{Saved, Saver, Text};
 /// How long a write may take from its beginning, saving the state included: what it rests on must not be
 /// older than a minute when it arrives.
 const WRITE_LIMIT: Duration = Duration::from_secs(40);
-
-/// A request that waits for the disk.
-pub(super) struct Waiting {
-    /// The snapshot that must be on disk before it leaves.
-    snapshot: u64,
-    since: Moment,
-    ticket: Ticket,
-    account: AccountName,
-    request: Request,
-}
 
 impl Loop {
     /// Saves what a request waits for; what is only worth knowing after a restart is saved when nothing is

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::accounts::{self, Accounts, Readings};
-use super::{Loop, Work, hand_over, tell_authorities};
+use super::{Loop, Reload, Work, hand_over, tell_authorities};
 use crate::config::Config;
+use crate::daemon::accounts::{self, Accounts, Readings};
 use crate::detect::Detector;
 use crate::engine::Event;
 use crate::engine::names::Moment;
@@ -16,17 +16,6 @@ use crate::engine::names::Moment;
 const QUIET_PERIOD: Duration = Duration::from_millis(100);
 /// Longest wait after the first SIGHUP of a burst.
 const LONGEST_WAIT: Duration = Duration::from_millis(1500);
-
-/// How far a reload is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reload {
-    Idle,
-    /// SIGHUP came, for the first and for the last time; others may follow.
-    Called(Moment, Moment),
-    Reading,
-    /// SIGHUP came once more while reading: read again afterwards.
-    Stale,
-}
 
 impl Loop {
     pub(super) fn note_reload(&mut self, now: Moment) {
