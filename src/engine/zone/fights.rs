@@ -63,11 +63,11 @@ impl Fights {
         }
     }
 
-    /// Counts a refresh that finds records of ours changed.
-    pub fn note(&mut self, surprises: &[Surprise], copy: &ZoneCache, now: Moment) {
+    /// Counts a refresh that finds records of ours changed; `before` has them as we left them.
+    pub fn note(&mut self, surprises: &[Surprise], before: &ZoneCache, now: Moment) {
         let changed = |surprise: &&Surprise| matches!(surprise.what, Happened::Readdressed | Happened::Gone);
         for surprise in surprises.iter().filter(changed) {
-            let mut ours = copy.records.values().filter(|record| copy.ours.contains_key(&record.id));
+            let mut ours = before.records.values().filter(|record| before.ours.contains_key(&record.id));
             let Some(ours) = ours.find(|record| record.key() == surprise.key) else { continue };
             let fight = self.0.entry(surprise.key.clone()).or_insert_with(|| Fight {
                 found: Vec::new(),

@@ -209,7 +209,7 @@ impl Zone {
         copy.changed = copy.changed_since(before);
         self.fights.forget(now);
         if is_refresh {
-            self.fights.note(&surprises, &copy, now);
+            self.fights.note(&surprises, before, now);
         }
         self.copy = Some(copy);
         self.note_cover();
