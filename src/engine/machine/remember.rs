@@ -12,7 +12,7 @@ use crate::engine::names::{Moment, Name};
 use crate::engine::settings::{Budget, CredentialId, Settings};
 use crate::engine::snapshot::{Changes, Extent, Snapshot, ZoneChange, ZoneMemory};
 use crate::engine::watch::Holds;
-use crate::engine::zone::Zone;
+use crate::engine::zone::{FRESH, Zone};
 
 impl Engine {
     /// Takes over what was spent and held from a snapshot; an older one knows it by account.
@@ -58,7 +58,8 @@ impl Engine {
             let left: BTreeSet<&Name> = memory.leaving.iter().map(|key| &key.name).collect();
             let names: Vec<Name> = copy.names.iter().filter(|name| !left.contains(name)).cloned().collect();
             let refresh = account.refresh();
-            let listed_at = memory.listed_at.map(|listed_at| listed_at.min(now));
+            // Only the wall clock knows its age, and may have been set: no write rests on it.
+            let listed_at = memory.listed_at.map(|listed_at| listed_at.min(now - 2 * FRESH));
             zone.remember(copy, listed_at.filter(|at| now.since(*at) < refresh), refresh);
             zone.keep(BTreeSet::new(), memory.leaving);
             zone.is_on(memory.plan);

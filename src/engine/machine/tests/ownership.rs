@@ -144,6 +144,19 @@ fn changes_that_come_more_often_than_refreshes_do_not_hide_for_ever_that_a_deleg
 }
 
 #[test]
+fn no_write_rests_on_a_list_from_before_a_restart() {
+    let mut rig = home();
+    rig.engine.handle(Event::RefreshNow, rig.now);
+    rig.run(MINUTE / 60);
+    rig.asked.clear();
+    rig.address = Some(ip(2));
+    rig.restart(settings(&["home.example.com"]), Mode::Daemon);
+    rig.run(MINUTE);
+    assert_eq!(rig.contents("home.example.com"), [ip(2)]);
+    assert!(matches!(rig.asked[..], [Request::Records { .. }, Request::Batch { .. }]), "{:?}", rig.asked);
+}
+
+#[test]
 fn a_change_reads_first_and_reads_once_more_what_it_deletes() {
     let mut wanted = settings(&["home.example.com", "nas.example.com"]);
     for wanted in wanted.records.values_mut() {
