@@ -26,7 +26,7 @@ pub enum HttpError {
     Misled(String),
     /// No connection came about.
     Connect(String),
-    /// A limit of the [`ClientOptions`] has passed.
+    /// A limit of the `ClientOptions` has passed.
     TimedOut,
     /// The server's certificate was not accepted.
     Certificate(String),

@@ -1,7 +1,7 @@
 //! HTTP: the one way to the network, and one small server.
 //!
-//! In reading order: [`client`] sends requests, [`error`] says what went wrong, [`authorities`] whom TLS
-//! trusts, [`look_up`] finds the addresses of a name; `server` answers requests of others.
+//! In reading order: `client` sends requests, `error` says what went wrong, `authorities` whom TLS
+//! trusts, `look_up` finds the addresses of a name; `server` answers requests of others.
 
 mod authorities;
 mod client;

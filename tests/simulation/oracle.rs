@@ -154,7 +154,8 @@ impl Oracle {
                 let life = self.lives.get_mut(id).unwrap();
                 let marked = mark_in(life.record.comment.as_deref()) == Some(&mark);
                 if marked && !is_read_only(&life.record) {
-                    let bond = if life.renamed.is_some() { Bond::Unsure } else { Bond::Marked(mark.clone()) };
+                    let unsure = life.renamed.is_some() || life.shunned;
+                    let bond = if unsure { Bond::Unsure } else { Bond::Marked(mark.clone()) };
                     life.bind(bond, now);
                 }
             }
