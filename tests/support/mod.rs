@@ -213,6 +213,8 @@ pub fn stderr(output: &Output) -> String {
 pub struct Running {
     child: Child,
     log: Arc<Mutex<String>>,
+    /// Ends with the log.
+    reader: thread::JoinHandle<()>,
 }
 
 impl Running {
@@ -220,14 +222,14 @@ impl Running {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, into) = (BufReader::new(child.stderr.take().unwrap()).lines(), Arc::clone(&log));
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 let mut log = into.lock().unwrap();
                 log.push_str(&line);
                 log.push('\n');
             }
         });
-        Running { child, log }
+        Running { child, log, reader }
     }
 
     pub fn log(&self) -> String {
@@ -265,7 +267,9 @@ impl Running {
             },
             || "it does not end".to_owned(),
         );
-        (status.unwrap(), began.elapsed())
+        let took = began.elapsed();
+        eventually(|| self.reader.is_finished(), || "its log does not end".to_owned());
+        (status.unwrap(), took)
     }
 
     /// Stops it with SIGTERM, which must end it with 0 within a second.
@@ -274,7 +278,6 @@ impl Running {
         let (status, took) = self.end();
         assert_eq!(status.code(), Some(0), "{}", self.log());
         assert!(took < Duration::from_secs(1) + SLACK, "took {took:?}");
-        thread::sleep(Duration::from_millis(20));
         self.log()
     }
 
