@@ -131,6 +131,10 @@ impl Zone {
         rng: &mut fastrand::Rng,
     ) -> Moment {
         let (since, mut backoff, wanted) = match self.parked.remove(key) {
+            // The address that is refused now did not wait so far.
+            Some(parked) if parked.attributes.any() && !attributes.any() => {
+                (now, Backoff::between(PARKED.0, PARKED.1), parked.wanted)
+            }
             Some(parked) => (parked.since, parked.backoff, parked.wanted),
             None => (now, Backoff::between(PARKED.0, PARKED.1), None),
         };
